@@ -1,0 +1,70 @@
+"""`python -m webapp.embedded up` runs the studio; `servers` only its PostgreSQL and Valkey."""
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from webapp.embedded.errors import EmbeddedError, StartFailedError
+from webapp.embedded.paths import VarLayout
+from webapp.embedded.stack import PROJECT, Stack, run_servers, run_stack
+
+DEFAULT_PORT = 8000
+DEFAULT_SLOTS = 2
+MAX_PORT = 65_535
+MAX_SLOTS = 64
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Return the exit code: 0 after a requested stop, 1 when it could not start."""
+    wanted = _parser().parse_args(arguments)
+    layout = VarLayout(wanted.var or Path(os.environ.get("DARKROOM_VAR") or PROJECT / "var"))
+    try:
+        if wanted.command == "servers":
+            run_servers(layout)
+        else:
+            run_stack(_stack(layout, wanted.port, os.environ))
+    except EmbeddedError as error:
+        sys.stderr.write(f"\n{error}\n")
+        return 1
+    return 0
+
+
+def _stack(layout: VarLayout, port: int, environment: Mapping[str, str]) -> Stack:
+    return Stack(
+        layout=layout,
+        host=environment.get("DARKROOM_HOST") or "127.0.0.1",
+        port=port,
+        worker_slots=_slots(environment.get("DARKROOM_WORKER_SLOTS") or str(DEFAULT_SLOTS)),
+        user_environment=dict(environment),
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m webapp.embedded", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    up = commands.add_parser("up", help="run the whole studio")
+    up.add_argument("--port", type=_port, default=DEFAULT_PORT)
+    servers = commands.add_parser("servers", help="run PostgreSQL and Valkey, print their URLs")
+    for command in (up, servers):
+        command.add_argument("--var", type=Path, help="the folder of all data (DARKROOM_VAR)")
+    return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: 1 to {MAX_PORT}")
+    return int(text)
+
+
+def _slots(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_SLOTS:
+        raise StartFailedError(
+            f"DARKROOM_WORKER_SLOTS={text!r}: a whole number from 1 to {MAX_SLOTS}."
+        )
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
