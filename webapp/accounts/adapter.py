@@ -1,0 +1,33 @@
+"""How django-allauth makes our users, and whether it may."""
+
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from django.conf import settings
+from django.db import transaction
+from django.http import HttpRequest
+
+from webapp.accounts.models import User
+
+
+class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
+    """Sign-up is open or closed by setting; a user and the welcome credits are one commit."""
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        """False shows the "sign-up is closed" page."""
+        return bool(settings.SIGNUP_OPEN)
+
+    def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:  # noqa: ANN401 - allauth's own signature
+        """The saved user; the account and the grant are made in the same transaction."""
+        with transaction.atomic():
+            saved: User = super().save_user(request, user, form, commit)
+        return saved
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        """The visitor's address; X-Forwarded-For counts only behind `DARKROOM_TRUSTED_PROXIES`."""
+        direct: str = request.META.get("REMOTE_ADDR", "") or "local"
+        if not settings.TRUSTED_PROXIES:
+            return direct
+        hops = request.headers.get("X-Forwarded-For", "").split(",")
+        chain = [hop.strip() for hop in hops if hop.strip()] + [direct]
+        return chain[max(0, len(chain) - 1 - settings.TRUSTED_PROXIES)]

@@ -1,0 +1,101 @@
+"""Models on offer: where they lie, what they can do, what they are good at by default."""
+
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from webapp.catalog.families import Family
+from webapp.catalog.samplers import SAMPLER_NAMES, samplers_of
+
+MAX_STEPS = 150
+SLUG_PATTERN = r"^[a-z0-9][a-z0-9.-]{0,63}$"
+
+
+class DiffusionModel(models.Model):
+    """One checkpoint. `enabled` means that users may choose it; `installed` that its files are
+    here; a hub model has neither until an admin has read its licence and downloaded it."""
+
+    class Source(models.TextChoices):
+        FOLDER = "folder", _("folder in diffusers format")
+        FILE = "file", _("single safetensors file")
+        HUB = "hub", _("hub id, downloaded on purpose")
+
+    slug = models.CharField(
+        max_length=64, unique=True, validators=[RegexValidator(SLUG_PATTERN)]
+    )
+    name = models.CharField(_("name"), max_length=100)
+    summary = models.CharField(_("in a sentence"), max_length=200, blank=True)
+    family = models.CharField(_("family"), max_length=16, choices=Family)
+    source = models.CharField(_("source"), max_length=8, choices=Source)
+    location = models.CharField(_("folder, file or hub id"), max_length=500)
+    revision = models.CharField(_("revision"), max_length=64, blank=True)
+    licence = models.CharField(_("licence"), max_length=120, blank=True)
+    installed_path = models.CharField(
+        max_length=500, blank=True, help_text=_("Where a downloaded hub model lies.")
+    )
+    enabled = models.BooleanField(_("enabled"), default=False)
+    is_default = models.BooleanField(_("chosen at first"), default=False)
+    width_px = models.PositiveIntegerField(_("width"), default=512)
+    height_px = models.PositiveIntegerField(_("height"), default=512)
+    steps = models.PositiveIntegerField(
+        _("steps"), default=30, validators=[MinValueValidator(1), MaxValueValidator(MAX_STEPS)]
+    )
+    guidance_scale = models.FloatField(_("guidance scale"), default=7.0)
+    sampler = models.CharField(_("sampler"), max_length=32, choices=list(SAMPLER_NAMES.items()))
+    uses_negative_prompt = models.BooleanField(_("uses the negative prompt"), default=True)
+    min_side_px = models.PositiveIntegerField(_("shortest side"), default=256)
+    max_side_px = models.PositiveIntegerField(_("longest side"), default=1024)
+    max_pixels = models.PositiveIntegerField(_("most pixels"), default=1024 * 1024)
+    side_multiple_px = models.PositiveIntegerField(_("sides are multiples of"), default=8)
+    max_steps = models.PositiveIntegerField(_("most steps"), default=MAX_STEPS)
+    problem = models.TextField(
+        _("problem"), blank=True, help_text=_("What the worker last said when it could not load it.")
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("model")
+        verbose_name_plural = _("models")
+        ordering = ["-is_default", "name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["is_default"], condition=Q(is_default=True), name="model_one_default"
+            ),
+            models.CheckConstraint(
+                condition=Q(min_side_px__lte=models.F("max_side_px")), name="model_sides_in_order"
+            ),
+            models.CheckConstraint(
+                condition=Q(side_multiple_px__gte=8), name="model_grid_at_least_eight"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def queue(self) -> str:
+        """The Celery queue that this model's doorbells ring on."""
+        return queue_name(self.slug)
+
+    @property
+    def is_installed(self) -> bool:
+        """True where the files are said to be here (the worker finds out whether they load)."""
+        return self.source != self.Source.HUB or bool(self.installed_path)
+
+    @property
+    def path(self) -> str:
+        """The folder or file to load; "" for a hub model that was not downloaded."""
+        return self.installed_path if self.source == self.Source.HUB else self.location
+
+    @property
+    def samplers(self) -> list[tuple[str, str]]:
+        """(slug, name) of the samplers that suit this model, its default first."""
+        slugs = samplers_of(self.family)
+        ordered = sorted(slugs, key=lambda slug: slug != self.sampler)
+        return [(slug, SAMPLER_NAMES[slug]) for slug in ordered]
+
+
+def queue_name(slug: str) -> str:
+    """The name of the queue for a model's slug."""
+    return f"images.{slug}"

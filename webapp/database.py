@@ -1,0 +1,48 @@
+"""From the two connection URLs to what Django and redis-py expect."""
+
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+
+POOL_MAX = 24
+POOL_TIMEOUT_S = 5
+
+
+def django_database(url: str, *, pooled: bool) -> dict[str, Any]:
+    """Django's DATABASES entry for a libpq URL (`postgresql://user:password@host:port/name?...`).
+
+    `pooled` keeps connections in one pool per process, which suits a threaded server.
+    Raises ImproperlyConfigured where the URL is not one that libpq understands.
+    """
+    try:
+        parts = {key: str(value) for key, value in conninfo_to_dict(url).items()}
+    except ProgrammingError as error:
+        raise ImproperlyConfigured(f"DATABASE_URL is not a PostgreSQL URL: {error}") from error
+    options: dict[str, Any] = {
+        key: value
+        for key, value in parts.items()
+        if key not in {"dbname", "user", "password", "host", "port"}
+    }
+    options.setdefault("connect_timeout", 5)
+    if pooled:
+        options["pool"] = {"min_size": 2, "max_size": POOL_MAX, "timeout": POOL_TIMEOUT_S}
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": parts.get("dbname", "darkroom"),
+        "USER": parts.get("user", ""),
+        "PASSWORD": parts.get("password", ""),
+        "HOST": parts.get("host", ""),
+        "PORT": parts.get("port", ""),
+        "OPTIONS": options,
+    }
+
+
+def celery_broker(redis_url: str) -> str:
+    """Celery's spelling of a redis-py URL: a `unix://PATH?db=N` becomes `redis+socket://`."""
+    if not redis_url.startswith("unix://"):
+        return redis_url
+    path, _, query = redis_url.removeprefix("unix://").partition("?")
+    database = dict(part.partition("=")[::2] for part in query.split("&") if part).get("db", "0")
+    return f"redis+socket://{path}?virtual_host={database}"

@@ -1,0 +1,86 @@
+"""Typed readers of environment variables; a wrong value stops the start with the variable's name.
+
+Every reader is called with a literal name, so that the settings table of the README and
+`.env.example` can be tested against this package's sources.
+"""
+
+import os
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+TRUE_WORDS = {"1", "true", "yes", "on"}
+FALSE_WORDS = {"0", "false", "no", "off", ""}
+
+
+def text(name: str, default: str = "") -> str:
+    """The variable's value, or `default` where it is unset or empty."""
+    return os.environ.get(name, "") or default
+
+
+def secret(name: str) -> str:
+    """The value of `NAME`, or the content of the file that `NAME_FILE` names; "" where neither is set.
+
+    Raises ImproperlyConfigured where the file cannot be read.
+    """
+    if value := text(name):
+        return value
+    path = text(f"{name}_FILE")
+    if not path:
+        return ""
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ImproperlyConfigured(f"{name}_FILE={path!r} cannot be read: {error}") from error
+
+
+def boolean(name: str, default: bool) -> bool:
+    """True or False; raises ImproperlyConfigured for any other word."""
+    value = os.environ.get(name)
+    if value is None:
+        return default
+    if value.lower() in TRUE_WORDS:
+        return True
+    if value.lower() in FALSE_WORDS:
+        return False
+    raise ImproperlyConfigured(f"{name}={value!r}: say true or false.")
+
+
+def integer(name: str, default: int, *, minimum: int, maximum: int) -> int:
+    """A whole number within both bounds; raises ImproperlyConfigured for anything else."""
+    value = text(name, str(default))
+    try:
+        number = int(value)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}={value!r}: say a whole number.") from error
+    if not minimum <= number <= maximum:
+        raise ImproperlyConfigured(f"{name}={value!r}: {minimum} to {maximum} is allowed.")
+    return number
+
+
+def decimal(name: str, default: str, *, minimum: Decimal, maximum: Decimal) -> Decimal:
+    """A decimal number with at most six places, within both bounds."""
+    value = text(name, default)
+    try:
+        number = Decimal(value)
+    except InvalidOperation as error:
+        raise ImproperlyConfigured(f"{name}={value!r}: say a decimal number.") from error
+    if not number.is_finite() or number != round(number, 6):
+        raise ImproperlyConfigured(f"{name}={value!r}: at most six decimals are allowed.")
+    if not minimum <= number <= maximum:
+        raise ImproperlyConfigured(f"{name}={value!r}: {minimum} to {maximum} is allowed.")
+    return number
+
+
+def words(name: str, default: str = "") -> list[str]:
+    """The comma-separated parts of the variable, without blanks."""
+    return [part.strip() for part in text(name, default).split(",") if part.strip()]
+
+
+def choice(name: str, default: str, *, allowed: set[str]) -> str:
+    """One of `allowed`; raises ImproperlyConfigured that lists them otherwise."""
+    value = text(name, default)
+    if value not in allowed:
+        raise ImproperlyConfigured(f"{name}={value!r}: one of {', '.join(sorted(allowed))}.")
+    return value

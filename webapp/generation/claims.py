@@ -1,0 +1,117 @@
+"""How workers take images: the fairest owner first, and under a lease that has to be renewed."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from webapp.catalog.models import DiffusionModel
+from webapp.generation import queue
+from webapp.generation.models import Image, QueueShare
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One image that is this worker's to draw, until the lease ends."""
+
+    image_id: uuid.UUID
+    generation_id: uuid.UUID
+    owner_id: int
+    lease_token: uuid.UUID
+    attempt: int
+    created_at: datetime
+    model: DiffusionModel
+    prompt: str
+    negative_prompt: str
+    width_px: int
+    height_px: int
+    steps: int
+    guidance_scale: float
+    sampler: str
+    seed: int
+
+
+def lease_end() -> datetime:
+    """When a lease that is given or renewed now ends."""
+    return timezone.now() + timedelta(seconds=settings.LEASE_S)
+
+
+def claim_next(*, models: Sequence[str], worker: str) -> Claim | None:
+    """The next image of the least served owner among these model slugs, now running and leased.
+
+    None where nothing is queued, or where other workers hold all that is.
+    """
+    passed_over: list[int] = []
+    while True:
+        with transaction.atomic():
+            share = _lock_fairest_share(models, passed_over)
+            if share is None:
+                return None
+            image = _lock_oldest_image(share)
+            if image is not None:
+                return _lease(image, share=share, worker=worker)
+        passed_over.append(share.pk)
+
+
+def renew(*, image_id: uuid.UUID, lease_token: uuid.UUID) -> bool:
+    """True where the lease was this token's and now ends later; False where it is lost."""
+    return bool(
+        Image.objects.filter(
+            pk=image_id, state=Image.State.RUNNING, lease_token=lease_token
+        ).update(lease_until=lease_end())
+    )
+
+
+def _lock_fairest_share(models: Sequence[str], passed_over: list[int]) -> QueueShare | None:
+    return (
+        QueueShare.objects.select_for_update(skip_locked=True, of=("self",))
+        .filter(model__slug__in=models, queued__gt=0)
+        .exclude(pk__in=passed_over)
+        .order_by("served_cost", "pk")
+        .first()
+    )
+
+
+def _lock_oldest_image(share: QueueShare) -> Image | None:
+    return (
+        Image.objects.select_for_update(skip_locked=True, of=("self",))
+        .filter(owner_id=share.owner_id, model_id=share.model_id, state=Image.State.QUEUED)
+        .select_related("generation", "model")
+        .order_by("created_at", "index")
+        .first()
+    )
+
+
+def _lease(image: Image, *, share: QueueShare, worker: str) -> Claim:
+    token, generation = uuid.uuid4(), image.generation
+    Image.objects.filter(pk=image.pk, state=Image.State.QUEUED).update(
+        state=Image.State.RUNNING,
+        lease_token=token,
+        lease_until=lease_end(),
+        attempt=F("attempt") + 1,
+        started_at=timezone.now(),
+        worker=worker,
+    )
+    queue.serve(share=share, cost=image.cost)
+    return Claim(
+        image_id=image.pk,
+        generation_id=generation.pk,
+        owner_id=image.owner_id,
+        lease_token=token,
+        attempt=image.attempt + 1,
+        created_at=image.created_at,
+        model=image.model,
+        prompt=generation.prompt,
+        negative_prompt=generation.negative_prompt,
+        width_px=generation.width_px,
+        height_px=generation.height_px,
+        steps=generation.steps,
+        guidance_scale=generation.guidance_scale,
+        sampler=generation.sampler,
+        seed=image.seed,
+    )

@@ -1,0 +1,36 @@
+"""Wakes workers. The committed rows are the queue: a lost doorbell is rung again by the sweeper."""
+
+import logging
+
+import redis
+from kombu.exceptions import OperationalError
+
+from webapp.catalog.models import queue_name
+from webapp.celery import app
+from webapp.core.valkey import valkey
+
+logger = logging.getLogger(__name__)
+
+TASK = "worker.tasks.answer_doorbell"
+EXPIRES_S = 120
+MOST_AT_ONCE = 4
+
+
+def ring(*, model_slug: str, images: int = 1) -> None:
+    """Rings once per image (at most four times: a woken worker goes on until nothing is queued)."""
+    try:
+        for _ring in range(min(images, MOST_AT_ONCE)):
+            app.send_task(TASK, queue=queue_name(model_slug), expires=EXPIRES_S, retry=False)
+    except (OperationalError, redis.RedisError, OSError) as error:
+        logger.warning("the doorbell of %s is out of order: %s", model_slug, error)
+
+
+def ring_if_silent(*, model_slug: str) -> None:
+    """Rings where no doorbell is waiting to be answered already."""
+    try:
+        waiting = int(valkey().llen(queue_name(model_slug)))  # type: ignore[arg-type]
+    except redis.RedisError as error:
+        logger.warning("the doorbell of %s cannot be seen: %s", model_slug, error)
+        return
+    if not waiting:
+        ring(model_slug=model_slug)

@@ -1,0 +1,170 @@
+"""Requests and their images. The committed rows are the queue.
+
+Image.state:
+
+    queued ──claim──> running ──store──> stored
+      │  ^               │ ├────fail───> failed      (hold released)
+      │  └──lease ended──┘ └───cancel──> cancelled   (hold released)
+      └────────────cancel──────────────> cancelled
+
+A running image belongs to whoever knows its lease token, until `lease_until`. Every change of
+state is a conditional UPDATE whose row count is tested; after three attempts a lease that ends
+makes the image `failed`.
+"""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from webapp.catalog.models import DiffusionModel
+
+
+class Generation(models.Model):
+    """One request: a prompt, its settings and the quoted price; one Image row per picture."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="generations"
+    )
+    model = models.ForeignKey(DiffusionModel, on_delete=models.PROTECT, related_name="+")
+    prompt = models.TextField(_("prompt"))
+    negative_prompt = models.TextField(_("negative prompt"), blank=True)
+    width_px = models.PositiveIntegerField(_("width"))
+    height_px = models.PositiveIntegerField(_("height"))
+    steps = models.PositiveIntegerField(_("steps"))
+    guidance_scale = models.FloatField(_("guidance scale"))
+    sampler = models.CharField(_("sampler"), max_length=32)
+    seed = models.BigIntegerField(_("seed"), help_text=_("Image i is drawn with seed + i."))
+    price_each_ucr = models.BigIntegerField(_("price of one image"))
+    idempotency_key = models.CharField(max_length=64)
+    spec_hash = models.CharField(max_length=64)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("generation")
+        verbose_name_plural = _("generations")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["owner", "idempotency_key"], name="generation_once_per_key"
+            ),
+        ]
+        indexes = [models.Index(fields=["owner", "-created_at"], name="generation_feed")]
+
+    def __str__(self) -> str:
+        return self.prompt[:60]
+
+
+class Image(models.Model):
+    """One picture of a request, from the queue to the gallery."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued", _("waiting")
+        RUNNING = "running", _("developing")
+        STORED = "stored", _("finished")
+        FAILED = "failed", _("failed")
+        CANCELLED = "cancelled", _("cancelled")
+
+    LIVE = (State.QUEUED, State.RUNNING)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="images")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    model = models.ForeignKey(DiffusionModel, on_delete=models.PROTECT, related_name="+")
+    index = models.PositiveSmallIntegerField()
+    seed = models.BigIntegerField(_("seed"))
+    cost = models.BigIntegerField(help_text=_("Pixels times steps: what fairness counts in."))
+    state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+
+    lease_token = models.UUIDField(null=True, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    attempt = models.PositiveSmallIntegerField(default=0)
+    worker = models.CharField(max_length=100, blank=True)
+
+    file = models.CharField(max_length=200, blank=True)
+    thumbnail = models.CharField(max_length=200, blank=True)
+    sha256 = models.CharField(max_length=64, blank=True)
+    size_bytes = models.PositiveIntegerField(default=0)
+    failure_code = models.CharField(max_length=40, blank=True)
+    failure = models.TextField(blank=True, help_text=_("The sentence that the owner sees."))
+    timings_s = models.JSONField(default=dict, blank=True)
+    fingerprint = models.JSONField(default=dict, blank=True)
+
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("image")
+        verbose_name_plural = _("images")
+        constraints = [
+            models.UniqueConstraint(fields=["generation", "index"], name="image_index_unique"),
+            models.CheckConstraint(
+                condition=Q(state="running", lease_token__isnull=False, lease_until__isnull=False)
+                | (~Q(state="running") & Q(lease_token=None, lease_until=None)),
+                name="image_lease_only_while_running",
+            ),
+            models.CheckConstraint(
+                condition=(Q(state="stored") & ~Q(file="") & ~Q(sha256=""))
+                | (~Q(state="stored") & Q(file="")),
+                name="image_file_only_when_stored",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["owner", "model", "created_at", "index"],
+                condition=Q(state="queued"),
+                name="image_queue",
+            ),
+            models.Index(
+                fields=["lease_until"], condition=Q(state="running"), name="image_lease_ends"
+            ),
+            models.Index(
+                fields=["owner", "-finished_at", "-id"],
+                condition=Q(state="stored"),
+                name="image_gallery",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.generation_id}/{self.index} {self.state}"
+
+
+class QueueShare(models.Model):
+    """How much of the workers an owner was served, model by model: what makes claims fair.
+
+    `served_cost` is a virtual clock (start-time fair queueing): an owner who comes back after a
+    pause starts at the clock of those who are waiting now, so that neither an idle hour nor a
+    busy one is held for or against anybody.
+    """
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    model = models.ForeignKey(DiffusionModel, on_delete=models.CASCADE, related_name="+")
+    served_cost = models.BigIntegerField(default=0, db_index=True)
+    queued = models.IntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["owner", "model"], name="queue_share_unique"),
+            models.CheckConstraint(condition=Q(queued__gte=0), name="queue_share_not_negative"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["model", "served_cost"], condition=Q(queued__gt=0), name="queue_share_next"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.owner_id} on {self.model_id}: {self.queued} queued"
+
+
+class DiscardedFile(models.Model):
+    """A file whose row is gone; the sweeper deletes it after the commit that wrote this line."""
+
+    name = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,303 @@
+"""Everything that changes a generation or an image. Each function is one short transaction.
+
+Doors (views, tasks, commands) call these and nothing else; no file, GPU or network work happens
+inside a transaction. Locks: image, hold, account, entry, queue share.
+"""
+
+import secrets
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from webapp.accounts.models import User
+from webapp.catalog.models import DiffusionModel
+from webapp.catalog.pricing import price_per_image_ucr
+from webapp.core.errors import Conflict, InvalidInput, NotFound, TooMany
+from webapp.credits import ledger
+from webapp.generation import doorbell, events, queue
+from webapp.generation.claims import Claim
+from webapp.generation.models import DiscardedFile, Generation, Image
+from webapp.generation.spec import SEEDS, GenerationSpec, check_spec
+from webapp.generation.storage import StoredFile, file_names
+
+MAX_KEY_LENGTH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """What a worker tells about a finished image, beside its files."""
+
+    timings_s: Mapping[str, float]
+    fingerprint: Mapping[str, str]
+
+
+def submit_generation(
+    *, owner: User, model: DiffusionModel, spec: GenerationSpec, idempotency_key: str
+) -> Generation:
+    """The queued generation: quote, rows and holds are one commit, then the doorbell rings.
+
+    The same key with the same body answers with the generation that it made the first time (a
+    double click is one generation); with another body it raises Conflict. Raises InvalidInput
+    for a spec that the model can't draw, NotEnoughCredits, and TooMany where the owner has more
+    queued than `DARKROOM_QUEUE_LIMIT` allows. Whatever it raises, nothing was changed.
+    """
+    check_spec(spec, model=model)
+    _check_key(idempotency_key)
+    digest = spec.digest(model_slug=model.slug)
+    earlier = _find_earlier(owner, idempotency_key, digest)
+    if earlier is not None:
+        return earlier
+    try:
+        return _create_generation(owner, model, spec, idempotency_key, digest)
+    except IntegrityError:
+        # The other click of a double click committed between our look and our insert.
+        earlier = _find_earlier(owner, idempotency_key, digest)
+        if earlier is None:
+            raise
+        return earlier
+
+
+def store_image(
+    *, image_id: uuid.UUID, lease_token: uuid.UUID, file: StoredFile, rendering: Rendering
+) -> bool:
+    """The charge and the picture's appearance in the gallery, in one commit.
+
+    True where this lease's image is stored now. False where the lease is somebody else's or the
+    image was cancelled: the caller deletes its own file and leaves.
+    """
+    with transaction.atomic():
+        stored = Image.objects.filter(
+            pk=image_id, state=Image.State.RUNNING, lease_token=lease_token
+        ).update(
+            state=Image.State.STORED,
+            lease_token=None,
+            lease_until=None,
+            file=file.name,
+            thumbnail=file.thumbnail,
+            sha256=file.sha256,
+            size_bytes=file.size_bytes,
+            timings_s=dict(rendering.timings_s),
+            fingerprint=dict(rendering.fingerprint),
+            finished_at=timezone.now(),
+        )
+        if stored:
+            ledger.capture(image_id=image_id)
+            transaction.on_commit(lambda: events.publish_image(image_id))
+    return bool(stored)
+
+
+def fail_image(
+    *, image_id: uuid.UUID, lease_token: uuid.UUID, code: str, sentence: str
+) -> bool:
+    """Ends this lease's image as failed and gives its credits back. False where the lease is lost."""
+    with transaction.atomic():
+        failed = Image.objects.filter(
+            pk=image_id, state=Image.State.RUNNING, lease_token=lease_token
+        ).update(**_ended(Image.State.FAILED), failure_code=code, failure=sentence)
+        if failed:
+            ledger.release(image_id=image_id)
+            transaction.on_commit(lambda: events.publish_image(image_id))
+    return bool(failed)
+
+
+def give_back_image(*, claim: Claim) -> bool:
+    """Returns an image that this worker will not draw (it is shutting down) to the queue,
+    without counting the attempt. False where the lease is lost."""
+    with transaction.atomic():
+        returned = Image.objects.filter(
+            pk=claim.image_id, state=Image.State.RUNNING, lease_token=claim.lease_token
+        ).update(**_requeued(), attempt=claim.attempt - 1)
+        if returned:
+            _rejoin_queue(claim.image_id)
+    return bool(returned)
+
+
+def cancel_generation(*, owner: User, generation_id: uuid.UUID) -> int:
+    """Cancels what is still queued or running of the owner's generation, and gives the credits
+    back. Returns how many images it cancelled (0 where all had ended). Raises NotFound for a
+    generation that is not there or not theirs."""
+    generation = Generation.objects.filter(owner=owner, pk=generation_id).first()
+    if generation is None:
+        raise NotFound(_("There is nothing here, or nothing of yours."))
+    live = generation.images.filter(state__in=Image.LIVE).order_by("index")
+    return sum(cancel_image(owner=owner, image_id=pk) for pk in live.values_list("pk", flat=True))
+
+
+def cancel_image(*, owner: User, image_id: uuid.UUID) -> bool:
+    """Cancels one queued or running image. False where it had ended: the race was lost, and
+    nothing changed. Raises NotFound for an image that is not there or not theirs."""
+    with transaction.atomic():
+        image = Image.objects.select_for_update().filter(owner=owner, pk=image_id).first()
+        if image is None:
+            raise NotFound(_("There is nothing here, or nothing of yours."))
+        cancelled = Image.objects.filter(pk=image_id, state__in=Image.LIVE).update(
+            **_ended(Image.State.CANCELLED)
+        )
+        if cancelled:
+            ledger.release(image_id=image_id)
+            _discard_attempt(image)
+            if image.state == Image.State.QUEUED:
+                queue.leave(owner_id=image.owner_id, model_id=image.model_id)
+            transaction.on_commit(lambda: _announce_cancelled(image_id))
+    return bool(cancelled)
+
+
+def delete_image(*, owner: User, image_id: uuid.UUID) -> None:
+    """Removes a finished, failed or cancelled image of the owner; its files go with the next
+    sweep, its lines in the books stay. Raises NotFound, or Conflict while it is developing."""
+    with transaction.atomic():
+        image = Image.objects.select_for_update().filter(owner=owner, pk=image_id).first()
+        if image is None:
+            raise NotFound(_("There is nothing here, or nothing of yours."))
+        if image.state in Image.LIVE:
+            raise Conflict(_("This picture is still developing. Cancel it first."))
+        _discard(image.file, image.thumbnail)
+        generation = image.generation
+        image.delete()
+        if not generation.images.exists():
+            generation.delete()
+
+
+def return_ended_leases() -> int:
+    """Puts images whose lease has ended back into the queue, or fails them after the last
+    attempt. Returns how many it moved; the sweeper calls it every few seconds."""
+    ended = Image.objects.filter(state=Image.State.RUNNING, lease_until__lt=timezone.now())
+    return sum(_return_ended_lease(pk) for pk in ended.values_list("pk", flat=True)[:500])
+
+
+def _return_ended_lease(image_id: uuid.UUID) -> bool:
+    with transaction.atomic():
+        image = (
+            Image.objects.select_for_update(skip_locked=True)
+            .filter(pk=image_id, state=Image.State.RUNNING, lease_until__lt=timezone.now())
+            .first()
+        )
+        if image is None:
+            return False
+        _discard_attempt(image)
+        if image.attempt >= settings.MAX_ATTEMPTS:
+            sentence = _("The worker stopped three times while drawing this picture.")
+            changes = {**_ended(Image.State.FAILED), "failure": sentence}
+            Image.objects.filter(pk=image_id).update(**changes, failure_code="worker_lost")
+            ledger.release(image_id=image_id)
+        else:
+            Image.objects.filter(pk=image_id).update(**_requeued())
+            _rejoin_queue(image_id)
+        transaction.on_commit(lambda: events.publish_image(image_id))
+    return True
+
+
+def _create_generation(
+    owner: User, model: DiffusionModel, spec: GenerationSpec, key: str, digest: str
+) -> Generation:
+    price_ucr = price_per_image_ucr()
+    seed = secrets.randbelow(SEEDS) if spec.seed is None else spec.seed
+    with transaction.atomic():
+        generation = Generation.objects.create(
+            owner=owner,
+            model=model,
+            prompt=spec.prompt,
+            negative_prompt=spec.negative_prompt,
+            width_px=spec.width_px,
+            height_px=spec.height_px,
+            steps=spec.steps,
+            guidance_scale=spec.guidance_scale,
+            sampler=spec.sampler,
+            seed=seed,
+            price_each_ucr=price_ucr,
+            idempotency_key=key,
+            spec_hash=digest,
+        )
+        images = Image.objects.bulk_create(
+            Image(
+                generation=generation,
+                owner=owner,
+                model=model,
+                index=index,
+                seed=(seed + index) % SEEDS,
+                cost=spec.width_px * spec.height_px * spec.steps,
+            )
+            for index in range(spec.count)
+        )
+        ledger.hold_for_images(user=owner, amounts_ucr={image.pk: price_ucr for image in images})
+        queue.join(owner_id=owner.pk, model_id=model.pk, images=spec.count)
+        _check_queue_limit(owner)
+        transaction.on_commit(lambda: _announce_queued(owner, model, spec.count))
+    return generation
+
+
+def _check_key(key: str) -> None:
+    if not key or len(key) > MAX_KEY_LENGTH or not key.isprintable():
+        raise InvalidInput(
+            _("The form's key must have 1 to %(most)d characters. Reload the page.")
+            % {"most": MAX_KEY_LENGTH},
+            field="idempotency_key",
+        )
+
+
+def _check_queue_limit(owner: User) -> None:
+    live = Image.objects.filter(owner=owner, state__in=Image.LIVE).count()
+    if live > settings.QUEUE_LIMIT_PER_USER:
+        raise TooMany(
+            _("At most %(most)d images can be in the queue at once. Wait for some to finish.")
+            % {"most": settings.QUEUE_LIMIT_PER_USER}
+        )
+
+
+def _find_earlier(owner: User, key: str, digest: str) -> Generation | None:
+    earlier = Generation.objects.filter(owner=owner, idempotency_key=key).first()
+    if earlier is not None and earlier.spec_hash != digest:
+        raise Conflict(_("This form was already sent with other settings. Send it again."))
+    return earlier
+
+
+def _announce_queued(owner: User, model: DiffusionModel, images: int) -> None:
+    doorbell.ring(model_slug=model.slug, images=images)
+    events.publish_balance(owner)
+
+
+def _announce_cancelled(image_id: uuid.UUID) -> None:
+    events.flag_cancelled(image_id)
+    events.publish_image(image_id)
+
+
+def _ended(state: Image.State) -> dict[str, Any]:
+    return {
+        "state": state,
+        "lease_token": None,
+        "lease_until": None,
+        "finished_at": timezone.now(),
+    }
+
+
+def _requeued() -> dict[str, Any]:
+    return {
+        "state": Image.State.QUEUED,
+        "lease_token": None,
+        "lease_until": None,
+        "started_at": None,
+        "worker": "",
+    }
+
+
+def _rejoin_queue(image_id: uuid.UUID) -> None:
+    image = Image.objects.select_related("model").get(pk=image_id)
+    queue.rejoin(owner_id=image.owner_id, model_id=image.model_id, cost=image.cost)
+    slug = image.model.slug
+    transaction.on_commit(lambda: doorbell.ring(model_slug=slug))
+
+
+def _discard_attempt(image: Image) -> None:
+    """A file of this attempt may lie there: its worker was killed between file and commit."""
+    if image.lease_token is not None:
+        _discard(*file_names(image_id=image.pk, lease_token=image.lease_token))
+
+
+def _discard(*names: str) -> None:
+    DiscardedFile.objects.bulk_create(DiscardedFile(name=name) for name in names if name)

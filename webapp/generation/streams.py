@@ -1,0 +1,141 @@
+"""One Valkey subscription per web process, fanned out to every open event stream.
+
+A stream is a bounded queue of ready-made SSE frames. A reader too slow for its queue is told to
+reload its state (`event: resync`) instead of making the others wait. Streams end after a while;
+the browser reconnects by itself, and is then asked again who it is.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import redis.asyncio
+from django.conf import settings
+from redis.exceptions import RedisError
+
+from webapp.generation.events import channel
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT_S = 15.0
+LIFETIME_S = 300.0
+QUEUE_FRAMES = 64
+RECONNECT_S = 1.0
+CHANNELS = channel(0).removesuffix("0")
+
+
+def frame(event: str, data: str) -> bytes:
+    """One SSE message; `data` must be a single line."""
+    return f"event: {event}\ndata: {data}\n\n".encode()
+
+
+RESYNC = frame("resync", "{}")
+
+
+@dataclass(eq=False)
+class Stream:
+    """One open connection of one user."""
+
+    user_id: int
+    frames: asyncio.Queue[bytes] = field(default_factory=lambda: asyncio.Queue(QUEUE_FRAMES))
+
+    def offer(self, message: bytes) -> None:
+        """Queues a frame; a full queue is emptied and the page reloads its state instead."""
+        try:
+            self.frames.put_nowait(message)
+        except asyncio.QueueFull:
+            while not self.frames.empty():
+                self.frames.get_nowait()
+            self.frames.put_nowait(RESYNC)
+
+
+class Hub:
+    """The streams of one event loop, and the task that listens for them."""
+
+    def __init__(self) -> None:
+        self.streams: dict[int, list[Stream]] = {}
+        self.listener: asyncio.Task[None] | None = None
+
+    def open(self, user_id: int) -> Stream:
+        """A new stream; the oldest of a user with too many is closed by a last frame."""
+        stream = Stream(user_id)
+        mine = self.streams.setdefault(user_id, [])
+        mine.append(stream)
+        while len(mine) > settings.STREAMS_PER_USER:
+            mine.pop(0).offer(frame("replaced", "{}"))
+        if self.listener is None or self.listener.done():
+            self.listener = asyncio.create_task(self.listen())
+        return stream
+
+    def close(self, stream: Stream) -> None:
+        """Forgets a stream; with the last one the listener ends too."""
+        mine = self.streams.get(stream.user_id, [])
+        if stream in mine:
+            mine.remove(stream)
+        if not mine:
+            self.streams.pop(stream.user_id, None)
+        if not self.streams and self.listener is not None:
+            self.listener.cancel()
+            self.listener = None
+
+    async def listen(self) -> None:
+        """Listens until cancelled; after a lost connection every page reloads its state."""
+        while True:
+            try:
+                await self._listen_once()
+            except (RedisError, OSError) as error:
+                logger.warning("the event streams lost Valkey: %s", error)
+                await asyncio.sleep(RECONNECT_S)
+
+    async def _listen_once(self) -> None:
+        client = redis.asyncio.Redis.from_url(settings.REDIS_URL, decode_responses=True)
+        try:
+            async with client.pubsub() as subscription:
+                await subscription.psubscribe(f"{CHANNELS}*")
+                self._offer_all(RESYNC)
+                async for message in subscription.listen():
+                    if message["type"] == "pmessage":
+                        self._dispatch(message["channel"], message["data"])
+        finally:
+            await client.aclose()
+
+    def _dispatch(self, name: str, data: str) -> None:
+        user_id = int(name.removeprefix(CHANNELS))
+        for stream in self.streams.get(user_id, []):
+            stream.offer(frame(str(json.loads(data)["type"]), data))
+
+    def _offer_all(self, message: bytes) -> None:
+        for streams in self.streams.values():
+            for stream in streams:
+                stream.offer(message)
+
+
+_hubs: dict[asyncio.AbstractEventLoop, Hub] = {}
+
+
+def hub() -> Hub:
+    """The hub of the running event loop."""
+    return _hubs.setdefault(asyncio.get_running_loop(), Hub())
+
+
+async def stream_events(user_id: int) -> AsyncIterator[bytes]:
+    """The SSE frames of one user: `image`, `progress`, `balance`, and `resync` at the start."""
+    home = hub()
+    stream = home.open(user_id)
+    end = asyncio.get_running_loop().time() + LIFETIME_S
+    try:
+        yield b"retry: 2000\n\n"
+        while (left := end - asyncio.get_running_loop().time()) > 0:
+            try:
+                message = await asyncio.wait_for(
+                    stream.frames.get(), timeout=min(HEARTBEAT_S, left)
+                )
+            except TimeoutError:
+                message = b": keep-alive\n\n"
+            yield message
+            if message.startswith(b"event: replaced"):
+                return
+    finally:
+        home.close(stream)

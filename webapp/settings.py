@@ -1,0 +1,246 @@
+"""Every setting of Darkroom, in one place; the environment variables stand in `.env.example`."""
+
+from decimal import Decimal
+from pathlib import Path
+
+from csp.constants import NONCE, NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+
+from webapp import env
+from webapp.core.secrets import load_or_create_secret
+from webapp.database import celery_broker, django_database
+from webapp.embedded.paths import VarLayout
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR = VarLayout(Path(env.text("DARKROOM_VAR", str(BASE_DIR / "var"))).resolve())
+UCR_PER_CREDIT = 1_000_000
+
+# -- Security ---------------------------------------------------------------------------------
+DEBUG = env.boolean("DARKROOM_DEBUG", default=False)
+HTTPS = env.boolean("DARKROOM_HTTPS", default=False)
+SECRET_KEY = env.secret("DARKROOM_SECRET_KEY") or load_or_create_secret(VAR.secrets / "secret_key")
+PUBLIC_URL = env.text("DARKROOM_PUBLIC_URL").rstrip("/")
+ALLOWED_HOSTS = env.words("DARKROOM_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
+TRUSTED_PROXIES = env.integer("DARKROOM_TRUSTED_PROXIES", 0, minimum=0, maximum=9)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
+SECURE_REDIRECT_EXEMPT = [r"^healthz/$"]
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "webapp.core.views.csrf_failure"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "script-src": [SELF, NONCE],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:", "blob:"],
+        "connect-src": [SELF],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    },
+}
+
+# -- Applications -----------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.humanize",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "webapp.core",
+    "webapp.accounts",
+    "webapp.credits",
+    "webapp.catalog",
+    "webapp.generation",
+    "webapp.gallery",
+    "webapp.operations",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "webapp.core.middleware.ErrorSentences",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+]
+MIGRATION_MODULES = {
+    name: f"migrations.{name}"
+    for name in ("accounts", "catalog", "credits", "generation", "operations")
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+ROOT_URLCONF = "webapp.urls"
+ASGI_APPLICATION = "webapp.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "csp.context_processors.nonce",
+                "webapp.generation.context.header",
+            ],
+        },
+    },
+]
+
+# -- Data -------------------------------------------------------------------------------------
+DATABASES = {
+    "default": django_database(
+        env.secret("DATABASE_URL") or VAR.postgres_url(),
+        pooled=env.boolean("DARKROOM_DATABASE_POOL", default=True),
+    ),
+}
+REDIS_URL = env.secret("REDIS_URL") or VAR.valkey_url()
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL},
+}
+
+# -- Files ------------------------------------------------------------------------------------
+STATIC_URL = "static/"
+STATIC_ROOT = VAR.static
+STATICFILES_DIRS = [BASE_DIR / "static"]
+MEDIA_ROOT = Path(env.text("DARKROOM_MEDIA", str(VAR.media)))
+MODELS_ROOT = Path(env.text("DARKROOM_MODELS", str(VAR.var_dir / "models")))
+S3_BUCKET = env.text("DARKROOM_S3_BUCKET")
+MEDIA_STORAGE = (
+    {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": S3_BUCKET,
+            "endpoint_url": env.text("DARKROOM_S3_ENDPOINT") or None,
+            "access_key": env.secret("DARKROOM_S3_ACCESS_KEY") or None,
+            "secret_key": env.secret("DARKROOM_S3_SECRET_KEY") or None,
+            "default_acl": "private",
+            "file_overwrite": True,
+        },
+    }
+    if S3_BUCKET
+    else {"BACKEND": "webapp.generation.storage.DurableFileSystemStorage"}
+)
+STORAGES = {
+    "default": MEDIA_STORAGE,
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+
+# -- Accounts ---------------------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
+    for name, options in (
+        ("UserAttributeSimilarityValidator", {"user_attributes": ["email"]}),
+        ("MinimumLengthValidator", {"min_length": 10}),
+        ("CommonPasswordValidator", {}),
+        ("NumericPasswordValidator", {}),
+    )
+]
+ACCOUNT_ADAPTER = "webapp.accounts.adapter.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_UNIQUE_EMAIL = True
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "studio"
+ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+SIGNUP_OPEN = env.choice("DARKROOM_SIGNUP", "open", allowed={"open", "closed"}) == "open"
+ADMIN_EMAIL = env.text("DARKROOM_ADMIN_EMAIL")
+ADMIN_PASSWORD = env.secret("DARKROOM_ADMIN_PASSWORD")
+
+# -- Mail -------------------------------------------------------------------------------------
+EMAIL_HOST = env.text("DARKROOM_SMTP_HOST")
+EMAIL_PORT = env.integer("DARKROOM_SMTP_PORT", 587, minimum=1, maximum=65535)
+EMAIL_HOST_USER = env.text("DARKROOM_SMTP_USER")
+EMAIL_HOST_PASSWORD = env.secret("DARKROOM_SMTP_PASSWORD")
+EMAIL_USE_TLS = env.boolean("DARKROOM_SMTP_TLS", default=True)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("DARKROOM_MAIL_FROM", "darkroom@localhost")
+EMAIL_BACKEND = (
+    "django.core.mail.backends.smtp.EmailBackend"
+    if EMAIL_HOST
+    else "django.core.mail.backends.filebased.EmailBackend"
+)
+EMAIL_FILE_PATH = VAR.var_dir / "mail"
+ACCOUNT_EMAIL_VERIFICATION = "mandatory" if EMAIL_HOST else "none"
+
+# -- Credits, in credits; inside Darkroom amounts are whole micro-credits (`_ucr`) --------------
+STARTING_CREDITS = env.decimal(
+    "DARKROOM_STARTING_CREDITS", "200", minimum=Decimal(0), maximum=Decimal(1_000_000)
+)
+PRICE_PER_IMAGE = env.decimal(
+    "DARKROOM_PRICE_PER_IMAGE", "0.2", minimum=Decimal(0), maximum=Decimal(1_000_000)
+)
+
+# -- Generation -------------------------------------------------------------------------------
+LEASE_S = env.integer("DARKROOM_LEASE_S", 45, minimum=10, maximum=3600)
+MAX_ATTEMPTS = 3
+SWEEP_EVERY_S = 5
+QUEUE_LIMIT_PER_USER = env.integer("DARKROOM_QUEUE_LIMIT", 200, minimum=1, maximum=100_000)
+STREAMS_PER_USER = 2
+
+# -- Celery -----------------------------------------------------------------------------------
+CELERY_BROKER_URL = celery_broker(REDIS_URL)
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_DEFAULT_QUEUE = "maintenance"
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "visibility_timeout": 3600}
+CELERY_BEAT_SCHEDULE = {
+    "sweep": {
+        "task": "webapp.generation.tasks.sweep",
+        "schedule": SWEEP_EVERY_S,
+        "options": {"expires": SWEEP_EVERY_S},
+    },
+}
+
+# -- Language, time, logs -----------------------------------------------------------------------
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English")), ("ko", _("Korean"))]
+LOCALE_PATHS = [BASE_DIR / "webapp" / "locale"]
+TIME_ZONE = env.text("DARKROOM_TIME_ZONE", "UTC")
+USE_TZ = True
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.text("DARKROOM_LOG_LEVEL", "INFO")},
+    "loggers": {"django.server": {"handlers": ["console"], "propagate": False}},
+}
+
+if HTTPS and not PUBLIC_URL.startswith("https://"):
+    raise ImproperlyConfigured("DARKROOM_HTTPS needs DARKROOM_PUBLIC_URL=https://your.host.")

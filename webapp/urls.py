@@ -1,0 +1,22 @@
+"""All URLs: each room brings its own."""
+
+from allauth.account.decorators import secure_admin_login
+from django.contrib import admin
+from django.urls import include, path
+
+admin.autodiscover()
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+
+urlpatterns = [
+    path("", include("webapp.generation.urls")),
+    path("", include("webapp.gallery.urls")),
+    path("", include("webapp.credits.urls")),
+    path("", include("webapp.operations.urls")),
+    path("accounts/", include("allauth.account.urls")),
+    path("admin/", admin.site.urls),
+]
+
+handler400 = "webapp.core.views.bad_request"
+handler403 = "webapp.core.views.permission_denied"
+handler404 = "webapp.core.views.page_not_found"
+handler500 = "webapp.core.views.server_error"
