@@ -1,0 +1,44 @@
+"""The pages behind Django's error handlers, each with a sentence and a way back."""
+
+import sys
+
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+
+from webapp.core.errors import DarkroomError, InvalidInput, NotFound
+from webapp.core.middleware import database_away, error_response
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """400: the request could not be read."""
+    return error_response(request, InvalidInput(_("That request could not be read."), field=""))
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """403: the form's security token is missing or old; reloading the page mends it."""
+    error = DarkroomError(_("This page was open too long. Reload it and try again."))
+    response = error_response(request, error)
+    response.status_code = 403
+    return response
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """403: signed in, but not allowed."""
+    response = error_response(request, DarkroomError(_("You may not open this page.")))
+    response.status_code = 403
+    return response
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """404: the same words whether nothing is there or it is somebody else's."""
+    return error_response(request, NotFound(_("There is nothing here, or nothing of yours.")))
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """500, or 503 where the failure is a database that does not answer."""
+    error = sys.exc_info()[1]
+    if isinstance(error, OperationalError | InterfaceError):
+        return database_away(request, error)
+    sentence = _("Something broke on our side. It was written down for the people who run this.")
+    return error_response(request, DarkroomError(sentence))
