@@ -1,0 +1,1 @@
+"""The engine: fair admission, progress, cancellation and draining. Pure Python."""

@@ -1,0 +1,57 @@
+"""What can go wrong while an image is made.
+
+EngineError                 anything unexpected; the cause is chained
+├── InvalidRequest          the request itself can never work; do not retry
+├── ModelUnavailable        the model's files are missing, broken or refused
+├── OutOfMemory             the device had no room for this image
+├── Cancelled               somebody called `Engine.cancel`
+└── EngineStopped           the engine is draining or closed; another worker may retry
+"""
+
+
+class EngineError(Exception):
+    """An image could not be made.
+
+    `sentence` is safe to show to the person who asked. `detail` is for admins and logs only: it
+    may hold paths and library messages.
+    """
+
+    default_sentence = "The image could not be made because of an unexpected error."
+
+    def __init__(self, sentence: str | None = None, *, detail: str = "") -> None:
+        self.sentence = sentence or self.default_sentence
+        self.detail = detail
+        super().__init__(self.sentence)
+
+    def __str__(self) -> str:
+        return f"{self.sentence} ({self.detail})" if self.detail else self.sentence
+
+
+class InvalidRequest(EngineError):  # noqa: N818 - named for what happened
+    """The request contradicts itself or the model; trying again cannot help."""
+
+    default_sentence = "The request is not valid for this model."
+
+
+class ModelUnavailable(EngineError):  # noqa: N818 - named for what happened
+    """The model's files are missing, broken or of a kind that is not opened."""
+
+    default_sentence = "The model is not available."
+
+
+class OutOfMemory(EngineError):  # noqa: N818 - named for what happened
+    """The device ran out of memory; a smaller image may work."""
+
+    default_sentence = "The image is too large for the memory of this device."
+
+
+class Cancelled(EngineError):  # noqa: N818 - named for what happened
+    """The request was cancelled before it was finished."""
+
+    default_sentence = "The image was cancelled."
+
+
+class EngineStopped(EngineError):  # noqa: N818 - named for what happened
+    """The engine is shutting down and did not finish this request."""
+
+    default_sentence = "The worker is shutting down."
