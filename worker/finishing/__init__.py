@@ -1,0 +1,1 @@
+"""From pixels to files: the text an image carries, encoding and thumbnails. Pillow only."""
