@@ -48,8 +48,9 @@ SYSTEM_LOCALE = "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8"
 def prepare_postgres(layout: VarLayout, *, fsync: bool = True) -> Service:
     """Return the service, its data folder made where there was none.
 
-    `fsync=False` is for throw-away data only: a power cut may destroy it. Raises BinaryNotFoundError,
-    DataFolderError (another major version, an unreachable folder) or StartFailedError (initdb).
+    `fsync=False` is for throw-away data only: a power cut may destroy it. Raises
+    BinaryNotFoundError, DataFolderError (another major version, an unreachable folder) or
+    StartFailedError (initdb).
     """
     bin_dir = find_postgres_bin()
     layout.var_dir.mkdir(parents=True, exist_ok=True)

@@ -139,7 +139,10 @@ def run_servers(layout: VarLayout) -> None:
 
 
 def require_free_port(host: str, port: int) -> None:
-    """Raise PortTakenError when somebody listens on the port, StartFailedError when the host is not ours."""
+    """Return when the port can be listened on.
+
+    Raises PortTakenError when somebody does already, StartFailedError when the host is not ours.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         # As the web server does: a port whose connections are only just closing is free.
