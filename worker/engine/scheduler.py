@@ -45,7 +45,7 @@ class FairQueue:
         self._level = self._served[owner_id]
         self._served[owner_id] += cost
         self._forget_if_empty(owner_id)
-        self._forget_level_owners()
+        self._forget_settled_owners(last=owner_id)
         return request_id
 
     def remove(self, request_id: str) -> bool:
@@ -62,8 +62,14 @@ class FairQueue:
         if not self._waiting[owner_id]:
             del self._waiting[owner_id]
 
-    def _forget_level_owners(self) -> None:
-        """Drop idle owners who would start at the level anyway, so that memory stays bounded."""
+    def _forget_settled_owners(self, last: str) -> None:
+        """Drop idle owners whose past no longer counts, so that memory stays bounded.
+
+        That is who would start at the level anyway, and, once nobody is kept waiting, everybody
+        but the owner being served.
+        """
+        if not self._waiting:
+            self._served = {last: self._served[last]}
         for owner_id in [o for o, served in self._served.items() if served <= self._level]:
             if owner_id not in self._waiting:
                 del self._served[owner_id]
