@@ -19,19 +19,26 @@ from webapp.embedded.paths import VarLayout
 from webapp.embedded.servers import embedded_servers
 
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
-PYTHON = os.path.realpath(sys.executable)
+ENOUGH = "import sys, ssl, ctypes; sys.exit(sys.version_info < (3, 11))"
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
 
-def _nobody_reaches(path: str) -> bool:
+def _python_for_nobody() -> str | None:
+    """The path of a Python that an ordinary user can run; ours may lie in root's home."""
     if os.geteuid() != 0 or shutil.which(NOBODY[0]) is None:
-        return False
-    return subprocess.run([*NOBODY, "test", "-x", path], check=False).returncode == 0
+        return None
+    for path in (os.path.realpath(sys.executable), "/usr/bin/python3", "/usr/local/bin/python3"):
+        # A shell in between: setpriv itself still starts programs with root's reach.
+        command = [*NOBODY, "sh", "-c", 'exec "$0" -I -c "$1"', path, ENOUGH]
+        if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+            return path
+    return None
 
 
+PYTHON = _python_for_nobody()
 needs_reachable_python = pytest.mark.skipif(
-    not _nobody_reaches(PYTHON), reason="an ordinary user cannot run this Python"
+    PYTHON is None, reason="needs root, setpriv, and a Python that an ordinary user can run"
 )
 
 
@@ -71,6 +78,7 @@ def no_namespaces(tmp_path: Path) -> dict[str, str]:
 
 
 def _servers(place: Path, var: Path) -> list[str]:
+    assert PYTHON is not None
     # Not `-m` from the project: the copy must be what runs.
     code = f"import sys; sys.path.insert(0, {str(place)!r}); import runpy; "
     code += f"sys.argv[1:] = ['servers', '--var', {str(var)!r}]; "
@@ -132,7 +140,6 @@ def test_root_is_told_when_the_servers_cannot_reach_their_folders(
 ) -> None:
     monkeypatch.setenv("PATH", no_namespaces["PATH"])
     tmp_path.chmod(0o700)
-    identity = server_identity(tmp_path / "postgres")
 
     with pytest.raises(DataFolderError, match=r"user nobody cannot reach .* ordinary user"):
-        identity.require_reach(tmp_path / "postgres")
+        server_identity(tmp_path / "postgres").require_reach(tmp_path / "postgres")

@@ -60,7 +60,7 @@ def test_a_port_whose_listener_is_gone_is_free(taken_port: int) -> None:
 
 
 def test_a_host_that_is_not_ours_is_refused() -> None:
-    with pytest.raises(StartFailedError, match="cannot listen on 192.0.2.1"):
+    with pytest.raises(StartFailedError, match=r"cannot listen on 192\.0\.2\.1"):
         require_free_port("192.0.2.1", 8000)
 
 

@@ -4,10 +4,12 @@ import os
 import pwd
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from webapp.embedded.errors import DataFolderError
+from webapp.embedded.process import GUARD
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Identity:
 
     def require_reach(self, path: Path) -> None:
         """Raise DataFolderError when the server's user cannot get to `path`."""
+        # Asked of `test`, after the change of user: setpriv itself still has root's reach.
         if self.owner is None or _succeeds((*self.prefix, "test", "-r", str(path))):
             return
         raise DataFolderError(
@@ -44,7 +47,8 @@ def server_identity(data_dir: Path) -> Identity:
 
     An ordinary user runs it directly. Root runs it in a user namespace, in which it is not root
     while its files stay root's; where the kernel refuses that, or the data already belongs to
-    somebody, as that user. Raises DataFolderError where neither is possible.
+    somebody, as that user. Raises DataFolderError where neither is possible, or that user cannot
+    reach this Python.
     """
     if os.geteuid() != 0 and _has_name(os.geteuid()):
         return Identity()
@@ -54,7 +58,10 @@ def server_identity(data_dir: Path) -> Identity:
         return Identity(prefix=namespace)
     if os.geteuid() != 0 or not shutil.which("setpriv"):
         raise DataFolderError("The servers need an ordinary user: start Darkroom as one.")
-    return _as_user(_ordinary_user(keeper))
+    identity = _as_user(_ordinary_user(keeper))
+    for path in (Path(sys.executable), GUARD):
+        identity.require_reach(path)
+    return identity
 
 
 def _as_user(user: pwd.struct_passwd) -> Identity:
