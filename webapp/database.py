@@ -36,6 +36,8 @@ def django_database(url: str, *, pooled: bool) -> dict[str, Any]:
         "HOST": parts.get("host", ""),
         "PORT": parts.get("port", ""),
         "OPTIONS": options,
+        # A server that was restarted leaves dead connections behind: they are replaced unseen.
+        "CONN_HEALTH_CHECKS": True,
     }
 
 

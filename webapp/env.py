@@ -20,7 +20,7 @@ def text(name: str, default: str = "") -> str:
 
 
 def secret(name: str) -> str:
-    """The value of `NAME`, or the content of the file that `NAME_FILE` names; "" where neither is set.
+    """The value of `NAME`, or the content of the file that `NAME_FILE` names; "" without both.
 
     Raises ImproperlyConfigured where the file cannot be read.
     """

@@ -85,7 +85,7 @@ MIDDLEWARE = [
 ]
 MIGRATION_MODULES = {
     name: f"migrations.{name}"
-    for name in ("accounts", "catalog", "credits", "generation", "operations")
+    for name in ("core", "accounts", "catalog", "credits", "generation", "operations")
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 ROOT_URLCONF = "webapp.urls"
@@ -202,6 +202,8 @@ PRICE_PER_IMAGE = env.decimal(
 LEASE_S = env.integer("DARKROOM_LEASE_S", 45, minimum=10, maximum=3600)
 MAX_ATTEMPTS = 3
 SWEEP_EVERY_S = 5
+WORKER_SLOTS = env.integer("DARKROOM_WORKER_SLOTS", 2, minimum=1, maximum=64)
+SERVED_MODELS = env.words("DARKROOM_SERVE")
 QUEUE_LIMIT_PER_USER = env.integer("DARKROOM_QUEUE_LIMIT", 200, minimum=1, maximum=100_000)
 STREAMS_PER_USER = 2
 

@@ -17,7 +17,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         """False shows the "sign-up is closed" page."""
         return bool(settings.SIGNUP_OPEN)
 
-    def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:  # noqa: ANN401 - allauth's own signature
+    def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:
         """The saved user; the account and the grant are made in the same transaction."""
         with transaction.atomic():
             saved: User = super().save_user(request, user, form, commit)

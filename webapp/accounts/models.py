@@ -4,7 +4,7 @@ import uuid
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
-from django.db import models
+from django.db import models, transaction
 from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 class UserManager(BaseUserManager["User"]):
     """Makes users; addresses are kept in lower case."""
 
-    def create_user(self, email: str, password: str | None = None, **extra: Any) -> "User":  # noqa: ANN401 - Django's own signature
+    def create_user(self, email: str, password: str | None = None, **extra: Any) -> "User":
         """A saved user; without a password they can sign in only after a reset.
 
         Raises ValueError where the address is empty.
@@ -22,10 +22,12 @@ class UserManager(BaseUserManager["User"]):
             raise ValueError("a user needs an e-mail address")
         user = self.model(email=email.lower(), **extra)
         user.set_password(password)
-        user.save(using=self._db)
+        # One commit with the account that is opened when a user is saved.
+        with transaction.atomic(using=self._db):
+            user.save(using=self._db)
         return user
 
-    def create_superuser(self, email: str, password: str | None = None, **extra: Any) -> "User":  # noqa: ANN401 - Django's own signature
+    def create_superuser(self, email: str, password: str | None = None, **extra: Any) -> "User":
         """A saved user who may do everything in the admin site."""
         return self.create_user(email, password, is_staff=True, is_superuser=True, **extra)
 

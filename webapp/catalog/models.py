@@ -21,9 +21,7 @@ class DiffusionModel(models.Model):
         FILE = "file", _("single safetensors file")
         HUB = "hub", _("hub id, downloaded on purpose")
 
-    slug = models.CharField(
-        max_length=64, unique=True, validators=[RegexValidator(SLUG_PATTERN)]
-    )
+    slug = models.CharField(max_length=64, unique=True, validators=[RegexValidator(SLUG_PATTERN)])
     name = models.CharField(_("name"), max_length=100)
     summary = models.CharField(_("in a sentence"), max_length=200, blank=True)
     family = models.CharField(_("family"), max_length=16, choices=Family)
@@ -50,7 +48,9 @@ class DiffusionModel(models.Model):
     side_multiple_px = models.PositiveIntegerField(_("sides are multiples of"), default=8)
     max_steps = models.PositiveIntegerField(_("most steps"), default=MAX_STEPS)
     problem = models.TextField(
-        _("problem"), blank=True, help_text=_("What the worker last said when it could not load it.")
+        _("problem"),
+        blank=True,
+        help_text=_("What the worker last said when it could not load it."),
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

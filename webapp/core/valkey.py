@@ -1,4 +1,4 @@
-"""One connection pool to Valkey/Redis per process, for events, cancellation flags and heartbeats."""
+"""One connection pool to Valkey per process: events, cancellation flags, heartbeats."""
 
 from functools import cache
 

@@ -13,7 +13,7 @@ def open_account_for_new_user(
     instance: User,
     created: bool,
     raw: bool = False,
-    **kwargs: Any,  # noqa: ANN401 - the signal's signature
+    **kwargs: Any,
 ) -> None:
     """Opens the account and posts the welcome grant; fixtures (`raw`) bring their own."""
     if created and not raw:

@@ -40,9 +40,7 @@ def get_balance(*, user: User) -> Balance:
 
 def get_statement(*, user: User) -> QuerySet[Entry]:
     """The user's entries, newest first, with their transactions."""
-    return (
-        Entry.objects.filter(account__user=user).select_related("transaction").order_by("-id")
-    )
+    return Entry.objects.filter(account__user=user).select_related("transaction").order_by("-id")
 
 
 def get_month_spend(*, user: User) -> MonthSpend:

@@ -24,7 +24,7 @@ class Claim:
     owner_id: int
     lease_token: uuid.UUID
     attempt: int
-    created_at: datetime
+    waited_s: float
     model: DiffusionModel
     prompt: str
     negative_prompt: str
@@ -49,7 +49,10 @@ def claim_next(*, models: Sequence[str], worker: str) -> Claim | None:
     passed_over: list[int] = []
     while True:
         with transaction.atomic():
-            share = _lock_fairest_share(models, passed_over)
+            # Another worker's claim holds a share for milliseconds only: pass it over where there
+            # is another one, wait for it where it is the last.
+            share = _lock_fairest_share(models, passed_over, wait=False)
+            share = share or _lock_fairest_share(models, passed_over, wait=True)
             if share is None:
                 return None
             image = _lock_oldest_image(share)
@@ -67,9 +70,11 @@ def renew(*, image_id: uuid.UUID, lease_token: uuid.UUID) -> bool:
     )
 
 
-def _lock_fairest_share(models: Sequence[str], passed_over: list[int]) -> QueueShare | None:
+def _lock_fairest_share(
+    models: Sequence[str], passed_over: list[int], *, wait: bool
+) -> QueueShare | None:
     return (
-        QueueShare.objects.select_for_update(skip_locked=True, of=("self",))
+        QueueShare.objects.select_for_update(skip_locked=not wait, of=("self",))
         .filter(model__slug__in=models, queued__gt=0)
         .exclude(pk__in=passed_over)
         .order_by("served_cost", "pk")
@@ -104,7 +109,7 @@ def _lease(image: Image, *, share: QueueShare, worker: str) -> Claim:
         owner_id=image.owner_id,
         lease_token=token,
         attempt=image.attempt + 1,
-        created_at=image.created_at,
+        waited_s=(timezone.now() - image.created_at).total_seconds(),
         model=image.model,
         prompt=generation.prompt,
         negative_prompt=generation.negative_prompt,

@@ -28,7 +28,7 @@ def ring(*, model_slug: str, images: int = 1) -> None:
 def ring_if_silent(*, model_slug: str) -> None:
     """Rings where no doorbell is waiting to be answered already."""
     try:
-        waiting = int(valkey().llen(queue_name(model_slug)))  # type: ignore[arg-type]
+        waiting = int(valkey().llen(queue_name(model_slug)))
     except redis.RedisError as error:
         logger.warning("the doorbell of %s cannot be seen: %s", model_slug, error)
         return

@@ -16,9 +16,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from webapp.accounts.models import User
+from webapp.catalog import services as catalog
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.pricing import price_per_image_ucr
 from webapp.core.errors import Conflict, InvalidInput, NotFound, TooMany
+from webapp.core.notices import tell_admins
 from webapp.credits import ledger
 from webapp.generation import doorbell, events, queue
 from webapp.generation.claims import Claim
@@ -92,10 +94,8 @@ def store_image(
     return bool(stored)
 
 
-def fail_image(
-    *, image_id: uuid.UUID, lease_token: uuid.UUID, code: str, sentence: str
-) -> bool:
-    """Ends this lease's image as failed and gives its credits back. False where the lease is lost."""
+def fail_image(*, image_id: uuid.UUID, lease_token: uuid.UUID, code: str, sentence: str) -> bool:
+    """Fails this lease's image and gives its credits back. False where the lease is lost."""
     with transaction.atomic():
         failed = Image.objects.filter(
             pk=image_id, state=Image.State.RUNNING, lease_token=lease_token
@@ -162,6 +162,12 @@ def delete_image(*, owner: User, image_id: uuid.UUID) -> None:
         image.delete()
         if not generation.images.exists():
             generation.delete()
+
+
+def report_problem(*, model: DiffusionModel, code: str, sentence: str, detail: str) -> None:
+    """Tells the admins what a worker could not do with a model."""
+    catalog.report_problem(slug=model.slug, problem=f"{sentence} {detail}".strip())
+    tell_admins(code=f"{code}:{model.slug}", sentence=f"{model.name}: {sentence}", detail=detail)
 
 
 def return_ended_leases() -> int:

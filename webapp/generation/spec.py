@@ -60,7 +60,7 @@ def parse_spec(data: Mapping[str, Any], *, model: DiffusionModel) -> GenerationS
 
 
 def check_spec(spec: GenerationSpec, *, model: DiffusionModel) -> None:
-    """Returns None for what the model can draw; raises InvalidInput for the first field that is off."""
+    """None for what the model can draw; raises InvalidInput for the first field that is off."""
     _check_prompts(spec)
     _check_size(spec, model=model)
     _check_range("steps", _("Steps"), spec.steps, 1, model.max_steps)
@@ -142,9 +142,7 @@ def _check_range(field: str, label: str, value: int, least: int, most: int) -> N
 def _text(data: Mapping[str, Any], field: str, *, label: str) -> str:
     value = data.get(field) or ""
     if not isinstance(value, str) or "\x00" in value:
-        raise InvalidInput(
-            _("%(label)s must be plain text.") % {"label": label}, field=field
-        )
+        raise InvalidInput(_("%(label)s must be plain text.") % {"label": label}, field=field)
     return value.replace("\r\n", "\n").strip()
 
 

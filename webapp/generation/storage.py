@@ -1,4 +1,4 @@
-"""Where pictures lie. Names carry the lease token, so that a worker only ever deletes its own file."""
+"""Where pictures lie. Names carry the lease token: a worker only ever deletes its own file."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ from django.core.files.storage import FileSystemStorage, default_storage
 
 
 class DurableFileSystemStorage(FileSystemStorage):
-    """A file is there whole, and on the disk, or not at all: temporary name, fsync, rename, fsync."""
+    """A file is there whole and on the disk, or not at all: draft, fsync, rename, fsync."""
 
     def _save(self, name: str, content: File) -> str:  # type: ignore[type-arg]
         target = Path(self.path(name))
@@ -51,7 +51,7 @@ def file_names(*, image_id: uuid.UUID, lease_token: uuid.UUID) -> tuple[str, str
 def write_image_files(
     *, image_id: uuid.UUID, lease_token: uuid.UUID, png: bytes, thumbnail_webp: bytes
 ) -> StoredFile:
-    """Writes picture and thumbnail; raises OSError (disk full, bucket away) with nothing left behind."""
+    """Writes picture and thumbnail; raises OSError (disk full, bucket away), nothing left."""
     name, thumbnail = file_names(image_id=image_id, lease_token=lease_token)
     try:
         default_storage.save(name, ContentFile(png))

@@ -1,0 +1,99 @@
+"""The people, the model and the pictures that tests are about."""
+
+import io
+import uuid
+from typing import Any
+
+from PIL import Image as Picture
+
+from webapp.accounts.models import User
+from webapp.catalog.models import DiffusionModel
+from webapp.generation import services
+from webapp.generation.claims import Claim, claim_next
+from webapp.generation.models import Generation
+from webapp.generation.services import Rendering
+from webapp.generation.spec import GenerationSpec
+from webapp.generation.storage import write_image_files
+
+PASSWORD = "a long and quiet password"
+
+
+def make_user(name: str, **extra: Any) -> User:
+    """A user `<name>@example.org` with 200 credits."""
+    return User.objects.create_user(f"{name}@example.org", PASSWORD, **extra)
+
+
+def make_model(slug: str = "tiny", **changes: Any) -> DiffusionModel:
+    """A model on offer; nothing lies at its location unless the test puts it there."""
+    fields: dict[str, Any] = {
+        "name": slug.title(),
+        "family": "sd",
+        "source": DiffusionModel.Source.FOLDER,
+        "location": f"/nowhere/{slug}",
+        "enabled": True,
+        "width_px": 64,
+        "height_px": 64,
+        "steps": 4,
+        "guidance_scale": 5.0,
+        "sampler": "ddim",
+        "min_side_px": 64,
+        "max_side_px": 256,
+        "max_pixels": 256 * 256,
+    }
+    return DiffusionModel.objects.create(slug=slug, **{**fields, **changes})
+
+
+def make_spec(**changes: Any) -> GenerationSpec:
+    """A small request for one image of a fox."""
+    fields: dict[str, Any] = {
+        "prompt": "a fox at dusk",
+        "negative_prompt": "people",
+        "width_px": 64,
+        "height_px": 64,
+        "steps": 4,
+        "guidance_scale": 5.0,
+        "sampler": "ddim",
+        "seed": 7,
+        "count": 1,
+    }
+    return GenerationSpec(**{**fields, **changes})
+
+
+def submit(owner: User, model: DiffusionModel, *, key: str = "", **changes: Any) -> Generation:
+    """A queued generation of the owner."""
+    return services.submit_generation(
+        owner=owner,
+        model=model,
+        spec=make_spec(**changes),
+        idempotency_key=key or uuid.uuid4().hex,
+    )
+
+
+def claim(model: DiffusionModel, worker: str = "worker-1") -> Claim:
+    """The next image of the model, claimed; fails the test where there is none."""
+    found = claim_next(models=[model.slug], worker=worker)
+    assert found is not None
+    return found
+
+
+def picture_bytes(kind: str = "PNG", side_px: int = 64) -> bytes:
+    """A real picture of a gradient."""
+    file = io.BytesIO()
+    Picture.linear_gradient("L").resize((side_px, side_px)).convert("RGB").save(file, kind)
+    return file.getvalue()
+
+
+def finish(claimed: Claim) -> bool:
+    """Stores a claimed image as a worker would; False where the lease is lost."""
+    stored = write_image_files(
+        image_id=claimed.image_id,
+        lease_token=claimed.lease_token,
+        png=picture_bytes(),
+        thumbnail_webp=picture_bytes("WEBP"),
+    )
+    return services.store_image(
+        image_id=claimed.image_id,
+        lease_token=claimed.lease_token,
+        file=stored,
+        rendering=Rendering(timings_s={"denoise_s": 0.5}, fingerprint={"device": "cpu"}),
+    )

@@ -1,0 +1,162 @@
+"""Everything that changes the catalog."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from webapp.catalog.families import Family
+from webapp.catalog.models import DiffusionModel
+from webapp.catalog.samplers import samplers_of
+from webapp.core.errors import Conflict, InvalidInput, NotFound
+
+USUAL_SIDE_PX = {Family.SD: 512, Family.SDXL: 1024, Family.SD3: 1024, Family.FLUX: 1024}
+LARGEST_TO_USUAL = 2
+SMALLEST_SIDE_PX = 64
+
+
+def get_model(*, slug: str) -> DiffusionModel:
+    """The model of that slug, on offer or not; raises NotFound."""
+    model = DiffusionModel.objects.filter(slug=slug).first()
+    if model is None:
+        raise NotFound(_("There is no model “%(slug)s”.") % {"slug": slug})
+    return model
+
+
+def get_hub_model(*, slug: str) -> DiffusionModel:
+    """The hub model of that slug; raises NotFound, or Conflict where it needs no download."""
+    model = get_model(slug=slug)
+    if model.source != DiffusionModel.Source.HUB:
+        raise Conflict(_("%(name)s lies on this machine already.") % {"name": model.name})
+    return model
+
+
+def add_local_model(
+    *,
+    path: Path,
+    found: dict[str, Any],
+    slug: str = "",
+    name: str = "",
+    family: str = "",
+    side_px: int = 0,
+    steps: int = 0,
+) -> DiffusionModel:
+    """The new row, off, for a folder or file that the worker has looked at (`found`: its
+    `family`, `kind` and `native_size_px`). Raises Conflict where it is in the catalog already."""
+    known = DiffusionModel.objects.filter(location=str(path)).first()
+    if known is not None:
+        raise Conflict(_("It is in the catalog already, as %(slug)s.") % {"slug": known.slug})
+    return _add(
+        source=DiffusionModel.Source(found["kind"]),
+        location=str(path),
+        slug=slug or _slug_of(path.stem if found["kind"] == "file" else path.name),
+        name=name or path.stem,
+        family=family or found["family"],
+        side_px=side_px or found.get("native_size_px") or 0,
+        steps=steps,
+    )
+
+
+def add_hub_model(
+    *, hub_id: str, slug: str, name: str, family: str, side_px: int = 0, steps: int = 0
+) -> DiffusionModel:
+    """The new row, off and not downloaded, for a hub id. Raises InvalidInput for an id or family
+    that will not do, Conflict for a slug that is taken."""
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", hub_id):
+        sentence = _("“%(id)s” is neither a folder or file here nor a hub id such as owner/name.")
+        raise InvalidInput(sentence % {"id": hub_id}, field="location")
+    if not family:
+        raise InvalidInput(
+            _("Say which family it is: --family %(families)s.")
+            % {"families": "|".join(Family.values)},
+            field="family",
+        )
+    return _add(
+        source=DiffusionModel.Source.HUB,
+        location=hub_id,
+        slug=slug or _slug_of(hub_id.partition("/")[2]),
+        name=name or hub_id.partition("/")[2],
+        family=family,
+        side_px=side_px,
+        steps=steps,
+    )
+
+
+def mark_downloaded(*, slug: str, path: Path) -> DiffusionModel:
+    """Writes down where a hub model's files lie now."""
+    model = get_hub_model(slug=slug)
+    DiffusionModel.objects.filter(pk=model.pk).update(installed_path=str(path), problem="")
+    return get_model(slug=slug)
+
+
+def enable_model(*, slug: str, default: bool = False) -> DiffusionModel:
+    """Offers the model, and chooses it at first where `default`, or where none is yet.
+
+    Raises NotFound, or Conflict where its files are not here."""
+    model = get_model(slug=slug)
+    if not model.is_installed:
+        sentence = _("%(name)s is not downloaded: manage.py models download %(slug)s")
+        raise Conflict(sentence % {"name": model.name, "slug": slug})
+    with transaction.atomic():
+        if default or not DiffusionModel.objects.filter(is_default=True, enabled=True).exists():
+            DiffusionModel.objects.filter(is_default=True).update(is_default=False)
+            DiffusionModel.objects.filter(pk=model.pk).update(is_default=True)
+        DiffusionModel.objects.filter(pk=model.pk).update(enabled=True, problem="")
+    return get_model(slug=slug)
+
+
+def disable_model(*, slug: str) -> DiffusionModel:
+    """Takes the model off the offer; what is queued for it is still drawn. Raises NotFound."""
+    model = get_model(slug=slug)
+    DiffusionModel.objects.filter(pk=model.pk).update(enabled=False)
+    return get_model(slug=slug)
+
+
+def report_problem(*, slug: str, problem: str) -> None:
+    """Writes down what the worker says about a model that does not load; admins see it."""
+    DiffusionModel.objects.filter(slug=slug).exclude(problem=problem).update(problem=problem)
+
+
+def _add(
+    *,
+    source: DiffusionModel.Source,
+    location: str,
+    slug: str,
+    name: str,
+    family: str,
+    side_px: int,
+    steps: int,
+) -> DiffusionModel:
+    if family not in Family.values:
+        raise InvalidInput(
+            _("Its architecture is not one of %(families)s.")
+            % {"families": ", ".join(Family.values)},
+            field="family",
+        )
+    if DiffusionModel.objects.filter(slug=slug).exists():
+        raise Conflict(_("The slug “%(slug)s” is taken: say --slug.") % {"slug": slug})
+    side_px = side_px or USUAL_SIDE_PX[Family(family)]
+    largest_px = side_px * LARGEST_TO_USUAL
+    model = DiffusionModel(
+        source=source,
+        location=location,
+        slug=slug,
+        name=name,
+        family=family,
+        sampler=samplers_of(family)[0],
+        width_px=side_px,
+        height_px=side_px,
+        min_side_px=min(SMALLEST_SIDE_PX, side_px),
+        max_side_px=largest_px,
+        max_pixels=largest_px * side_px,
+        steps=steps or 30,
+    )
+    model.full_clean()
+    model.save()
+    return model
+
+
+def _slug_of(name: str) -> str:
+    return re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.")[:64]

@@ -1,0 +1,25 @@
+"""Telling admins: a notice stays in the admin site until somebody deletes it."""
+
+import logging
+
+from django.db.models import F
+from django.utils import timezone
+
+from webapp.core.models import Notice
+
+logger = logging.getLogger(__name__)
+
+
+def tell_admins(*, code: str, sentence: str, detail: str = "") -> None:
+    """Writes the notice, or counts it up where it stands already; it goes to the log too."""
+    logger.error("%s: %s %s", code, sentence, detail)
+    told = Notice.objects.filter(code=code).update(
+        sentence=sentence, detail=detail, times=F("times") + 1, last_at=timezone.now()
+    )
+    if not told:
+        Notice.objects.get_or_create(code=code, defaults={"sentence": sentence, "detail": detail})
+
+
+def withdraw(*, code: str) -> None:
+    """Removes a notice whose cause is gone."""
+    Notice.objects.filter(code=code).delete()

@@ -1,0 +1,83 @@
+"""Which workers are alive, what they serve, and which queues they listen to.
+
+Key `darkroom:worker:<name>` lives for 30 seconds and is written every 5.
+"""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, close_old_connections
+
+from webapp.catalog.models import DiffusionModel, queue_name
+from webapp.catalog.selectors import INSTALLED
+from webapp.celery import app
+from webapp.core.valkey import valkey
+
+logger = logging.getLogger(__name__)
+
+BEAT_S = 5.0
+ALIVE_S = 30
+PREFIX = "darkroom:worker:"
+SERVED_FOR_S = 2.0
+
+_served: tuple[float, list[str]] = (0.0, [])
+_served_lock = threading.Lock()
+
+
+def served_models() -> list[str]:
+    """Slugs of the models that this worker draws: all that are installed, or those of
+    `DARKROOM_SERVE` among them. Read at most every two seconds.
+
+    Models that were switched off stay in: what was queued before is still drawn.
+    """
+    global _served
+    with _served_lock:
+        read_at, slugs = _served
+        if not slugs or time.monotonic() - read_at > SERVED_FOR_S:
+            installed = DiffusionModel.objects.filter(INSTALLED)
+            if settings.SERVED_MODELS:
+                installed = installed.filter(slug__in=settings.SERVED_MODELS)
+            slugs = list(installed.values_list("slug", flat=True))
+            _served = (time.monotonic(), slugs)
+        return slugs
+
+
+def beat_forever(*, name: str, node: str, describe: Callable[[], dict[str, Any]]) -> None:
+    """Says every five seconds that this worker lives, and listens to the queues it serves."""
+    while True:
+        try:
+            close_old_connections()
+            listen_to_queues(served_models(), node=node)
+            beat_once(name=name, facts=describe())
+        except (OperationalError, InterfaceError, redis.RedisError, OSError) as error:
+            logger.warning("the heartbeat skipped a beat: %s", error)
+        time.sleep(BEAT_S)
+
+
+def beat_once(*, name: str, facts: dict[str, Any]) -> None:
+    """Writes one beat; raises redis.RedisError."""
+    body = json.dumps({"name": name, "models": served_models(), **facts})
+    valkey().set(f"{PREFIX}{name}", body, ex=ALIVE_S)
+
+
+def listen_to_queues(slugs: list[str], *, node: str) -> None:
+    """Subscribes this Celery node to those models' queues; those it hears already are kept."""
+    for slug in slugs:
+        app.control.add_consumer(queue_name(slug), destination=[node], reply=False)
+
+
+def list_workers() -> list[dict[str, Any]]:
+    """The workers that were alive in the last half minute; [] where Valkey is away."""
+    try:
+        keys = list(valkey().scan_iter(f"{PREFIX}*"))
+        bodies = valkey().mget(keys) if keys else []
+    except redis.RedisError as error:
+        logger.warning("the workers cannot be listed: %s", error)
+        return []
+    return [json.loads(body) for body in bodies if body]

@@ -1,0 +1,190 @@
+"""`manage.py models add|list|enable|disable|download|scan`: which models the studio offers.
+
+The command never opens weights itself: it asks `worker.pipelines` in a process of its own, so
+that the deep-learning libraries stay out of Django.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from webapp.catalog import services
+from webapp.catalog.families import Family
+from webapp.catalog.models import DiffusionModel
+from webapp.core.errors import DarkroomError
+
+BAR_WIDTH = 30
+
+
+class Command(BaseCommand):
+    """Lists, adds, finds, downloads and switches models."""
+
+    help = "Manages the models on offer: list, add, scan, download, enable, disable."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """One sub-command each."""
+        commands = parser.add_subparsers(dest="action", required=True)
+        commands.add_parser("list", help="every model, with where it lies and whether it is on")
+        add = commands.add_parser("add", help="add a folder, a .safetensors file or a hub id")
+        add.add_argument("location", help="folder in diffusers format, file, or owner/name")
+        add.add_argument("--slug", default="", help="short name for URLs and queues")
+        add.add_argument("--name", default="", help="name that people see")
+        add.add_argument("--family", default="", choices=["", *Family.values])
+        add.add_argument("--size", type=int, default=0, help="usual side in pixels")
+        add.add_argument("--steps", type=int, default=0, help="usual number of steps")
+        add.add_argument("--enable", action="store_true", help="offer it at once")
+        add.add_argument("--default", action="store_true", help="choose it at first")
+        for action in ("enable", "disable"):
+            switch = commands.add_parser(action, help=f"{action} a model")
+            switch.add_argument("slug")
+            if action == "enable":
+                switch.add_argument("--default", action="store_true", help="choose it at first")
+        download = commands.add_parser("download", help="download a hub model, on purpose")
+        download.add_argument("slug")
+        download.add_argument("--yes", action="store_true", help="I have read the licence")
+        scan = commands.add_parser("scan", help="add every model that lies below a folder")
+        scan.add_argument("folder", nargs="?", default="")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Runs the sub-command; its mistakes end in one sentence and exit 1."""
+        try:
+            getattr(self, f"run_{options['action']}")(**options)
+        except DarkroomError as error:
+            raise CommandError(error.sentence) from error
+        except ValidationError as error:
+            raise CommandError(" ".join(error.messages)) from error
+
+    def run_list(self, **options: Any) -> None:
+        """A line a model."""
+        for model in DiffusionModel.objects.all():
+            state = "on " if model.enabled and model.is_installed else "off"
+            here = model.path or f"not downloaded: {model.location} ({model.licence})"
+            star = "*" if model.is_default else " "
+            self.stdout.write(f"{state} {star} {model.slug:24} {model.family:5} {here}")
+
+    def run_add(self, **options: Any) -> None:
+        """Looks at what lies there, then writes the row."""
+        path = Path(options["location"]).expanduser()
+        if not path.exists():
+            self.add_hub_model(**options)
+            return
+        found = inspect(path)
+        model = services.add_local_model(
+            path=path.resolve(),
+            found=found,
+            slug=options["slug"],
+            name=options["name"],
+            family=options["family"],
+            side_px=options["size"],
+            steps=options["steps"],
+        )
+        self.stdout.write(f"Added {model.slug} ({model.get_family_display()}).")
+        if options["enable"] or options["default"]:
+            self.run_enable(slug=model.slug, default=options["default"])
+
+    def add_hub_model(self, **options: Any) -> None:
+        """A row for a hub id; nothing is downloaded yet."""
+        model = services.add_hub_model(
+            hub_id=options["location"],
+            slug=options["slug"],
+            name=options["name"],
+            family=options["family"],
+            side_px=options["size"],
+            steps=options["steps"],
+        )
+        self.stdout.write(
+            f"Listed {model.slug}; get it with: manage.py models download {model.slug}"
+        )
+
+    def run_enable(self, *, slug: str, default: bool = False, **options: Any) -> None:
+        """Offers a model whose files are here."""
+        model = services.enable_model(slug=slug, default=default)
+        self.stdout.write(f"{model.name} is on offer{', chosen at first' if default else ''}.")
+
+    def run_disable(self, *, slug: str, **options: Any) -> None:
+        """Takes a model off the offer; what is queued for it is still drawn."""
+        self.stdout.write(f"{services.disable_model(slug=slug).name} is off.")
+
+    def run_download(self, *, slug: str, yes: bool, **options: Any) -> None:
+        """Shows licence and size, asks, downloads with a progress bar, writes where it lies."""
+        model = services.get_hub_model(slug=slug)
+        facts = next(ask_worker("download", "describe", model.location))
+        gigabytes = facts["bytes_total"] / 1e9
+        self.stdout.write(f"{model.name}: {model.location}, {gigabytes:.1f} GB")
+        self.stdout.write(f"Licence: {facts.get('licence') or model.licence}")
+        if not yes and input("Do you accept the licence and download it? [y/N] ").lower() != "y":
+            raise CommandError("Nothing was downloaded.")
+        target = Path(settings.MODELS_ROOT) / model.slug
+        for line in ask_worker("download", "fetch", model.location, "--into", str(target)):
+            self.show_progress(line)
+        services.mark_downloaded(slug=slug, path=target)
+        self.stdout.write(f"\nIt lies in {target}. Offer it: manage.py models enable {slug}")
+
+    def show_progress(self, line: dict[str, Any]) -> None:
+        """One redrawn line: a bar and a percentage."""
+        if not line.get("bytes_total"):
+            return
+        share = line["bytes_done"] / line["bytes_total"]
+        bar = "#" * int(share * BAR_WIDTH)
+        self.stdout.write(f"\r[{bar:{BAR_WIDTH}}] {share:6.1%}", ending="")
+        self.stdout.flush()
+
+    def run_scan(self, *, folder: str, **options: Any) -> None:
+        """Adds what is new below the folder; what cannot be used is named with its reason."""
+        root = Path(folder or settings.MODELS_ROOT)
+        if not root.is_dir():
+            raise CommandError(f"{root} is not a folder.")
+        for path in sorted(candidates(root)):
+            try:
+                found = inspect(path)
+                model = services.add_local_model(path=path.resolve(), found=found)
+            except (CommandError, DarkroomError) as error:
+                self.stdout.write(f"left out {path}: {error}")
+            else:
+                self.stdout.write(f"added {model.slug} from {path}; enable it when you like")
+
+
+def candidates(root: Path) -> Iterator[Path]:
+    """Folders in diffusers format and single safetensors files that are not inside one."""
+    folders = {path.parent for path in root.rglob("model_index.json")}
+    yield from folders
+    for path in root.rglob("*.safetensors"):
+        if not folders.intersection(path.parents):
+            yield path
+
+
+def inspect(path: Path) -> dict[str, Any]:
+    """What the worker says about a path; CommandError with its sentence where it won't do."""
+    found = next(ask_worker("inspect", str(path)))
+    if not found["ok"]:
+        raise CommandError(found["sentence"])
+    return found
+
+
+def ask_worker(module: str, *arguments: str) -> Iterator[dict[str, Any]]:
+    """The JSON lines that `python -m worker.pipelines.<module>` prints; CommandError on failure."""
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        [sys.executable, "-m", f"worker.pipelines.{module}", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=settings.BASE_DIR,
+    )
+    assert process.stdout is not None  # noqa: S101 - asked for above
+    printed = False
+    for line in process.stdout:
+        printed = True
+        yield json.loads(line)
+    _stdout, complaint = process.communicate()
+    if process.returncode and not printed:
+        reason = complaint.strip().splitlines()[-1:] or ["it said nothing"]
+        raise CommandError(reason[0])
+    if process.returncode:
+        raise CommandError(f"It stopped half way: {complaint.strip().splitlines()[-1:]}")

@@ -1,0 +1,77 @@
+"""`manage.py prepare`: everything between an empty database and a studio that can open.
+
+Safe to run at every start, and by several at once: an advisory lock lets one go first.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import connection
+
+from webapp.catalog.builtin import list_builtin_models
+from webapp.operations import setup
+
+LOCK_ID = 7_263_405_118  # any number that nobody else takes in this database
+
+
+class Command(BaseCommand):
+    """Migrations, static files, catalog, translations and the first administrator."""
+
+    help = "Prepares database, static files, catalog and the first-run link. Safe to repeat."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """`--address` is where the studio will be served, for the set-up link."""
+        parser.add_argument("--address", default="", help="where the studio is served")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Runs each step and says what it did."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK_ID])
+            try:
+                self.prepare(options["address"])
+            finally:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK_ID])
+
+    def prepare(self, address: str) -> None:
+        """The steps, in order."""
+        call_command("migrate", verbosity=0, interactive=False, stdout=self.stdout)
+        self.collect_static()
+        added = list_builtin_models()
+        if added:
+            self.stdout.write(f"Catalog: {added} well-known models listed, off until downloaded.")
+        self.offer_first_admin(address)
+
+    def collect_static(self) -> None:
+        """Collects static files only where they changed: it is the slowest step of a warm start."""
+        stamp = Path(settings.STATIC_ROOT) / ".stamp"
+        wanted = static_digest()
+        if stamp.exists() and stamp.read_text() == wanted:
+            return
+        call_command("collectstatic", verbosity=0, interactive=False)
+        stamp.write_text(wanted)
+        self.stdout.write("Static files: collected.")
+
+    def offer_first_admin(self, address: str) -> None:
+        """Makes the administrator of the environment, or prints the one-time link."""
+        if setup.create_admin_from_environment():
+            self.stdout.write(f"Administrator: {settings.ADMIN_EMAIL} was made.")
+        if setup.has_admin():
+            return
+        base = settings.PUBLIC_URL or address or "http://127.0.0.1:8000"
+        link = f"{base}/setup/{setup.make_setup_token()}/"
+        self.stdout.write(f"First run: make yourself the administrator, once, at\n  {link}")
+
+
+def static_digest() -> str:
+    """A digest of our own static files (names, sizes, times) and of what is installed."""
+    parts = [f"{Path(settings.BASE_DIR)}"]
+    for root in (settings.STATICFILES_DIRS[0], Path(settings.BASE_DIR) / "pyproject.toml"):
+        paths = sorted(Path(root).rglob("*")) if Path(root).is_dir() else [Path(root)]
+        for path in paths:
+            found = path.stat()
+            parts.append(f"{path} {found.st_size} {found.st_mtime_ns}")
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
