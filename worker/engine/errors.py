@@ -27,31 +27,31 @@ class EngineError(Exception):
         return f"{self.sentence} ({self.detail})" if self.detail else self.sentence
 
 
-class InvalidRequest(EngineError):  # noqa: N818 - named for what happened
+class InvalidRequest(EngineError):
     """The request contradicts itself or the model; trying again cannot help."""
 
     default_sentence = "The request is not valid for this model."
 
 
-class ModelUnavailable(EngineError):  # noqa: N818 - named for what happened
+class ModelUnavailable(EngineError):
     """The model's files are missing, broken or of a kind that is not opened."""
 
     default_sentence = "The model is not available."
 
 
-class OutOfMemory(EngineError):  # noqa: N818 - named for what happened
+class OutOfMemory(EngineError):
     """The device ran out of memory; a smaller image may work."""
 
     default_sentence = "The image is too large for the memory of this device."
 
 
-class Cancelled(EngineError):  # noqa: N818 - named for what happened
+class Cancelled(EngineError):
     """The request was cancelled before it was finished."""
 
     default_sentence = "The image was cancelled."
 
 
-class EngineStopped(EngineError):  # noqa: N818 - named for what happened
+class EngineStopped(EngineError):
     """The engine is shutting down and did not finish this request."""
 
     default_sentence = "The worker is shutting down."

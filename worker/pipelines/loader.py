@@ -165,7 +165,7 @@ def _check_usable(source: ModelSource, path: Path) -> None:
         raise ModelUnavailable(sentence, detail=str(path))
 
 
-def _read_pipeline(source: ModelSource, path: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401
+def _read_pipeline(source: ModelSource, path: Path, dtype: torch.dtype) -> Any:
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
     if source.kind == "file":
@@ -173,7 +173,7 @@ def _read_pipeline(source: ModelSource, path: Path, dtype: torch.dtype) -> Any: 
     return _read_folder(path, dtype)
 
 
-def _read_file(source: ModelSource, path: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401
+def _read_file(source: ModelSource, path: Path, dtype: torch.dtype) -> Any:
     class_name = next(name for name, family in FAMILY_OF_CLASS.items() if family == source.family)
     absent = {"safety_checker": None} if source.family == "sd" else {}
     return getattr(diffusers, class_name).from_single_file(
@@ -185,7 +185,7 @@ def _read_file(source: ModelSource, path: Path, dtype: torch.dtype) -> Any:  # n
     )
 
 
-def _read_folder(path: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401
+def _read_folder(path: Path, dtype: torch.dtype) -> Any:
     index = DiffusionPipeline.load_config(path)
     _check_text_to_image(index["_class_name"])
     absent: dict[str, Any] = {

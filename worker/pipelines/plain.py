@@ -37,7 +37,7 @@ def render(
     return Rendering(*to_pixels(picture))
 
 
-def _call_arguments(pipe: Any, request: ImageRequest) -> dict[str, Any]:  # noqa: ANN401
+def _call_arguments(pipe: Any, request: ImageRequest) -> dict[str, Any]:
     _check_size(pipe, request)
     arguments: dict[str, Any] = {
         "prompt": request.prompt,
@@ -55,20 +55,20 @@ def _call_arguments(pipe: Any, request: ImageRequest) -> dict[str, Any]:  # noqa
     return arguments
 
 
-def _takes_negative_prompt(pipe: Any) -> bool:  # noqa: ANN401
+def _takes_negative_prompt(pipe: Any) -> bool:
     """A pipeline with `true_cfg_scale` ignores the negative prompt at the scale it comes with."""
     parameters = inspect.signature(pipe.__call__).parameters
     return "negative_prompt" in parameters and "true_cfg_scale" not in parameters
 
 
-def _check_size(pipe: Any, request: ImageRequest) -> None:  # noqa: ANN401
+def _check_size(pipe: Any, request: ImageRequest) -> None:
     # Transformers cut the latents into patches of 2x2.
     multiple = pipe.vae_scale_factor * (1 if hasattr(pipe, "unet") else 2)
     if request.width_px % multiple or request.height_px % multiple:
         raise InvalidRequest(f"Width and height must be multiples of {multiple} for this model.")
 
 
-def _denoiser(pipe: Any) -> torch.nn.Module:  # noqa: ANN401
+def _denoiser(pipe: Any) -> torch.nn.Module:
     denoiser: torch.nn.Module = getattr(pipe, "transformer", None) or pipe.unet
     return denoiser
 
@@ -87,7 +87,7 @@ def _stage_hook(clock: StageClock) -> Callable[[torch.nn.Module, Any], None]:
 def _step_reporter(
     model: LoadedModel, request: ImageRequest, clock: StageClock, preview_every: int
 ) -> Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]:
-    def step_done(pipe: Any, index: int, _t: object, tensors: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401
+    def step_done(pipe: Any, index: int, _t: object, tensors: dict[str, Any]) -> dict[str, Any]:
         done = index + 1
         preview = None
         if preview_every and done % preview_every == 0 and done < request.steps:
@@ -102,7 +102,7 @@ def _step_reporter(
 
 def _preview(
     model: LoadedModel,
-    pipe: Any,  # noqa: ANN401
+    pipe: Any,
     request: ImageRequest,
     latents: torch.Tensor,
 ) -> bytes | None:

@@ -41,7 +41,7 @@ class LatentPreview:
 
 
 @torch.no_grad()
-def fit_preview(vae: Any) -> LatentPreview | None:  # noqa: ANN401 - diffusers has no types
+def fit_preview(vae: Any) -> LatentPreview | None:
     """Return the preview of models with this VAE; None where its latents are not a plain grid.
 
     Encodes four smooth random colour fields of 128 px, a fraction of one image's decode.
@@ -54,9 +54,9 @@ def fit_preview(vae: Any) -> LatentPreview | None:  # noqa: ANN401 - diffusers h
     colours = torch.nn.functional.adaptive_avg_pool2d(fields, (height, width))
     inputs = _with_ones(latents.movedim(1, -1).flatten(0, 2))
     targets = colours.movedim(1, -1).flatten(0, 2)
-    # Ridge term: a degenerate VAE must not produce a matrix of huge numbers.
-    ridge = 1e-3 * len(inputs) * torch.eye(inputs.shape[1])
-    return LatentPreview(torch.linalg.solve(inputs.T @ inputs + ridge, inputs.T @ targets))
+    # gelsd: latents of a poorly trained VAE may not be independent of each other
+    fitted = torch.linalg.lstsq(inputs.double(), targets.double(), rcond=1e-4, driver="gelsd")
+    return LatentPreview(fitted.solution.float())
 
 
 def _colour_fields() -> torch.Tensor:
@@ -67,7 +67,7 @@ def _colour_fields() -> torch.Tensor:
     return torch.nn.functional.interpolate(coarse, side, mode="bicubic").clamp(0, 1)
 
 
-def _encode(vae: Any, fields: torch.Tensor) -> torch.Tensor:  # noqa: ANN401
+def _encode(vae: Any, fields: torch.Tensor) -> torch.Tensor:
     """Encode in float32: half precision overflows in the VAE of Stable Diffusion XL."""
     dtype = vae.dtype
     if dtype != torch.float32:

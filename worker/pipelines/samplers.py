@@ -40,7 +40,7 @@ FLOW_SAMPLERS = {"flow_euler": Sampler("Euler (flow)", FlowMatchEulerDiscreteSch
 
 
 # Any: diffusers ships no types for its schedulers.
-def build_scheduler(trained: Any, slug: str, *, steps: int) -> Any:  # noqa: ANN401
+def build_scheduler(trained: Any, slug: str, *, steps: int) -> Any:
     """Return a fresh scheduler of sampler `slug` with the settings the model was trained with.
 
     `trained` is the scheduler the model's own files describe; it is left untouched. Raises
@@ -57,7 +57,7 @@ def build_scheduler(trained: Any, slug: str, *, steps: int) -> Any:  # noqa: ANN
     return scheduler
 
 
-def _check_steps(scheduler: Any, sampler: Sampler, steps: int) -> None:  # noqa: ANN401
+def _check_steps(scheduler: Any, sampler: Sampler, steps: int) -> None:
     try:
         scheduler.set_timesteps(steps)
     except ValueError as error:

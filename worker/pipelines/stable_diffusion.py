@@ -33,7 +33,7 @@ def render(
     return _decode(pipe, latents, generator)
 
 
-def _check_size(pipe: Any, request: ImageRequest) -> None:  # noqa: ANN401 - diffusers has no types
+def _check_size(pipe: Any, request: ImageRequest) -> None:
     multiple = pipe.vae_scale_factor
     if request.width_px % multiple or request.height_px % multiple:
         raise InvalidRequest(f"Width and height must be multiples of {multiple} for this model.")
@@ -89,7 +89,7 @@ def _preview(model: LoadedModel, latents: torch.Tensor) -> bytes | None:
     return preview.render(latents[0]) if preview else None
 
 
-def _decode(pipe: Any, latents: torch.Tensor, generator: torch.Generator) -> Rendering:  # noqa: ANN401
+def _decode(pipe: Any, latents: torch.Tensor, generator: torch.Generator) -> Rendering:
     scaled = latents / pipe.vae.config.scaling_factor
     decoded = pipe.vae.decode(scaled, return_dict=False, generator=generator)[0]
     checked, flags = pipe.run_safety_checker(decoded, decoded.device, decoded.dtype)

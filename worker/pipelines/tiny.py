@@ -19,7 +19,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 TEXT_WIDTH = 32
 PROMPT_TOKENS = 77
-_MERGES = ["t h", "th e</w>", "a n", "an d</w>", "c a", "ca t</w>"]
+_MERGES = [("t", "h"), ("th", "e</w>"), ("a", "n"), ("an", "d</w>"), ("c", "a"), ("ca", "t</w>")]
 
 
 def build_tiny_stable_diffusion(out_dir: Path, seed: int = 0) -> Path:
@@ -32,7 +32,7 @@ def build_tiny_stable_diffusion(out_dir: Path, seed: int = 0) -> Path:
         torch.manual_seed(seed)
         tokenizer = build_tiny_tokenizer()
         pipeline = StableDiffusionPipeline(
-            vae=_tiny_vae(),
+            vae=build_tiny_vae(),
             text_encoder=CLIPTextModel(tiny_text_config(tokenizer)),
             tokenizer=tokenizer,
             unet=_tiny_unet(),
@@ -49,7 +49,7 @@ def build_tiny_tokenizer() -> CLIPTokenizer:
     """Return a CLIP tokenizer that spells any text byte by byte, with a few merges."""
     letters = sorted(ByteLevel.alphabet())  # one printable letter per byte
     pieces = letters + [f"{letter}</w>" for letter in letters]
-    pieces += [merge.replace(" ", "") for merge in _MERGES]
+    pieces += ["".join(merge) for merge in _MERGES]
     pieces += ["<|startoftext|>", "<|endoftext|>"]
     vocabulary = {piece: number for number, piece in enumerate(pieces)}
     return CLIPTokenizer(vocab=vocabulary, merges=_MERGES, model_max_length=PROMPT_TOKENS)
@@ -83,7 +83,8 @@ def stable_diffusion_scheduler() -> DDIMScheduler:
     )
 
 
-def _tiny_vae() -> AutoencoderKL:
+def build_tiny_vae() -> AutoencoderKL:
+    """Return a VAE with one 4-channel latent per 8x8 px."""
     return AutoencoderKL(
         block_out_channels=(8, 16, 16, 32),
         norm_num_groups=8,

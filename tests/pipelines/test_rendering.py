@@ -1,0 +1,232 @@
+"""The engine's pictures are diffusers' pictures, bit for bit."""
+
+import io
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import (
+    AutoencoderKL,
+    DiffusionPipeline,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+)
+from PIL import Image
+
+from worker.config import EngineConfig
+from worker.engine.engine import Engine
+from worker.engine.errors import Cancelled, InvalidRequest, OutOfMemory
+from worker.engine.request import ImageRequest, ModelSource, Progress, RenderedImage
+from worker.pipelines import stable_diffusion
+from worker.pipelines.previews import fit_preview
+from worker.pipelines.runner import DiffusersRunner
+from worker.pipelines.samplers import SAMPLERS
+
+WAIT_S = 60.0
+_numbers = itertools.count()
+
+
+def ask(path: Path, *, family: str = "sd", **changes: Any) -> ImageRequest:
+    values: dict[str, Any] = {
+        "request_id": f"request-{next(_numbers)}",
+        "owner_id": "alice",
+        "model": ModelSource("tiny", family, "folder", str(path)),
+        "prompt": "a cat and the 고양이",
+        "negative_prompt": "a dog",
+        "width_px": 128,
+        "height_px": 64,
+        "steps": 6,
+        "guidance_scale": 5.0,
+        "seed": 7,
+        "sampler": "ddim",
+    }
+    return ImageRequest(**(values | changes))
+
+
+def picture_of(image: RenderedImage) -> Image.Image:
+    return Image.frombytes("RGB", (image.width_px, image.height_px), image.pixels)
+
+
+def diffusers_bytes(pipe: DiffusionPipeline, request: ImageRequest) -> bytes:
+    """What plain diffusers makes of the same request."""
+    pipe.set_progress_bar_config(disable=True)
+    sampler = SAMPLERS[request.sampler]
+    pipe.scheduler = sampler.scheduler_class.from_config(pipe.scheduler.config, **sampler.options)
+    picture: Image.Image = pipe(
+        request.prompt,
+        negative_prompt=request.negative_prompt or None,
+        width=request.width_px,
+        height=request.height_px,
+        num_inference_steps=request.steps,
+        guidance_scale=request.guidance_scale,
+        generator=torch.Generator("cpu").manual_seed(request.seed),
+    ).images[0]
+    return picture.tobytes()
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_sampler_draws_exactly_what_diffusers_draws(
+    engine: Engine, tiny_model_dir: Path, sampler: str
+) -> None:
+    request = ask(tiny_model_dir, sampler=sampler)
+    image = engine.submit(request).result(WAIT_S)
+    reference = StableDiffusionPipeline.from_pretrained(tiny_model_dir)
+    assert image.pixels == diffusers_bytes(reference, request)
+
+
+@pytest.mark.parametrize("guidance_scale", [0.0, 1.0, 30.0])
+def test_every_guidance_scale_draws_exactly_what_diffusers_draws(
+    engine: Engine, tiny_model_dir: Path, guidance_scale: float
+) -> None:
+    request = ask(tiny_model_dir, guidance_scale=guidance_scale, negative_prompt="")
+    image = engine.submit(request).result(WAIT_S)
+    reference = StableDiffusionPipeline.from_pretrained(tiny_model_dir)
+    assert image.pixels == diffusers_bytes(reference, request)
+
+
+def test_stable_diffusion_xl_draws_exactly_what_diffusers_draws(
+    engine: Engine, tiny_sdxl_dir: Path
+) -> None:
+    request = ask(tiny_sdxl_dir, family="sdxl", sampler="euler", negative_prompt="")
+    seen: list[Progress] = []
+    image = engine.submit(request, on_progress=seen.append).result(WAIT_S)
+    reference = StableDiffusionXLPipeline.from_pretrained(tiny_sdxl_dir)
+    assert image.pixels == diffusers_bytes(reference, request)
+    stages = [stage for stage, _ in itertools.groupby(seen, key=lambda progress: progress.stage)]
+    assert stages == ["waiting", "loading", "encoding", "denoising", "decoding"]
+    assert any(progress.preview for progress in seen)
+
+
+def test_the_seven_samplers_draw_seven_pictures(engine: Engine, tiny_model_dir: Path) -> None:
+    futures = [engine.submit(ask(tiny_model_dir, sampler=sampler)) for sampler in SAMPLERS]
+    assert len({future.result(WAIT_S).pixels for future in futures}) == len(SAMPLERS) == 7
+
+
+def test_the_same_seed_draws_the_same_picture_and_another_seed_another(
+    engine: Engine, tiny_model_dir: Path
+) -> None:
+    seeds = (1, 1, 2, 2**64 - 1)
+    futures = [engine.submit(ask(tiny_model_dir, sampler="euler_a", seed=seed)) for seed in seeds]
+    first, again, *others = (future.result(WAIT_S).pixels for future in futures)
+    assert first == again
+    assert len({first, *others}) == 3
+
+
+def test_the_negative_prompt_changes_the_picture(engine: Engine, tiny_model_dir: Path) -> None:
+    with_it = engine.submit(ask(tiny_model_dir, guidance_scale=15.0))
+    without = engine.submit(ask(tiny_model_dir, guidance_scale=15.0, negative_prompt=""))
+    assert with_it.result(WAIT_S).pixels != without.result(WAIT_S).pixels
+
+
+def test_a_picture_carries_its_size_timings_and_fingerprint(
+    engine: Engine, tiny_model_dir: Path
+) -> None:
+    image = engine.submit(ask(tiny_model_dir)).result(WAIT_S)
+    assert picture_of(image).size == (128, 64)
+    timings = image.timings
+    spent = (timings.load_s, timings.encode_s, timings.denoise_s, timings.decode_s)
+    assert all(seconds > 0 for seconds in spent)
+    assert set(image.fingerprint) == {"device", "gpu", "torch", "diffusers", "dtype"}
+    assert image.fingerprint["dtype"] == "float32"
+    assert image.fingerprint["torch"] == torch.__version__
+
+
+def test_previews_arrive_while_the_picture_develops(engine: Engine, tiny_model_dir: Path) -> None:
+    seen: list[Progress] = []
+    engine.submit(ask(tiny_model_dir), on_progress=seen.append).result(WAIT_S)
+    previews = {progress.step: progress.preview for progress in seen if progress.preview}
+    assert set(previews) == {2, 4}  # not after the last step: the picture itself follows
+    for preview in previews.values():
+        assert len(preview) <= 6 * 1024
+        assert Image.open(io.BytesIO(preview)).size == (128, 64)
+
+
+def test_previews_do_not_change_the_picture(tiny_model_dir: Path) -> None:
+    pixels = set()
+    for preview_every in (0, 1):
+        runner = DiffusersRunner(EngineConfig(device="cpu", preview_every=preview_every))
+        image = runner.render(
+            ask(tiny_model_dir), on_step=lambda *_: None, should_stop=lambda: False
+        )
+        pixels.add(image.pixels)
+    assert len(pixels) == 1
+
+
+@pytest.mark.parametrize("family", ["sd", "sdxl"])
+def test_cancelling_stops_the_denoiser_within_one_step(
+    engine: Engine, tiny_model_dir: Path, tiny_sdxl_dir: Path, family: str
+) -> None:
+    steps_seen = []
+
+    def cancel_at_third_step(progress: Progress) -> None:
+        steps_seen.append(progress.step)
+        if progress.stage == "denoising" and progress.step == 3:
+            engine.cancel(progress.request_id)
+
+    path = tiny_model_dir if family == "sd" else tiny_sdxl_dir
+    request = ask(path, family=family, steps=500)
+    with pytest.raises(Cancelled):
+        engine.submit(request, on_progress=cancel_at_third_step).result(WAIT_S)
+    assert max(steps_seen) == 3
+
+
+def test_the_engine_draws_on_after_a_cancelled_picture(
+    engine: Engine, tiny_model_dir: Path
+) -> None:
+    expected = engine.submit(ask(tiny_model_dir, sampler="unipc")).result(WAIT_S).pixels
+    cancelled = ask(tiny_model_dir, steps=500, sampler="unipc")
+    future = engine.submit(cancelled, on_progress=lambda p: engine.cancel(p.request_id) and None)
+    with pytest.raises(Cancelled):
+        future.result(WAIT_S)
+    assert engine.submit(ask(tiny_model_dir, sampler="unipc")).result(WAIT_S).pixels == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"sampler": "heun"}, "The sampler heun does not fit this model"),
+        ({"sampler": "flow_euler"}, "The sampler flow_euler does not fit this model"),
+        ({"width_px": 100}, "multiples of 8"),
+        ({"sampler": "lcm", "steps": 51}, "The sampler LCM cannot do 51 steps"),
+    ],
+)
+def test_what_the_model_cannot_do_is_refused_with_a_sentence(
+    engine: Engine, tiny_model_dir: Path, changes: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(InvalidRequest, match=sentence):
+        engine.submit(ask(tiny_model_dir, **changes)).result(WAIT_S)
+
+
+def test_running_out_of_memory_fails_one_picture_and_says_so(
+    engine: Engine, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stable_diffusion, "_decode", no_room)
+        with pytest.raises(OutOfMemory, match="too large for the memory"):
+            engine.submit(ask(tiny_model_dir)).result(WAIT_S)
+    assert engine.submit(ask(tiny_model_dir)).result(WAIT_S)
+
+
+def test_a_preview_shows_where_the_colours_of_the_picture_are() -> None:
+    # One level and random weights: nothing learnt, but colours survive the encoder.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        vae = AutoencoderKL(
+            block_out_channels=(8,), norm_num_groups=1, mid_block_add_attention=False
+        )
+    preview = fit_preview(vae)
+    assert preview is not None
+    field = torch.zeros(1, 3, 64, 64)  # red on the left, blue on the right
+    field[:, 0, :, :32] = 1
+    field[:, 2, :, 32:] = 1
+    with torch.no_grad():
+        latents = vae.encode(field * 2 - 1).latent_dist.mode() * vae.config.scaling_factor
+    shown = Image.open(io.BytesIO(preview.render(latents[0]))).convert("RGB")
+    left, right = shown.resize((2, 1), Image.Resampling.BOX).get_flattened_data()
+    assert left[0] > right[0] + 40
+    assert right[2] > left[2] + 40
