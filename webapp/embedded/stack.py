@@ -26,6 +26,9 @@ HEALTH_TIMEOUT_S = 2.0
 WEB_READY_TIMEOUT_S = 120.0
 # Event streams stay open for as long as a page does: do not wait for them to end.
 WEB_DRAIN_S = 5
+# Warnings and worse only: what a person needs from a start is the set-up link and the address.
+QUIET = ("--no-access-log", "--log-level", "warning")
+CELERY = ("celery", "-A", "webapp.celery", "--quiet")
 WORKER_DRAIN_S = 45.0
 ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - how to reach it from here
 
@@ -83,7 +86,7 @@ class Stack:
     def _web(self) -> Service:
         address = self.address
         web = self._python(
-            *("web", "-m", "uvicorn", "webapp.asgi:application", "--no-access-log"),
+            *("web", "-m", "uvicorn", "webapp.asgi:application", *QUIET),
             *("--host", self.host, "--port", str(self.port)),
             *("--timeout-graceful-shutdown", str(WEB_DRAIN_S)),
         )
@@ -96,7 +99,7 @@ class Stack:
 
     def _worker(self) -> Service:
         worker = self._python(
-            *("worker", "-m", "celery", "-A", "webapp.celery", "worker", "-I", "worker.tasks"),
+            *("worker", "-m", *CELERY, "worker", "-I", "worker.tasks"),
             *("--pool=threads", f"--concurrency={self.worker_slots + 2}", "-n", "worker@%h"),
             *("--without-gossip", "--without-mingle"),
         )
@@ -105,7 +108,7 @@ class Stack:
     def _beat(self) -> Service:
         # No pid file: after a kill it would keep beat from starting, and the record knows who runs.
         words = ("--schedule", str(self.layout.beat_schedule), "--pidfile=")
-        return self._python("beat", "-m", "celery", "-A", "webapp.celery", "beat", *words)
+        return self._python("beat", "-m", *CELERY, "beat", *words)
 
     def _python(self, name: str, *words: str) -> Service:
         argv = (sys.executable, *words)
