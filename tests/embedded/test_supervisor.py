@@ -61,6 +61,16 @@ def test_a_second_ctrl_c_does_not_wait(start_tiny: StartTiny, var: Path) -> None
     assert processes_of(var) == []
 
 
+def test_a_stopped_app_takes_its_helpers_along(start_tiny: StartTiny, var: Path) -> None:
+    running = start_tiny("helped")
+    wait_until(lambda: len(processes_of(var)) == 3)
+
+    running.send(signal.SIGTERM)
+
+    assert running.exit_code() == 0
+    assert processes_of(var) == []
+
+
 def test_a_crashed_app_comes_back_after_a_growing_wait(start_tiny: StartTiny) -> None:
     output = start_tiny("crasher").wait_for("attempt 3")
 

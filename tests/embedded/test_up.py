@@ -102,6 +102,20 @@ def test_apps_get_the_urls_only_as_the_user_set_them(stack: Callable[..., Stack]
     assert named["DATABASE_URL"] == DATABASE["DATABASE_URL"]
 
 
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8001"),
+        ("0.0.0.0", "http://127.0.0.1:8001"),  # noqa: S104 - the address of every interface
+        ("::", "http://[::1]:8001"),
+    ],
+)
+def test_the_set_up_link_leads_to_this_host_and_port(tmp_path: Path, host: str, url: str) -> None:
+    stack = Stack(VarLayout(tmp_path), host, 8001, 2, {})
+
+    assert stack.preparation().argv[-2:] == ("--address", url)
+
+
 def test_the_worker_gives_way_to_people(stack: Callable[..., Stack]) -> None:
     web, worker, beat = stack().apps()
 

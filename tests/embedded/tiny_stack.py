@@ -27,6 +27,7 @@ GRANDCHILD = (
     "import subprocess, sys; "
     f"subprocess.Popen([sys.executable, '-c', {SLEEP!r}], start_new_session=True); "
 )
+HELPER = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEP!r}]); "
 STUBBORN = (
     "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('no way', flush=True); "
 )
@@ -66,6 +67,7 @@ def service(layout: VarLayout, word: str) -> Service:
         "first": GOODBYE.format(name="first") + SLEEP,
         "second": GOODBYE.format(name="second") + SLEEP,
         "parent": GOODBYE.format(name="parent") + GRANDCHILD + SLEEP,
+        "helped": GOODBYE.format(name="helped") + HELPER + SLEEP,
         "stubborn": STUBBORN + SLEEP,
         "crasher": CRASHES_TWICE + SLEEP,
         "broken": "raise SystemExit('cannot import name')",

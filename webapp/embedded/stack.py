@@ -53,8 +53,6 @@ class Stack:
         return {
             **self.user_environment,
             "DARKROOM_VAR": str(self.layout.var_dir),
-            "DARKROOM_HOST": self.host,
-            "DARKROOM_PORT": str(self.port),
             "PYTHONUNBUFFERED": "1",
         }
 
@@ -78,7 +76,8 @@ class Stack:
 
     def preparation(self) -> Service:
         """Migrations, static files, the catalogue and the first set-up link."""
-        return self._python("prepare", str(PROJECT / "manage.py"), "prepare")
+        manage = str(PROJECT / "manage.py")
+        return self._python("prepare", manage, "prepare", "--address", self.url)
 
     def apps(self) -> list[Service]:
         return [self._web(), self._worker(), self._beat()]
