@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from worker.config import EngineConfig
+from worker.config import Device, EngineConfig
 from worker.engine.errors import EngineError, ModelUnavailable
 from worker.engine.request import ModelKind, ModelSource
 from worker.pipelines.inspect import inspect_path
@@ -234,7 +234,7 @@ def test_the_cache_keeps_the_models_used_last(tiny_model_dir: Path) -> None:
 
 
 def test_a_device_that_is_not_there_is_an_error_that_names_the_setting() -> None:
-    absent = "mps" if not torch.backends.mps.is_available() else "cuda"
+    absent: Device = "mps" if not torch.backends.mps.is_available() else "cuda"
     with pytest.raises(EngineError, match=f"DARKROOM_DEVICE is {absent}"):
         choose_device(EngineConfig(device=absent))
 
