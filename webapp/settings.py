@@ -229,6 +229,15 @@ CELERY_BEAT_SCHEDULE = {
     },
 }
 
+# -- Admin site ---------------------------------------------------------------------------------
+UNFOLD = {
+    "SITE_TITLE": "Darkroom",
+    "SITE_HEADER": "Darkroom",
+    "SITE_URL": "/",
+    "DASHBOARD_CALLBACK": "webapp.operations.admin.dashboard",
+    "SHOW_HISTORY": False,
+}
+
 # -- Language, time, logs -----------------------------------------------------------------------
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("ko", _("Korean"))]

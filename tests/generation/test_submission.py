@@ -175,11 +175,11 @@ def test_a_form_without_a_usable_key_is_refused(
 def test_an_unknown_model_is_refused_with_what_is_on_offer(
     offered_model: DiffusionModel,
 ) -> None:
-    with pytest.raises(InvalidInput, match="There is no model “dream”. On offer: tiny."):
+    with pytest.raises(InvalidInput, match=r"There is no model “dream”\. On offer: tiny\."):
         get_offered_model(slug="dream")
 
 
 def test_a_model_switched_off_meanwhile_is_refused(offered_model: DiffusionModel) -> None:
     DiffusionModel.objects.update(enabled=False)
-    with pytest.raises(InvalidInput, match="switched off. On offer: none yet"):
+    with pytest.raises(InvalidInput, match=r"switched off\. On offer: none yet"):
         get_offered_model(slug="tiny")

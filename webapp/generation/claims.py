@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from webapp.catalog.models import DiffusionModel
@@ -51,8 +51,8 @@ def claim_next(*, models: Sequence[str], worker: str) -> Claim | None:
         with transaction.atomic():
             # Another worker's claim holds a share for milliseconds only: pass it over where there
             # is another one, wait for it where it is the last.
-            share = _lock_fairest_share(models, passed_over, wait=False)
-            share = share or _lock_fairest_share(models, passed_over, wait=True)
+            share = _lock_fairest_share(models, passed_over)
+            share = share or _wait_for_fairest_share(models, passed_over)
             if share is None:
                 return None
             image = _lock_oldest_image(share)
@@ -70,16 +70,26 @@ def renew(*, image_id: uuid.UUID, lease_token: uuid.UUID) -> bool:
     )
 
 
-def _lock_fairest_share(
-    models: Sequence[str], passed_over: list[int], *, wait: bool
-) -> QueueShare | None:
+def _waiting_shares(models: Sequence[str], passed_over: list[int]) -> QuerySet[QueueShare]:
     return (
-        QueueShare.objects.select_for_update(skip_locked=not wait, of=("self",))
-        .filter(model__slug__in=models, queued__gt=0)
+        QueueShare.objects.filter(model__slug__in=models, queued__gt=0)
         .exclude(pk__in=passed_over)
         .order_by("served_cost", "pk")
-        .first()
     )
+
+
+def _lock_fairest_share(models: Sequence[str], passed_over: list[int]) -> QueueShare | None:
+    shares = _waiting_shares(models, passed_over)
+    return shares.select_for_update(skip_locked=True, of=("self",)).first()
+
+
+def _wait_for_fairest_share(models: Sequence[str], passed_over: list[int]) -> QueueShare | None:
+    """Waits for one row only: a waiting ORDER BY ... LIMIT 1 keeps the lock of a row that no
+    longer qualifies while it waits for the next, and two of those can block each other."""
+    fairest = _waiting_shares(models, passed_over).values_list("pk", flat=True).first()
+    if fairest is None:
+        return None
+    return QueueShare.objects.select_for_update().filter(pk=fairest).first()
 
 
 def _lock_oldest_image(share: QueueShare) -> Image | None:
