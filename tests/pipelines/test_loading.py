@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from tests.pipelines.original_layout import write_original_file
 from worker.config import Device, EngineConfig
 from worker.engine.errors import EngineError, ModelUnavailable
 from worker.engine.request import ModelKind, ModelSource
@@ -138,6 +139,11 @@ def test_pipeline_code_that_comes_with_a_model_is_not_run(copy: Path) -> None:
     assert "asks for pipeline code of its own" in refusal_of(copy)
 
 
+def test_a_component_from_any_other_library_is_refused(copy: Path) -> None:
+    rewrite_index(copy, scheduler=["antigravity", "Fly"])
+    assert "from an unknown library" in refusal_of(copy)
+
+
 def test_a_pipeline_that_needs_more_than_text_is_refused(copy: Path) -> None:
     rewrite_index(copy, _class_name="StableDiffusionUpscalePipeline")
     assert "does not make images from text alone" in refusal_of(copy, family="other")
@@ -181,6 +187,22 @@ def test_a_single_file_is_known_by_its_header_once_its_configuration_is_there(
     (tmp_path / "model.config" / "model_index.json").write_text("{}")
     found = inspect_path(path)
     assert (found.ok, found.family, found.kind) == (True, family, "file")
+
+
+def test_a_single_file_holds_the_same_model_as_its_folder(
+    tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "tiny.safetensors"
+    write_original_file(tiny_model_dir, path)
+    no_weights = shutil.ignore_patterns("*.safetensors")
+    shutil.copytree(tiny_model_dir, tmp_path / "tiny.config", ignore=no_weights)
+    from_file = load_model(source(path, kind="file"), CPU).pipeline
+    from_folder = load_model(source(tiny_model_dir), CPU).pipeline
+    for component in ("text_encoder", "unet", "vae"):
+        expected = getattr(from_folder, component).state_dict()
+        loaded = getattr(from_file, component).state_dict()
+        assert loaded.keys() == expected.keys()
+        assert all(torch.equal(loaded[name], expected[name]) for name in expected)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import torch
 from diffusers import (
     AutoencoderKL,
     DiffusionPipeline,
+    FluxPipeline,
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
 )
@@ -22,7 +23,7 @@ from worker.engine.request import ImageRequest, ModelSource, Progress, RenderedI
 from worker.pipelines import stable_diffusion
 from worker.pipelines.previews import fit_preview
 from worker.pipelines.runner import DiffusersRunner
-from worker.pipelines.samplers import SAMPLERS
+from worker.pipelines.samplers import FLOW_SAMPLERS, SAMPLERS
 
 WAIT_S = 60.0
 _numbers = itertools.count()
@@ -52,7 +53,7 @@ def picture_of(image: RenderedImage) -> Image.Image:
 def diffusers_bytes(pipe: DiffusionPipeline, request: ImageRequest) -> bytes:
     """What plain diffusers makes of the same request."""
     pipe.set_progress_bar_config(disable=True)
-    sampler = SAMPLERS[request.sampler]
+    sampler = (SAMPLERS | FLOW_SAMPLERS)[request.sampler]
     pipe.scheduler = sampler.scheduler_class.from_config(pipe.scheduler.config, **sampler.options)
     picture: Image.Image = pipe(
         request.prompt,
@@ -97,6 +98,31 @@ def test_stable_diffusion_xl_draws_exactly_what_diffusers_draws(
     stages = [stage for stage, _ in itertools.groupby(seen, key=lambda progress: progress.stage)]
     assert stages == ["waiting", "loading", "encoding", "denoising", "decoding"]
     assert any(progress.preview for progress in seen)
+
+
+def test_flux_draws_exactly_what_diffusers_draws(engine: Engine, tiny_flux_dir: Path) -> None:
+    request = ask(tiny_flux_dir, family="flux", sampler="flow_euler", negative_prompt="")
+    seen: list[Progress] = []
+    image = engine.submit(request, on_progress=seen.append).result(WAIT_S)
+    reference = FluxPipeline.from_pretrained(tiny_flux_dir)
+    assert image.pixels == diffusers_bytes(reference, request)
+    assert {progress.step for progress in seen if progress.preview} == {2, 4}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"sampler": "euler"}, "The sampler euler does not fit this model; it takes flow_euler"),
+        ({"negative_prompt": "a dog"}, "does not take a negative prompt"),
+        ({"width_px": 136}, "multiples of 16"),
+    ],
+)
+def test_what_flux_cannot_do_is_refused_with_a_sentence(
+    engine: Engine, tiny_flux_dir: Path, changes: dict[str, Any], sentence: str
+) -> None:
+    settings = {"sampler": "flow_euler", "negative_prompt": ""} | changes
+    with pytest.raises(InvalidRequest, match=sentence):
+        engine.submit(ask(tiny_flux_dir, family="flux", **settings)).result(WAIT_S)
 
 
 def test_the_seven_samplers_draw_seven_pictures(engine: Engine, tiny_model_dir: Path) -> None:

@@ -20,6 +20,9 @@ FAMILY_OF_CLASS = {
 }
 # Components a text-to-image pipeline works without; a folder may list but not hold them.
 OPTIONAL_COMPONENTS = frozenset({"safety_checker", "feature_extractor", "image_encoder"})
+# Where components may come from: any other name would be imported as a module, whatever it is.
+# The last two are folders of diffusers itself.
+LIBRARIES = frozenset({"diffusers", "transformers", "stable_diffusion", "kolors"})
 PICKLE_SUFFIXES = frozenset({".ckpt", ".bin", ".pt", ".pth", ".pkl"})
 LARGEST_HEADER_BYTES = 100_000_000  # the limit of the safetensors library itself
 
@@ -80,6 +83,8 @@ def _component_fault(path: Path, name: str, entry: object) -> str | None:
     # A listed component is a pair [library, class]; a pair of nulls means "none".
     if name.startswith("_") or not isinstance(entry, list) or not all(entry):
         return None
+    if entry[0] not in LIBRARIES:
+        return f"{path.name} takes its component {name} from an unknown library"
     folder = path / name
     if not folder.is_dir():
         missing = f"{path.name} lacks its component {name}"

@@ -6,6 +6,7 @@ tests and demonstrations run the true code paths in milliseconds and without the
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import (
@@ -83,8 +84,8 @@ def stable_diffusion_scheduler() -> DDIMScheduler:
     )
 
 
-def build_tiny_vae() -> AutoencoderKL:
-    """Return a VAE with one 4-channel latent per 8x8 px."""
+def build_tiny_vae(**options: Any) -> AutoencoderKL:
+    """Return a VAE with one 4-channel latent per 8x8 px; `options` go to diffusers' class."""
     return AutoencoderKL(
         block_out_channels=(8, 16, 16, 32),
         norm_num_groups=8,
@@ -92,6 +93,7 @@ def build_tiny_vae() -> AutoencoderKL:
         up_block_types=("UpDecoderBlock2D",) * 4,
         latent_channels=4,
         sample_size=128,
+        **options,
     )
 
 
