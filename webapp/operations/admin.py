@@ -15,7 +15,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin
+from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminTextInputWidget
@@ -168,7 +168,7 @@ class DiffusionModelAdmin(ModelAdmin):  # type: ignore[misc]
         return False
 
     def save_model(
-        self, request: HttpRequest, obj: DiffusionModel, form: BaseModelForm[Any], change: bool
+        self, request: HttpRequest, obj: DiffusionModel, form: "BaseModelForm[Any]", change: bool
     ) -> None:
         """One model is chosen at first: choosing another takes it from the one before."""
         if obj.is_default:
@@ -187,7 +187,7 @@ class NoticeAdmin(ReadOnlyAdmin):
         return bool(request.user.is_active and request.user.is_superuser)  # type: ignore[union-attr]
 
 
-class EntryInline(admin.TabularInline[Entry, Transaction]):
+class EntryInline(TabularInline):  # type: ignore[misc]
     """The lines of one transaction."""
 
     model = Entry
