@@ -1,0 +1,65 @@
+"""The bytes of private pictures: the owner is asked for on every fetch."""
+
+import uuid
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.utils.http import content_disposition_header
+from django.utils.text import slugify
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET
+
+from webapp.accounts.requests import SignedInRequest
+from webapp.core.errors import NotFound
+from webapp.generation.models import Image
+from webapp.generation.selectors import get_owned_image
+from webapp.generation.storage import read_file
+
+NAME_LENGTH = 60
+
+
+@login_required
+@require_GET
+def image_file(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
+    """The picture itself, PNG."""
+    image = get_owned_image(owner=request.user, image_id=image_id)
+    return _private(image.file, content_type="image/png")
+
+
+@login_required
+@require_GET
+def image_thumbnail(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
+    """A small copy of it, WebP."""
+    image = get_owned_image(owner=request.user, image_id=image_id)
+    return _private(image.thumbnail, content_type="image/webp")
+
+
+@login_required
+@require_GET
+def image_download(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
+    """The picture as a file named after its prompt and seed."""
+    image = get_owned_image(owner=request.user, image_id=image_id)
+    response = _private(image.file, content_type="image/png")
+    disposition = content_disposition_header(as_attachment=True, filename=download_name(image))
+    response["Content-Disposition"] = str(disposition)
+    return response
+
+
+def download_name(image: Image) -> str:
+    """`a-fox-at-dusk-48213.png`: letters of any script, at most 60 of them, then the seed."""
+    words = slugify(image.generation.prompt, allow_unicode=True)[:NAME_LENGTH].strip("-")
+    return f"{words or 'image'}-{image.seed}.png"
+
+
+def _private(name: str, *, content_type: str) -> HttpResponse:
+    try:
+        body = read_file(name) if name else None
+    except FileNotFoundError:
+        body = None
+    if body is None:
+        raise NotFound(_("There is no picture here, or not any more."))
+    response = HttpResponse(body, content_type=content_type)
+    response["Cache-Control"] = "private, no-store"
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Cross-Origin-Resource-Policy"] = "same-origin"
+    return response

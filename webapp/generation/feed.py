@@ -1,0 +1,87 @@
+"""What the studio shows of a generation: its tiles with their newest progress, and its bill."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from webapp.accounts.models import User
+from webapp.core.errors import NotFound
+from webapp.generation.events import read_progress
+from webapp.generation.models import Generation, Image
+from webapp.generation.selectors import list_feed
+
+GROUPS_SHOWN = 20
+UNCHARGED = (Image.State.FAILED, Image.State.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One image of the feed; `progress` is the worker's newest word while it is developing."""
+
+    image: Image
+    progress: dict[str, Any]
+
+    @property
+    def version(self) -> str:
+        """Changes whenever the tile has to be drawn anew."""
+        return f"{self.image.state}-{self.image.attempt}"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One generation of the feed."""
+
+    generation: Generation
+    tiles: list[Tile]
+
+    @property
+    def is_live(self) -> bool:
+        """True while at least one image is waiting or developing."""
+        return any(tile.image.state in Image.LIVE for tile in self.tiles)
+
+    @property
+    def charged_ucr(self) -> int:
+        """What the finished images cost together."""
+        return self.generation.price_each_ucr * self._count(Image.State.STORED)
+
+    @property
+    def not_charged(self) -> int:
+        """How many images ended without a picture, and so without a charge."""
+        return self._count(*UNCHARGED)
+
+    def _count(self, *states: str) -> int:
+        return sum(tile.image.state in states for tile in self.tiles)
+
+
+def list_groups(*, owner: User) -> list[Group]:
+    """The owner's newest generations, as the studio opens with them."""
+    return _groups(list_feed(owner=owner)[:GROUPS_SHOWN])
+
+
+def get_group(*, owner: User, generation_id: uuid.UUID) -> Group:
+    """One generation of the owner; raises NotFound to anybody else."""
+    found = _groups(list_feed(owner=owner).filter(pk=generation_id))
+    if not found:
+        raise NotFound(_("There is nothing here, or nothing of yours."))
+    return found[0]
+
+
+def _groups(generations: Sequence[Generation]) -> list[Group]:
+    generations = list(generations)
+    running = [
+        image.pk
+        for generation in generations
+        for image in generation.images.all()
+        if image.state == Image.State.RUNNING
+    ]
+    progress = read_progress(running)
+    return [
+        Group(
+            generation,
+            [Tile(image, progress.get(str(image.pk), {})) for image in generation.images.all()],
+        )
+        for generation in generations
+    ]

@@ -1,0 +1,183 @@
+"""The doors of the studio: parse, call one service, answer."""
+
+import uuid
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.db import connection
+from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from webapp.accounts.models import User
+from webapp.accounts.requests import SignedInRequest
+from webapp.catalog.pricing import price_per_image_ucr
+from webapp.core.errors import DarkroomError, InvalidInput
+from webapp.core.middleware import wants_json
+from webapp.core.units import format_credits
+from webapp.credits.selectors import get_balance
+from webapp.generation import events as news
+from webapp.generation import services
+from webapp.generation.feed import Group, get_group, list_groups
+from webapp.generation.forms import (
+    Composer,
+    blank_composer,
+    composer_of_attempt,
+    composer_of_image,
+    model_facts,
+    submit_form,
+)
+from webapp.generation.models import Image
+from webapp.generation.selectors import get_owned_image, list_images, list_live_images
+from webapp.generation.streams import stream_events
+from webapp.generation.strings import prompt_ideas, studio_strings
+
+MAX_IDS = 500
+
+
+@never_cache
+@login_required
+@require_GET
+def studio(request: SignedInRequest) -> HttpResponse:
+    """The studio; `?from=<image>` fills the form with what that image was made with."""
+    source = request.GET.get("from")
+    if not source:
+        return _studio_page(request, blank_composer())
+    image = get_owned_image(owner=request.user, image_id=_uuid(source, field="from"))
+    return _studio_page(request, composer_of_image(image))
+
+
+@login_required
+@require_POST
+def create_generation(request: SignedInRequest) -> HttpResponse:
+    """201 with the feed's new group for scripts; for a plain form a redirect, or the page again
+    with what was typed and the sentence that refused it."""
+    try:
+        generation = submit_form(owner=request.user, data=_checked(request.POST.dict()))
+    except DarkroomError as error:
+        if wants_json(request):
+            raise
+        composer = composer_of_attempt(request.POST.dict(), error)
+        return _studio_page(request, composer, status=error.status)
+    if not wants_json(request):
+        return redirect("studio")
+    group = get_group(owner=request.user, generation_id=generation.pk)
+    body = {"generation": str(generation.pk), "html": _group_html(request, group)}
+    return JsonResponse(body, status=201)
+
+
+@never_cache
+@login_required
+@require_GET
+def generation(request: SignedInRequest, generation_id: uuid.UUID) -> HttpResponse:
+    """One group of the feed, as HTML to put into the page."""
+    group = get_group(owner=request.user, generation_id=generation_id)
+    return HttpResponse(_group_html(request, group))
+
+
+@login_required
+@require_POST
+def cancel_generation(request: SignedInRequest, generation_id: uuid.UUID) -> HttpResponse:
+    """Cancels what is still waiting or developing of it."""
+    cancelled = services.cancel_generation(owner=request.user, generation_id=generation_id)
+    return _cancelled(request, cancelled)
+
+
+@login_required
+@require_POST
+def cancel_image(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
+    """Cancels one image; where it had ended already nothing changes."""
+    cancelled = services.cancel_image(owner=request.user, image_id=image_id)
+    return _cancelled(request, int(cancelled))
+
+
+@never_cache
+@login_required
+@require_GET
+def studio_state(request: SignedInRequest) -> JsonResponse:
+    """What a page compares itself with: the live images, those it asks for, and the balance."""
+    live = list(list_live_images(owner=request.user))
+    asked = list(list_images(owner=request.user, ids=_ids(request.GET.get("ids", ""))))
+    running = [image.pk for image in live if image.state == Image.State.RUNNING]
+    known = {image.pk: news.image_facts(image) for image in (*live, *asked)}
+    return JsonResponse(
+        {
+            "images": list(known.values()),
+            "progress": news.read_progress(running),
+            "balance": _balance(request.user),
+        }
+    )
+
+
+@never_cache
+@login_required
+@require_GET
+def events(request: SignedInRequest) -> HttpResponseBase:
+    """The visitor's one event stream (server-sent events).
+
+    The database connection goes back to the pool before the stream starts: it would be held for
+    minutes otherwise, and a few dozen open pages would starve everybody else.
+    """
+    response = StreamingHttpResponse(
+        stream_events(request.user.pk), content_type="text/event-stream"
+    )
+    response["X-Accel-Buffering"] = "no"
+    connection.close()
+    return response
+
+
+def _studio_page(request: SignedInRequest, composer: Composer, status: int = 200) -> HttpResponse:
+    context = {
+        "groups": list_groups(owner=request.user),
+        "composer": composer,
+        "model_facts": model_facts(composer.models),
+        "price_each_ucr": price_per_image_ucr(),
+        "balance": get_balance(user=request.user),
+        "idempotency_key": uuid.uuid4(),
+        "strings": studio_strings(),
+        "ideas": prompt_ideas(),
+    }
+    return render(request, "generation/studio.html", context, status=status)
+
+
+def _group_html(request: SignedInRequest, group: Group) -> str:
+    return render_to_string("generation/_group.html", {"group": group}, request)
+
+
+def _cancelled(request: SignedInRequest, cancelled: int) -> HttpResponse:
+    if wants_json(request):
+        return JsonResponse({"cancelled": cancelled})
+    return redirect("studio")
+
+
+def _balance(user: User) -> dict[str, Any]:
+    balance = get_balance(user=user)
+    return {
+        "available_ucr": balance.available_ucr,
+        "available": format_credits(balance.available_ucr),
+        "held": format_credits(balance.held_ucr),
+    }
+
+
+def _checked(data: dict[str, Any]) -> dict[str, Any]:
+    again = data.get("again")
+    return {**data, "again": _uuid(again, field="again")} if again else data
+
+
+def _ids(text: str) -> list[uuid.UUID]:
+    parts = [part for part in text.split(",") if part]
+    if len(parts) > MAX_IDS:
+        sentence = _("At most %(most)d images can be asked for at once.") % {"most": MAX_IDS}
+        raise InvalidInput(sentence, field="ids")
+    return [_uuid(part, field="ids") for part in parts]
+
+
+def _uuid(text: str, *, field: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(text)
+    except ValueError as error:
+        raise InvalidInput(_("That is not the id of a picture."), field=field) from error

@@ -1,0 +1,52 @@
+"""The doors of those who run the studio: the set-up page and the health check."""
+
+import logging
+
+from django.conf import settings
+from django.contrib.auth import login
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods
+
+from webapp.core.errors import InvalidInput, NotFound
+from webapp.operations import setup as first_run
+
+logger = logging.getLogger(__name__)
+
+
+@never_cache
+@require_http_methods(["GET", "POST"])
+def setup(request: HttpRequest, token: str) -> HttpResponse:
+    """The form of the one-time link: it makes the administrator, signs them in and is spent."""
+    if request.method == "POST":
+        return _create_admin(request, token)
+    if not first_run.is_open(token=token):
+        raise NotFound(_("This set-up link was used already or is too old."))
+    return render(request, "operations/setup.html", {"email": settings.ADMIN_EMAIL})
+
+
+@never_cache
+@require_GET
+def healthz(request: HttpRequest) -> JsonResponse:
+    """200 where the database answers, 503 where it does not; for load balancers, no sign-in."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError as error:
+        logger.error("the health check failed: %s", error)
+        return JsonResponse({"status": "unavailable"}, status=503)
+    return JsonResponse({"status": "ok"})
+
+
+def _create_admin(request: HttpRequest, token: str) -> HttpResponse:
+    email, password = request.POST.get("email", "").strip(), request.POST.get("password", "")
+    try:
+        admin = first_run.create_first_admin(token=token, email=email, password=password)
+    except InvalidInput as error:
+        context = {"email": email, "error": error}
+        return render(request, "operations/setup.html", context, status=error.status)
+    login(request, admin)
+    return redirect("studio")
