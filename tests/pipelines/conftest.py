@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.pipelines.fixtures import tiny_model_dir
 from tests.pipelines.tiny_models import build_tiny_flux, build_tiny_sdxl
 from worker.config import EngineConfig
 from worker.engine.engine import Engine
 from worker.pipelines.runner import DiffusersRunner
-from worker.pipelines.tiny import build_tiny_stable_diffusion
+
+__all__ = ["tiny_model_dir"]
 
 
 @pytest.fixture(autouse=True)
@@ -20,12 +22,6 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="session")
-def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny Stable Diffusion in diffusers format, native size 128x128 px."""
-    return build_tiny_stable_diffusion(tmp_path_factory.mktemp("models") / "tiny")
 
 
 @pytest.fixture(scope="session")
