@@ -6,7 +6,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help up demo test check bench install install-dev format clean
+.PHONY: help up demo test check audit bench install install-dev format clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -21,7 +21,16 @@ test: install-dev ## The tests, on real PostgreSQL, Valkey, Celery, diffusers an
 	@$(RUN) -m pytest $(ARGS)
 
 check: install-dev ## Every gate: format, lint, types, imports, migrations, templates, deployment
-	@$(RUN) -m webapp.operations.gates
+	$(RUN) -m ruff format --check .
+	$(RUN) -m ruff check .
+	$(RUN) -m mypy
+	@# Also: no import of a deep-learning library in webapp, no Django in the engine.
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/djade --check --target-version 5.2 $$(git ls-files 'templates/*.html')
+	$(RUN) -W error::UserWarning -m tests.gates
+
+audit: install-dev ## Known vulnerabilities of the pinned packages (needs the public package index)
+	$(VENV)/bin/pip-audit --disable-pip --no-deps -r constraints.txt
 
 bench: install-dev ## The service's figures, as a table and in var/bench/service.json
 	@$(RUN) -m tests.bench.service
@@ -33,20 +42,26 @@ install-dev: $(VENV)/.installed-dev ## The same, with everything that the gates 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Darkroom needs Python 3.11 or newer: PYTHON=/path/to/python3.11 make up"; exit 1; }
-	@[ -x $(RUN) ] || { echo "1/2 Making the virtual environment in $(VENV)"; $(PYTHON) -m venv $(VENV); } || \
-	  { echo "No virtual environment could be made: on Debian, apt install python3-venv"; exit 1; }
-	@echo "2/2 Installing the pinned packages (torch is the largest of them)"
-	@$(RUN) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' > $(VENV)/requirements.txt
-	@$(RUN) -m pip install --no-input -c constraints.txt -r $(VENV)/requirements.txt || \
-	  { echo "The packages could not be installed: look at the last lines above; is the package index reachable?"; exit 1; }
+	@echo "1/2 The virtual environment in $(VENV)"
+	@[ -x $(RUN) ] || $(PYTHON) -m venv $(VENV) || \
+	  { echo "It could not be made: on Debian and Ubuntu, apt install python3-venv"; exit 1; }
+	@echo "2/2 The pinned packages (torch is the largest of them)"
+	@$(call pip_install,needed worker embedded)
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	@echo "Installing what the gates and the tests need"
-	@$(RUN) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["dev"], sep="\n")' > $(VENV)/requirements-dev.txt
-	@$(RUN) -m pip install --no-input -q -c constraints.txt -r $(VENV)/requirements-dev.txt || \
-	  { echo "The packages could not be installed: look at the last lines above; is the package index reachable?"; exit 1; }
+	@echo "The packages that the gates and the tests need"
+	@$(call pip_install,dev)
 	@touch $@
+
+# Installs groups of pyproject.toml at the versions of constraints.txt; `needed` is what all need.
+define pip_install
+$(RUN) -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+	g = {"needed": p["dependencies"], **p["optional-dependencies"]}; \
+	print(*(line for name in "$(1)".split() for line in g[name]), sep="\n")' > $@.txt && \
+	$(RUN) -m pip install --no-input -c constraints.txt -r $@.txt || \
+	  { echo "The packages could not be installed. The last lines above say why: no network, no room on the disk?"; exit 1; }
+endef
 
 format: install-dev ## Put the sources into the one format
 	@$(RUN) -m ruff format . && $(RUN) -m ruff check --fix .

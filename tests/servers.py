@@ -27,7 +27,11 @@ def pytest_load_initial_conftests() -> Generator[None, None, None]:
         urls = servers.enter_context(embedded_servers(var_dir, fsync=False))
         os.environ["DATABASE_URL"] = f"{urls.postgres}&options=-c%20darkroom.ledger_flush%3Don"
         os.environ["REDIS_URL"] = urls.valkey
-    yield
+    try:
+        yield
+    except BaseException:
+        servers.close()  # a conftest that does not load never comes to pytest_unconfigure
+        raise
 
 
 def pytest_unconfigure() -> None:

@@ -1,0 +1,35 @@
+# Two images from one file: `web` (pages, APIs, beat; no torch) and `worker` (torch, diffusers).
+FROM python:3.11-slim-bookworm AS base
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    DARKROOM_VAR=/var/lib/darkroom PATH=/opt/darkroom/bin:$PATH
+RUN python -m venv /opt/darkroom \
+ && useradd --uid 10001 --create-home darkroom \
+ && install -d -o darkroom -g darkroom -m 0700 /var/lib/darkroom /var/lib/darkroom/media /var/lib/darkroom/models
+WORKDIR /srv/darkroom
+COPY pyproject.toml constraints.txt ./
+RUN python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' > /tmp/needed.txt \
+ && pip install -c constraints.txt -r /tmp/needed.txt
+
+FROM base AS web
+COPY manage.py LICENSE ./
+COPY webapp webapp
+COPY migrations migrations
+COPY templates templates
+COPY static static
+# `webapp.catalog` asks worker.pipelines about files in a process of its own; none of it is imported.
+COPY worker worker
+USER darkroom
+EXPOSE 8000
+HEALTHCHECK --interval=15s --timeout=5s --start-period=60s \
+  CMD ["python", "-c", "import urllib.request as u; u.urlopen(u.Request('http://127.0.0.1:8000/healthz/', headers={'Host': 'localhost'}), timeout=4)"]
+CMD ["python", "-m", "uvicorn", "webapp.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--no-access-log", "--timeout-graceful-shutdown", "5"]
+
+FROM base AS worker
+RUN python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["worker"], sep="\n")' > /tmp/worker.txt \
+ && pip install -c constraints.txt -r /tmp/worker.txt
+COPY manage.py LICENSE ./
+COPY webapp webapp
+COPY migrations migrations
+COPY worker worker
+USER darkroom
+CMD ["celery", "-A", "webapp.celery", "worker", "-I", "worker.tasks", "--pool=threads", "--concurrency=6", "-n", "worker@%h", "--without-gossip", "--without-mingle"]
