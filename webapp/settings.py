@@ -74,6 +74,7 @@ MIDDLEWARE = [
     "webapp.core.static.StaticFiles",
     "webapp.core.middleware.ErrorSentences",
     "csp.middleware.CSPMiddleware",
+    "webapp.operations.csp.AdminSitePolicy",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
