@@ -5,7 +5,19 @@ import os
 import sys
 
 from django.core.management import execute_from_command_line
+from django.db import OperationalError
+
+
+def main() -> None:
+    """Runs the command; a database that does not answer is one sentence, not a traceback."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
+    # One thread and one connection: waiting for a pool would only hide why there is none.
+    os.environ.setdefault("DARKROOM_DATABASE_POOL", "no")
+    try:
+        execute_from_command_line(sys.argv)
+    except OperationalError as error:
+        sys.exit(f"The database does not answer. Is the studio running (make up)?\n{error}")
+
 
 if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
-    execute_from_command_line(sys.argv)
+    main()

@@ -30,6 +30,8 @@ WEB_DRAIN_S = 5
 QUIET = ("--no-access-log", "--log-level", "warning")
 CELERY = ("celery", "-A", "webapp.celery", "--quiet")
 WORKER_DRAIN_S = 45.0
+# transformers lists every optional package that is not there.
+QUIET_LIBRARIES = {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_OFFLINE": "1"}
 ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - how to reach it from here
 
 
@@ -102,7 +104,12 @@ class Stack:
             *("--pool=threads", f"--concurrency={self.worker_slots + 2}", "-n", "worker@%h"),
             *("--without-gossip", "--without-mingle"),
         )
-        return replace(worker, stop_timeout_s=WORKER_DRAIN_S, nice=5)
+        return replace(
+            worker,
+            env={**QUIET_LIBRARIES, **worker.env},
+            stop_timeout_s=WORKER_DRAIN_S,
+            nice=5,
+        )
 
     def _beat(self) -> Service:
         # No pid file: after a kill it would keep beat from starting, and the record knows who runs.

@@ -61,7 +61,7 @@ def parse_spec(data: Mapping[str, Any], *, model: DiffusionModel) -> GenerationS
 
 def check_spec(spec: GenerationSpec, *, model: DiffusionModel) -> None:
     """None for what the model can draw; raises InvalidInput for the first field that is off."""
-    _check_prompts(spec)
+    _check_prompts(spec, model=model)
     _check_size(spec, model=model)
     _check_range("steps", _("Steps"), spec.steps, 1, model.max_steps)
     _check_range("count", _("The number of images"), spec.count, 1, MAX_COUNT)
@@ -76,9 +76,15 @@ def check_spec(spec: GenerationSpec, *, model: DiffusionModel) -> None:
     _check_sampler(spec, model=model)
 
 
-def _check_prompts(spec: GenerationSpec) -> None:
+def _check_prompts(spec: GenerationSpec, *, model: DiffusionModel) -> None:
     if not spec.prompt.strip():
         raise InvalidInput(_("Write a prompt: say what the picture should show."), field="prompt")
+    if spec.negative_prompt.strip() and not model.uses_negative_prompt:
+        raise InvalidInput(
+            _("%(model)s takes no negative prompt: leave that field empty.")
+            % {"model": model.name},
+            field="negative_prompt",
+        )
     for field, label, text in (
         ("prompt", _("The prompt"), spec.prompt),
         ("negative_prompt", _("The negative prompt"), spec.negative_prompt),

@@ -7,6 +7,7 @@ that the deep-learning libraries stay out of Django.
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -115,14 +116,14 @@ class Command(BaseCommand):
     def run_download(self, *, slug: str, yes: bool, **options: Any) -> None:
         """Shows licence and size, asks, downloads with a progress bar, writes where it lies."""
         model = services.get_hub_model(slug=slug)
-        facts = next(ask_worker("download", "describe", model.location))
+        facts = ask_worker("download", "describe", model.location)
         gigabytes = facts["bytes_total"] / 1e9
         self.stdout.write(f"{model.name}: {model.location}, {gigabytes:.1f} GB")
         self.stdout.write(f"Licence: {facts.get('licence') or model.licence}")
         if not yes and input("Do you accept the licence and download it? [y/N] ").lower() != "y":
             raise CommandError("Nothing was downloaded.")
         target = Path(settings.MODELS_ROOT) / model.slug
-        for line in ask_worker("download", "fetch", model.location, "--into", str(target)):
+        for line in stream_worker("download", "fetch", model.location, "--into", str(target)):
             self.show_progress(line)
         services.mark_downloaded(slug=slug, path=target)
         self.stdout.write(f"\nIt lies in {target}. Offer it: manage.py models enable {slug}")
@@ -153,38 +154,61 @@ class Command(BaseCommand):
 
 def candidates(root: Path) -> Iterator[Path]:
     """Folders in diffusers format and single safetensors files that are not inside one."""
-    folders = {path.parent for path in root.rglob("model_index.json")}
+    folders = {path.parent for path in root.rglob("model_index.json") if not is_aside(path)}
     yield from folders
     for path in root.rglob("*.safetensors"):
-        if not folders.intersection(path.parents):
+        if not is_aside(path) and not folders.intersection(path.parents):
             yield path
+
+
+def is_aside(path: Path) -> bool:
+    """True inside the configuration of a single file and inside a download that is not done."""
+    return any(
+        folder.name.endswith(".config") or (folder.name[:1], folder.suffix) == (".", ".partial")
+        for folder in path.parents
+    )
 
 
 def inspect(path: Path) -> dict[str, Any]:
     """What the worker says about a path; CommandError with its sentence where it won't do."""
-    found = next(ask_worker("inspect", str(path)))
+    found = ask_worker("inspect", str(path))
     if not found["ok"]:
         raise CommandError(found["sentence"])
     return found
 
 
-def ask_worker(module: str, *arguments: str) -> Iterator[dict[str, Any]]:
-    """The JSON lines that `python -m worker.pipelines.<module>` prints; CommandError on failure."""
-    process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-        [sys.executable, "-m", f"worker.pipelines.{module}", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=settings.BASE_DIR,
-    )
-    assert process.stdout is not None  # noqa: S101 - asked for above
-    printed = False
-    for line in process.stdout:
-        printed = True
-        yield json.loads(line)
-    _stdout, complaint = process.communicate()
-    if process.returncode and not printed:
-        reason = complaint.strip().splitlines()[-1:] or ["it said nothing"]
-        raise CommandError(reason[0])
-    if process.returncode:
-        raise CommandError(f"It stopped half way: {complaint.strip().splitlines()[-1:]}")
+def ask_worker(module: str, *arguments: str) -> dict[str, Any]:
+    """The one JSON line that `python -m worker.pipelines.<module>` prints; CommandError without."""
+    for line in stream_worker(module, *arguments):
+        answer = line
+    return answer
+
+
+def stream_worker(module: str, *arguments: str) -> Iterator[dict[str, Any]]:
+    """Its JSON lines as they come, at least one; raises CommandError with its complaint."""
+    with tempfile.TemporaryFile("w+") as complaints:
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-m", f"worker.pipelines.{module}", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            text=True,
+            cwd=settings.BASE_DIR,
+        )
+        with process:
+            assert process.stdout is not None  # noqa: S101 - asked for above
+            lines = 0
+            for line in process.stdout:
+                lines += 1
+                yield json.loads(line)
+        if not lines or process.returncode:
+            complaints.seek(0)
+            raise CommandError(complaint_of(complaints.read()))
+
+
+def complaint_of(text: str) -> str:
+    """The sentence on the last line, which is `{"error": ...}` where the worker knew the reason."""
+    last = (text.strip().splitlines() or ["The worker's module said nothing."])[-1]
+    try:
+        return str(json.loads(last)["error"])
+    except (ValueError, KeyError, TypeError):
+        return last
