@@ -12,8 +12,9 @@ export function parseGroup(html) {
 }
 
 export function mergeGroup(shown, fresh) {
-  const changed = [...fresh.querySelectorAll("[data-image]")].map((tile) => mergeTile(shown, tile));
-  const kept = new Set([...fresh.querySelectorAll("[data-image]")].map((tile) => tile.id));
+  const tiles = [...fresh.querySelectorAll("[data-image]")];
+  const kept = new Set(tiles.map((tile) => tile.id));
+  const changed = tiles.map((tile) => mergeTile(shown, tile));
   const gone = [...shown.querySelectorAll("[data-image]")].filter((tile) => !kept.has(tile.id));
   gone.forEach((tile) => tile.remove());
   if (gone.length || changed.includes(true)) {

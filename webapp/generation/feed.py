@@ -1,7 +1,7 @@
 """What the studio shows of a generation: its tiles with their newest progress, and its bill."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,8 +69,8 @@ def get_group(*, owner: User, generation_id: uuid.UUID) -> Group:
     return found[0]
 
 
-def _groups(generations: Sequence[Generation]) -> list[Group]:
-    generations = list(generations)
+def _groups(found: Iterable[Generation]) -> list[Group]:
+    generations = list(found)
     running = [
         image.pk
         for generation in generations
