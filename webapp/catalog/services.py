@@ -39,6 +39,7 @@ def add_local_model(
     found: dict[str, Any],
     slug: str = "",
     name: str = "",
+    summary: str = "",
     family: str = "",
     side_px: int = 0,
     steps: int = 0,
@@ -53,6 +54,7 @@ def add_local_model(
         location=str(path),
         slug=slug or _slug_of(path.stem if found["kind"] == "file" else path.name),
         name=name or path.stem,
+        summary=summary,
         family=family or found["family"],
         side_px=side_px or found.get("native_size_px") or 0,
         steps=steps,
@@ -128,6 +130,7 @@ def _add(
     family: str,
     side_px: int,
     steps: int,
+    summary: str = "",
 ) -> DiffusionModel:
     if family not in Family.values:
         raise InvalidInput(
@@ -144,6 +147,7 @@ def _add(
         location=location,
         slug=slug,
         name=name,
+        summary=summary,
         family=family,
         sampler=samplers_of(family)[0],
         width_px=side_px,

@@ -120,12 +120,12 @@ class Trial:
         """Whether any model is on offer."""
         return bool(re.search(r"^on ", self.manage("models", "list"), re.MULTILINE))
 
-    def offer_tiny_model(self, *, slug: str = "tiny", steps: int = 20) -> Path:
-        """Builds a tiny Stable Diffusion with random weights (128 px, at most 256 px a side),
-        offers it, chosen at first, and returns its folder."""
+    def offer_tiny_model(self, *, slug: str = "tiny", side_px: int = 128) -> Path:
+        """Builds a tiny Stable Diffusion with random weights, offers it, chosen at first, and
+        returns its folder."""
         target = self.folder / slug
         self.run("-m", "worker.pipelines.tiny", str(target))
-        options = ("--slug", slug, "--steps", str(steps), "--enable", "--default")
+        options = ("--slug", slug, "--size", str(side_px), "--steps", "20", "--default")
         self.manage("models", "add", str(target), *options)
         return target
 

@@ -4,6 +4,7 @@ It draws noise, but it is a real pipeline of diffusers' own classes with a real 
 tests and demonstrations run the true code paths in milliseconds and without the network.
 """
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         print("usage: python -m worker.pipelines.tiny OUT_DIR", file=sys.stderr)
         return 2
-    print(build_tiny_stable_diffusion(Path(arguments[0])))
+    print(json.dumps({"folder": str(build_tiny_stable_diffusion(Path(arguments[0])))}))
     return 0
 
 

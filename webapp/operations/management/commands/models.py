@@ -4,10 +4,6 @@ The command never opens weights itself: it asks `worker.pipelines` in a process 
 that the deep-learning libraries stay out of Django.
 """
 
-import json
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +16,7 @@ from webapp.catalog import services
 from webapp.catalog.families import Family
 from webapp.catalog.models import DiffusionModel
 from webapp.core.errors import DarkroomError
+from webapp.operations.worker_modules import ask_worker, stream_worker
 
 BAR_WIDTH = 30
 
@@ -175,40 +172,3 @@ def inspect(path: Path) -> dict[str, Any]:
     if not found["ok"]:
         raise CommandError(found["sentence"])
     return found
-
-
-def ask_worker(module: str, *arguments: str) -> dict[str, Any]:
-    """The one JSON line that `python -m worker.pipelines.<module>` prints; CommandError without."""
-    for line in stream_worker(module, *arguments):
-        answer = line
-    return answer
-
-
-def stream_worker(module: str, *arguments: str) -> Iterator[dict[str, Any]]:
-    """Its JSON lines as they come, at least one; raises CommandError with its complaint."""
-    with tempfile.TemporaryFile("w+") as complaints:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", f"worker.pipelines.{module}", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=complaints,
-            text=True,
-            cwd=settings.BASE_DIR,
-        )
-        with process:
-            assert process.stdout is not None  # noqa: S101 - asked for above
-            lines = 0
-            for line in process.stdout:
-                lines += 1
-                yield json.loads(line)
-        if not lines or process.returncode:
-            complaints.seek(0)
-            raise CommandError(complaint_of(complaints.read()))
-
-
-def complaint_of(text: str) -> str:
-    """The sentence on the last line, which is `{"error": ...}` where the worker knew the reason."""
-    last = (text.strip().splitlines() or ["The worker's module said nothing."])[-1]
-    try:
-        return str(json.loads(last)["error"])
-    except (ValueError, KeyError, TypeError):
-        return last

@@ -1,0 +1,55 @@
+"""Asks `worker.pipelines` in a process of its own: no deep-learning library enters Django.
+
+Its modules print JSON, one object a line; what they refuse stands on the last line of stderr.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import CommandError
+
+
+def run_worker_module(module: str, *arguments: str) -> list[dict[str, Any]]:
+    """Every JSON line that it printed; raises CommandError with its complaint."""
+    return list(stream_worker(module, *arguments))
+
+
+def ask_worker(module: str, *arguments: str) -> dict[str, Any]:
+    """The one JSON line that `python -m worker.pipelines.<module>` prints; CommandError without."""
+    answers = run_worker_module(module, *arguments)
+    if not answers:
+        raise CommandError(f"worker.pipelines.{module} said nothing.")
+    return answers[-1]
+
+
+def stream_worker(module: str, *arguments: str) -> Iterator[dict[str, Any]]:
+    """Its JSON lines as they come; raises CommandError with its complaint."""
+    with tempfile.TemporaryFile("w+") as complaints:
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-m", f"worker.pipelines.{module}", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            text=True,
+            cwd=settings.BASE_DIR,
+        )
+        with process:
+            assert process.stdout is not None  # noqa: S101 - asked for above
+            for line in process.stdout:
+                yield json.loads(line)
+        if process.returncode:
+            complaints.seek(0)
+            raise CommandError(complaint_of(complaints.read()))
+
+
+def complaint_of(text: str) -> str:
+    """The sentence on the last line, which is `{"error": ...}` where the worker knew the reason."""
+    last = (text.strip().splitlines() or ["The worker's module said nothing."])[-1]
+    try:
+        return str(json.loads(last)["error"])
+    except (ValueError, KeyError, TypeError):
+        return last
