@@ -18,4 +18,5 @@ urlpatterns = [
 handler400 = "webapp.core.views.bad_request"
 handler403 = "webapp.core.views.permission_denied"
 handler404 = "webapp.core.views.page_not_found"
+handler429 = "webapp.core.views.too_many"
 handler500 = "webapp.core.views.server_error"

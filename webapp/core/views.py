@@ -6,7 +6,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
-from webapp.core.errors import DarkroomError, InvalidInput, NotFound
+from webapp.core.errors import DarkroomError, InvalidInput, NotFound, TooMany
 from webapp.core.middleware import database_away, error_response
 
 
@@ -33,6 +33,12 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404: the same words whether nothing is there or it is somebody else's."""
     return error_response(request, NotFound(_("There is nothing here, or nothing of yours.")))
+
+
+def too_many(request: HttpRequest) -> HttpResponse:
+    """429: allauth calls it where somebody signs in, signs up or asks for mails too often."""
+    sentence = _("That was too often in a short time. Wait a minute, then try again.")
+    return error_response(request, TooMany(sentence))
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
