@@ -22,15 +22,17 @@ PRODUCTION = {
 
 def main() -> int:
     """Exit status 0 where every gate is open."""
-    with tempfile.TemporaryDirectory(prefix="darkroom-gates-") as folder:
-        with embedded_servers(Path(folder), fsync=False):
-            environment = {**os.environ, "DARKROOM_VAR": folder}
-            return (
-                manage(environment, "makemigrations", "--check", "--dry-run")
-                or manage({**environment, **PRODUCTION}, "check", "--deploy", "--fail-level=INFO")
-                or manage(environment, "migrate", "--verbosity=0")
-                or manage(environment, "check_credits")
-            )
+    with (
+        tempfile.TemporaryDirectory(prefix="darkroom-gates-") as folder,
+        embedded_servers(Path(folder), fsync=False),
+    ):
+        environment = {**os.environ, "DARKROOM_VAR": folder}
+        return (
+            manage(environment, "makemigrations", "--check", "--dry-run")
+            or manage({**environment, **PRODUCTION}, "check", "--deploy", "--fail-level=INFO")
+            or manage(environment, "migrate", "--verbosity=0")
+            or manage(environment, "check_credits")
+        )
 
 
 def manage(environment: dict[str, str], *arguments: str) -> int:

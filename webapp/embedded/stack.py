@@ -30,8 +30,13 @@ WEB_DRAIN_S = 5
 QUIET = ("--no-access-log", "--log-level", "warning")
 CELERY = ("celery", "-A", "webapp.celery", "--quiet")
 WORKER_DRAIN_S = 45.0
-# transformers lists every optional package that is not there.
-QUIET_LIBRARIES = {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_OFFLINE": "1"}
+# transformers lists every optional package that is not there; Celery's warning to root is about
+# pickle, which the settings refuse; models are downloaded on purpose, never by loading them.
+WORKER_ENVIRONMENT = {
+    "TRANSFORMERS_VERBOSITY": "error",
+    "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
+    "HF_HUB_OFFLINE": "1",
+}
 ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - how to reach it from here
 
 
@@ -106,7 +111,7 @@ class Stack:
         )
         return replace(
             worker,
-            env={**QUIET_LIBRARIES, **worker.env},
+            env={**WORKER_ENVIRONMENT, **worker.env},
             stop_timeout_s=WORKER_DRAIN_S,
             nice=5,
         )
