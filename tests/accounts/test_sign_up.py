@@ -86,7 +86,7 @@ def test_parallel_sign_ups_of_one_address_make_one_account() -> None:
         client = Client(raise_request_exception=False)
         barrier.wait()
         try:
-            return sign_up(client).status_code
+            return int(sign_up(client).status_code)
         finally:
             connection.close()
 

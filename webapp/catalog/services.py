@@ -15,6 +15,8 @@ from webapp.core.errors import Conflict, InvalidInput, NotFound
 USUAL_SIDE_PX = {Family.SD: 512, Family.SDXL: 1024, Family.SD3: 1024, Family.FLUX: 1024}
 LARGEST_TO_USUAL = 2
 SMALLEST_SIDE_PX = 64
+LARGEST_SIDE_PX = 4096
+GRID_PX = 8
 
 
 def get_model(*, slug: str) -> DiffusionModel:
@@ -141,6 +143,7 @@ def _add(
     if DiffusionModel.objects.filter(slug=slug).exists():
         raise Conflict(_("The slug “%(slug)s” is taken: say --slug.") % {"slug": slug})
     side_px = side_px or USUAL_SIDE_PX[Family(family)]
+    _check_side(side_px)
     largest_px = side_px * LARGEST_TO_USUAL
     model = DiffusionModel(
         source=source,
@@ -152,7 +155,7 @@ def _add(
         sampler=samplers_of(family)[0],
         width_px=side_px,
         height_px=side_px,
-        min_side_px=min(SMALLEST_SIDE_PX, side_px),
+        min_side_px=SMALLEST_SIDE_PX,
         max_side_px=largest_px,
         max_pixels=largest_px * side_px,
         steps=steps or 30,
@@ -160,6 +163,13 @@ def _add(
     model.full_clean()
     model.save()
     return model
+
+
+def _check_side(side_px: int) -> None:
+    if side_px % GRID_PX or not SMALLEST_SIDE_PX <= side_px <= LARGEST_SIDE_PX:
+        sentence = _("The usual side is a multiple of %(grid)d, from %(least)d to %(most)d pixels.")
+        limits = {"grid": GRID_PX, "least": SMALLEST_SIDE_PX, "most": LARGEST_SIDE_PX}
+        raise InvalidInput(sentence % limits, field="side_px")
 
 
 def _slug_of(name: str) -> str:
