@@ -1,0 +1,295 @@
+"""Trains the starter model: prompts and noise to pictures.
+
+    python -m worker.training.train --packages node_modules --work DIR --device cpu --minutes 60
+
+Needs the VAE that `worker.training.train_vae` left in `--work`. Reads top to bottom: latents and
+captions in, noise added (`diffusion.py`), velocity predicted, squared error down. A run that finds
+a checkpoint in `--work` goes on where it ended. With a GPU, `--device cuda --size-px 256` trains
+the same recipe at 256x256.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
+from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
+from numpy.random import Generator
+from torch import Tensor, nn
+from tqdm import tqdm
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from worker.training.budget import Budget, learning_rate
+from worker.training.captions import Names, describe
+from worker.training.concepts import all_icons
+from worker.training.diffusion import add_noise, build_scheduler, signal_shares, velocity
+from worker.training.ema import MovingAverage
+from worker.training.icons import IconLibrary
+from worker.training.latents import LatentSet, draw_batch, load_training_set
+from worker.training.models import build_text_encoder, build_unet, save_pipeline
+from worker.training.scenes import Scene, draw_scene
+from worker.training.sheets import save_sheet
+from worker.training.tokenizer import learn_tokenizer
+
+CHECKPOINT = "denoiser.pt"
+FOLDER = "pipeline"
+VOCABULARY_CAPTIONS = 30_000
+SHEET_PROMPTS = (
+    "a cat on a yellow background",
+    "a red apple on a blue background, 3d style",
+    "a hamburger",
+    "a rocket on a black background, flat style",
+    "a house on a green background, cartoon style",
+    "파란 배경의 사과",
+    "two cats",
+    "a dog and a house on a pink background",
+    "a smiling face on a purple background",
+    "a sunflower on a sky blue background",
+    "a car on a grey background, flat style",
+    "분홍색 배경의 강아지",
+    "three strawberries on a white background",
+    "a small penguin on a red background",
+    "a guitar, cartoon style",
+    "a castle on an orange background",
+)
+
+
+@dataclass
+class Learner:
+    """All that a step changes or needs; `modules` are the two networks that learn."""
+
+    tokenizer: CLIPTokenizer
+    text_encoder: CLIPTextModel
+    unet: UNet2DConditionModel
+    vae: AutoencoderKL
+    device: torch.device
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """The networks that learn, by their names in a checkpoint."""
+        return {"text_encoder": self.text_encoder, "unet": self.unet}
+
+    def tokens(self, captions: list[str]) -> Tensor:
+        """Token ids of `captions`, padded as the pipeline pads: int64 of shape [B, 32]."""
+        batch = self.tokenizer(
+            captions,
+            padding="max_length",
+            max_length=self.tokenizer.model_max_length,
+            truncation=True,
+            return_tensors="pt",
+        )
+        ids: Tensor = batch.input_ids
+        return ids.to(self.device)
+
+
+def learn_vocabulary(names: Names, concepts: Sequence[str], *, seed: int) -> CLIPTokenizer:
+    """The tokenizer of the recipe's own captions; the same seed gives the same one."""
+    rng = np.random.default_rng(seed)
+    scenes = (draw_scene(rng, concepts) for _ in range(VOCABULARY_CAPTIONS))
+    return learn_tokenizer(describe(scene, names, rng) for scene in scenes)
+
+
+def build_learner(args: argparse.Namespace, names: Names, concepts: Sequence[str]) -> Learner:
+    """Fresh networks around the trained VAE in `<work>/vae`."""
+    device = torch.device(args.device)
+    tokenizer = learn_vocabulary(names, concepts, seed=args.seed)
+    torch.manual_seed(args.seed)
+    vae = AutoencoderKL.from_pretrained(args.work / "vae", use_safetensors=True)
+    return Learner(
+        tokenizer=tokenizer,
+        text_encoder=build_text_encoder(tokenizer).to(device),
+        unet=build_unet(args.size_px // 8).to(device, memory_format=torch.channels_last),
+        vae=vae.to(device, memory_format=torch.channels_last).eval().requires_grad_(False),
+        device=device,
+    )
+
+
+def denoising_loss(
+    unet: UNet2DConditionModel,
+    text_encoder: CLIPTextModel,
+    tokens: Tensor,
+    clean: Tensor,
+    noise: Tensor,
+    times: Tensor,
+    share: Tensor,
+) -> Tensor:
+    """Mean squared error of the predicted velocity at `times` [B], where a_t is `share` [B]."""
+    noisy = add_noise(clean, noise, share)
+    with torch.autocast(clean.device.type, torch.bfloat16):
+        words = text_encoder(tokens).last_hidden_state
+        predicted = unet(noisy, times, encoder_hidden_states=words).sample
+    return F.mse_loss(predicted.float(), velocity(clean, noise, share))
+
+
+def captions_for(
+    scenes: list[Scene], names: Names, rng: Generator, *, unconditional: float
+) -> list[str]:
+    """A caption per scene; a share of them is empty, which is what guidance steers away from."""
+    return ["" if rng.random() < unconditional else describe(scene, names, rng) for scene in scenes]
+
+
+def train(args: argparse.Namespace) -> float:
+    """Trains until the budget is spent and saves `<work>/pipeline`; returns the last mean loss."""
+    names, icons = Names(args.packages), IconLibrary(args.packages)
+    concepts = all_icons()[: args.concepts]
+    learner = build_learner(args, names, concepts)
+    sets = load_training_set(
+        concepts,
+        work=args.work,
+        vae=learner.vae,
+        icons=icons,
+        size_px=args.size_px,
+        composed=args.composed,
+    )
+    parameters = [p for module in learner.modules.values() for p in module.parameters()]
+    optimizer = torch.optim.AdamW(
+        parameters, lr=args.lr, betas=(0.9, 0.99), weight_decay=0.01, fused=True
+    )
+    average = MovingAverage(learner.modules, decay=args.ema)
+    budget, step = Budget(args.minutes, args.steps), 0
+    if (args.work / CHECKPOINT).exists():
+        step, budget.spent_s = load_checkpoint(args.work / CHECKPOINT, learner, optimizer, average)
+    rng = np.random.default_rng((args.seed, step))
+    torch.manual_seed(args.seed + step)
+    shares = signal_shares().float().to(learner.device)
+    bar = tqdm(initial=step, unit="step", mininterval=10.0)
+    mean_loss = 1.0
+    while (used := budget.fraction(step)) < 1.0:
+        optimizer.param_groups[0]["lr"] = learning_rate(args.lr, step=step, fraction=used)
+        loss = train_step(args, learner, sets, names, rng, shares)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        average.update(learner.modules)
+        step += 1
+        mean_loss += (float(loss.detach()) - mean_loss) * max(0.01, 1.0 / (step + 1))
+        bar.update()
+        bar.set_postfix(loss=f"{mean_loss:.4f}", samples=step * args.batch, refresh=False)
+        if step % args.save_every == 0:
+            save(args, learner, optimizer, average, step=step, spent_s=budget.elapsed_s())
+    save(args, learner, optimizer, average, step=step, spent_s=budget.elapsed_s())
+    return mean_loss
+
+
+def train_step(
+    args: argparse.Namespace,
+    learner: Learner,
+    sets: tuple[LatentSet, LatentSet],
+    names: Names,
+    rng: Generator,
+    shares: Tensor,
+) -> Tensor:
+    """The loss of one batch: scenes drawn, captioned, noised at random times."""
+    scenes, latents = draw_batch(sets, batch=args.batch, rng=rng)
+    captions = captions_for(scenes, names, rng, unconditional=args.unconditional)
+    clean = latents.to(learner.device, memory_format=torch.channels_last)
+    times = torch.randint(len(shares), (args.batch,), device=learner.device)
+    noise = torch.randn_like(clean)
+    return denoising_loss(
+        learner.unet,
+        learner.text_encoder,
+        learner.tokens(captions),
+        clean,
+        noise,
+        times,
+        shares[times],
+    )
+
+
+def save(
+    args: argparse.Namespace,
+    learner: Learner,
+    optimizer: torch.optim.Optimizer,
+    average: MovingAverage,
+    *,
+    step: int,
+    spent_s: float,
+) -> None:
+    """Writes the checkpoint, the averaged weights as a pipeline folder, and a contact sheet."""
+    state: dict[str, Any] = {
+        name: {key: value.clone() for key, value in module.state_dict().items()}
+        for name, module in learner.modules.items()
+    }
+    state |= {"optimizer": optimizer.state_dict(), "step": step, "spent_s": spent_s}
+    state |= {"average": average.weights, "updates": average.updates}
+    fresh = args.work / (CHECKPOINT + ".new")
+    torch.save(state, fresh)
+    fresh.replace(args.work / CHECKPOINT)
+    for name, module in learner.modules.items():
+        module.load_state_dict(average.weights[name])
+    save_pipeline(
+        args.work / FOLDER,
+        tokenizer=learner.tokenizer,
+        text_encoder=learner.text_encoder,
+        unet=learner.unet,
+        vae=learner.vae,
+    )
+    save_sheet(draw_samples(learner, SHEET_PROMPTS), args.work / f"sheet-{step:06d}.png", columns=8)
+    for name, module in learner.modules.items():
+        module.load_state_dict(state[name])
+
+
+@torch.no_grad()
+def draw_samples(learner: Learner, prompts: tuple[str, ...]) -> Tensor:
+    """One picture per prompt, seeds 0, 1, ...: float [B, 3, H, W] in 0..1."""
+    pipeline = StableDiffusionPipeline(
+        tokenizer=learner.tokenizer,
+        text_encoder=learner.text_encoder,
+        unet=learner.unet,
+        vae=learner.vae,
+        scheduler=build_scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    generators = [torch.Generator("cpu").manual_seed(i) for i in range(len(prompts))]
+    pictures: Tensor = pipeline(
+        list(prompts),
+        num_inference_steps=20,
+        guidance_scale=3.0,
+        generator=generators,
+        output_type="pt",
+    ).images
+    return pictures.float().cpu()
+
+
+def load_checkpoint(
+    path: Path, learner: Learner, optimizer: torch.optim.Optimizer, average: MovingAverage
+) -> tuple[int, float]:
+    """Puts everything back; returns (step, seconds trained so far)."""
+    state = torch.load(path, weights_only=True, map_location=learner.device)
+    for name, module in learner.modules.items():
+        module.load_state_dict(state[name])
+    optimizer.load_state_dict(state["optimizer"])
+    average.weights, average.updates = state["average"], state["updates"]
+    return int(state["step"]), float(state["spent_s"])
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line of this script."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--packages", type=Path, required=True, help="the node_modules folder")
+    parser.add_argument("--work", type=Path, required=True, help="where checkpoints are kept")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--minutes", type=float)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--size-px", type=int, default=128)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--concepts", type=int, help="only the first so many, for a quick try")
+    parser.add_argument("--composed", type=int, default=8000, help="scenes of several things")
+    parser.add_argument("--lr", type=float, default=8e-4)
+    parser.add_argument("--ema", type=float, default=0.998)
+    parser.add_argument("--unconditional", type=float, default=0.1)
+    parser.add_argument("--save-every", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    train(parse_arguments())

@@ -1,0 +1,189 @@
+"""Trains the starter model's VAE: pictures to latents an eighth of the side, and back.
+
+    python -m worker.training.train_vae --packages node_modules --work DIR --minutes 25
+
+Reads top to bottom: paint pictures, reconstruct random crops of them, save. A run that finds a
+checkpoint in `--work` goes on where it ended.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
+from diffusers import AutoencoderKL
+from numpy.random import Generator
+from torch import Tensor
+from tqdm import tqdm
+
+from worker.training.budget import Budget, learning_rate
+from worker.training.concepts import all_icons
+from worker.training.icons import IconLibrary
+from worker.training.scenes import draw_scene, paint
+from worker.training.sheets import save_sheet
+from worker.training.vae_start import start_near_linear
+
+CHECKPOINT = "vae.pt"
+FOLDER = "vae"
+
+
+def build_vae(sample_size_px: int = 128) -> AutoencoderKL:
+    """An untrained VAE of 4 M parameters, convolutional throughout: it takes any size."""
+    vae = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(16, 32, 64, 160),
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=4,
+        mid_block_add_attention=False,
+        sample_size=sample_size_px,
+    )
+    start_near_linear(vae)
+    return vae
+
+
+def paint_many(icons: IconLibrary, *, count: int, size_px: int, rng: Generator) -> Tensor:
+    """`count` scenes drawn by chance: uint8 of shape [count, 3, size_px, size_px]."""
+    names = all_icons()
+    pictures = [paint(draw_scene(rng, names), icons, size_px) for _ in range(count)]
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
+
+
+def random_crops(pictures: Tensor, *, batch: int, crop_px: int, rng: Generator) -> Tensor:
+    """Crops, half of them mirrored: float of shape [batch, 3, crop_px, crop_px] in -1..1.
+
+    Crops cost less than whole pictures and show more of them; a convolution does not mind.
+    """
+    reach = pictures.shape[-1] - crop_px + 1
+    crops = []
+    for index in rng.integers(len(pictures), size=batch):
+        top, left = (int(v) for v in rng.integers(reach, size=2))
+        crop = pictures[int(index), :, top : top + crop_px, left : left + crop_px]
+        crops.append(crop.flip(-1) if rng.random() < 0.5 else crop)
+    return torch.stack(crops).float() / 127.5 - 1.0
+
+
+def reconstruction_loss(output: Tensor, target: Tensor) -> Tensor:
+    """Squared and absolute error, and the error of the slopes, which keeps edges crisp."""
+    slopes = sum(F.l1_loss(output.diff(dim=axis), target.diff(dim=axis)) for axis in (-1, -2))
+    return F.mse_loss(output, target) + 0.3 * F.l1_loss(output, target) + 0.2 * slopes
+
+
+def vae_loss(vae: AutoencoderKL, pictures: Tensor, *, kl_weight: float) -> tuple[Tensor, Tensor]:
+    """(loss, mean squared error) of reconstructing `pictures` from a sampled latent."""
+    with torch.autocast(pictures.device.type, torch.bfloat16):
+        moments = vae.quant_conv(vae.encoder(pictures))
+    mean, log_variance = moments.float().chunk(2, dim=1)
+    log_variance = log_variance.clamp(-20.0, 10.0)
+    latents = mean + torch.randn_like(mean) * torch.exp(0.5 * log_variance)
+    with torch.autocast(pictures.device.type, torch.bfloat16):
+        output = vae.decoder(vae.post_quant_conv(latents)).float()
+    kl = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).mean()
+    loss = reconstruction_loss(output, pictures) + kl_weight * kl
+    return loss, F.mse_loss(output.detach(), pictures)
+
+
+@torch.no_grad()
+def reconstruct(vae: AutoencoderKL, pictures: Tensor) -> Tensor:
+    """`pictures`, uint8 [B, 3, H, W], through the VAE and back: float in 0..1."""
+    inputs = (pictures.float() / 127.5 - 1.0).to(vae.device)
+    output = vae.decode(vae.encode(inputs).latent_dist.mode()).sample
+    pixels: Tensor = ((output.float() + 1.0) / 2.0).clamp(0.0, 1.0).cpu()
+    return pixels
+
+
+def psnr_db(vae: AutoencoderKL, pictures: Tensor) -> float:
+    """Mean peak signal-to-noise ratio over `pictures`, in decibels; each picture counts alike."""
+    errors = (reconstruct(vae, pictures) - pictures.float() / 255.0).square().mean(dim=(1, 2, 3))
+    return float((-10.0 * errors.clamp_min(1e-10).log10()).mean())
+
+
+@torch.no_grad()
+def set_latent_scale(vae: AutoencoderKL, pictures: Tensor) -> None:
+    """Sets `scaling_factor` so that scaled latents have a standard deviation of 1."""
+    inputs = (pictures.float() / 127.5 - 1.0).to(vae.device)
+    latents = vae.encode(inputs).latent_dist.mode()
+    vae.register_to_config(scaling_factor=1.0 / float(latents.float().std()))
+
+
+def train(args: argparse.Namespace) -> None:
+    """Trains until the budget is spent and saves the VAE to `<work>/vae`."""
+    rng = np.random.default_rng(args.seed)
+    torch.manual_seed(args.seed)
+    pictures = paint_many(
+        IconLibrary(args.packages), count=args.pictures, size_px=args.size_px, rng=rng
+    )
+    held_out, pictures = pictures[:64], pictures[64:]
+    vae = build_vae(args.size_px).to(args.device, memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(vae.parameters(), lr=args.lr, betas=(0.9, 0.99), weight_decay=0.0)
+    budget, step = Budget(args.minutes, args.steps), 0
+    checkpoint = args.work / CHECKPOINT
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True)
+        vae.load_state_dict(state["vae"])
+        optimizer.load_state_dict(state["optimizer"])
+        step, budget.spent_s = state["step"], state["spent_s"]
+        rng = np.random.default_rng((args.seed, step))
+    bar = tqdm(initial=step, unit="step", mininterval=10.0)
+    while (used := budget.fraction(step)) < 1.0:
+        optimizer.param_groups[0]["lr"] = learning_rate(args.lr, step=step, fraction=used)
+        batch = random_crops(pictures, batch=args.batch, crop_px=args.crop_px, rng=rng)
+        batch = batch.to(args.device, memory_format=torch.channels_last)
+        loss, squared_error = vae_loss(vae, batch, kl_weight=args.kl_weight)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
+        optimizer.step()
+        step += 1
+        bar.update()
+        bar.set_postfix(loss=f"{float(loss):.4f}", mse=f"{float(squared_error):.4f}", refresh=False)
+        if step % args.save_every == 0:
+            save(args, vae, optimizer, step=step, spent_s=budget.elapsed_s(), held_out=held_out)
+    save(args, vae, optimizer, step=step, spent_s=budget.elapsed_s(), held_out=held_out)
+
+
+def save(
+    args: argparse.Namespace,
+    vae: AutoencoderKL,
+    optimizer: torch.optim.Optimizer,
+    *,
+    step: int,
+    spent_s: float,
+    held_out: Tensor,
+) -> None:
+    """Writes the checkpoint, the VAE in diffusers format and a sheet of originals and copies."""
+    state = {"vae": vae.state_dict(), "optimizer": optimizer.state_dict()}
+    torch.save(state | {"step": step, "spent_s": spent_s}, args.work / (CHECKPOINT + ".new"))
+    (args.work / (CHECKPOINT + ".new")).replace(args.work / CHECKPOINT)
+    set_latent_scale(vae, held_out)
+    vae.save_pretrained(args.work / FOLDER)
+    pairs = torch.cat([held_out[:32].float() / 255.0, reconstruct(vae, held_out[:32])])
+    save_sheet(pairs, args.work / "vae.png", columns=8)
+    tqdm.write(f"step {step}: PSNR {psnr_db(vae, held_out):.2f} dB after {spent_s / 60:.1f} min")
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line of this script."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--packages", type=Path, required=True, help="the node_modules folder")
+    parser.add_argument("--work", type=Path, required=True, help="where checkpoints are kept")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--minutes", type=float)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--size-px", type=int, default=128)
+    parser.add_argument("--crop-px", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--pictures", type=int, default=6000)
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--kl-weight", type=float, default=1e-4)
+    parser.add_argument("--save-every", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    arguments = parse_arguments()
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    train(arguments)
