@@ -47,7 +47,7 @@ function accepted(group) {
   announce(count === 1 ? say("sent_one") : say("sent", { count }));
   const sheet = document.getElementById("settings");
   if (sheet.matches(":popover-open")) sheet.hidePopover();
-  scrollTo({ top: 0, behavior: "smooth" });
+  scrollTo({ top: 0 });
 }
 
 function setSending(now) {

@@ -61,6 +61,7 @@ function showModel(sampler = field("sampler").value) {
 }
 
 function chooseShape() {
+  if (!current()) return;
   [field("width").value, field("height").value] = sizeFor(RATIOS[shape.value], current());
   showShape();
 }

@@ -12,12 +12,15 @@ const studio = document.querySelector("[data-studio]");
 const form = document.getElementById("composer");
 const key = `draft:${studio.dataset.user}`;
 
-if ("prefilled" in studio.dataset) history.replaceState(null, "", location.pathname);
-else if (!("refused" in studio.dataset)) restoreDraft(form, key);
+const isOwnVisit = !("prefilled" in studio.dataset || "refused" in studio.dataset);
+if (isOwnVisit) restoreDraft(form, key);
+else history.replaceState(null, "", "/");
 const draftChanged = startDraft(form, key);
 
 startComposer();
 startSettings(draftChanged);
+// Once more: the samplers of the draft's model are on offer only now.
+if (isOwnVisit) restoreDraft(form, key);
 showPrice();
 for (const choice of document.querySelectorAll('[name="count"]')) choice.addEventListener("change", showPrice);
 addEventListener("pageshow", () => { showSettings(); showPrice(); });
@@ -40,7 +43,7 @@ document.addEventListener("submit", async (event) => {
   event.preventDefault();
   try {
     const answer = await postForm(sent);
-    if (answer.html) insertGroup(answer.html).scrollIntoView({ behavior: "smooth", block: "nearest" });
+    if (answer.html) insertGroup(answer.html).scrollIntoView({ block: "nearest" });
     level();
   } catch (error) {
     showToast(error.message);

@@ -2,10 +2,12 @@
 
 import json
 import uuid
-from typing import Any
+from collections.abc import AsyncGenerator
+from typing import Any, cast
 
 import pytest
 from django.conf import LazySettings
+from django.http import StreamingHttpResponse
 from django.test import AsyncClient, Client
 
 from tests.pages import serve_plain_static
@@ -223,7 +225,8 @@ async def test_the_stream_carries_the_owners_news_alone(alice: User, bob: User) 
     assert response["Content-Type"] == "text/event-stream"
     assert "no-cache" in response["Cache-Control"]
     assert response["X-Accel-Buffering"] == "no"
-    frames = aiter(response)  # type: ignore[call-overload]
+    assert isinstance(response, StreamingHttpResponse)
+    frames = cast("AsyncGenerator[bytes]", aiter(response))
     assert b"retry" in await anext(frames)
     assert b"resync" in await anext(frames)
     events.publish(bob.pk, {"type": "balance", "available": "not yours"})

@@ -5,7 +5,6 @@ from django.conf import LazySettings
 from django.db import OperationalError, connection
 from django.template.loader import render_to_string
 from django.test import Client
-from pytest import MonkeyPatch
 
 from tests.pages import serve_plain_static
 from tests.people import PASSWORD
@@ -29,7 +28,7 @@ def test_the_health_check_answers_anybody(client: Client) -> None:
 
 @pytest.mark.django_db
 def test_the_health_check_fails_when_the_database_is_away(
-    client: Client, monkeypatch: MonkeyPatch
+    client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse() -> None:
         raise OperationalError("connection refused")
