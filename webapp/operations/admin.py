@@ -184,7 +184,7 @@ class NoticeAdmin(ReadOnlyAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """As the admin's own rights say."""
-        return bool(request.user.is_active and request.user.is_superuser)  # type: ignore[union-attr]
+        return bool(request.user.is_active and request.user.is_superuser)
 
 
 class EntryInline(TabularInline):  # type: ignore[misc]

@@ -1,6 +1,7 @@
 """The invariants of the books and of the queue, each one query; files are read one by one.
 
-posted = sum of entries            held = sum of open holds         every transaction sums to 0
+posted = sum of entries = balance after the last one        held = sum of open holds
+every transaction sums to 0        every charge has its hold
 image stored <=> exactly one capture <=> its file is there with the stored hash
 open hold <=> queued or running image      shares count what is queued
 """
@@ -53,6 +54,17 @@ QUERIES: dict[str, str] = {
         SELECT h.id, h.amount_ucr, -e.amount_ucr FROM credits_hold h
         JOIN credits_entry e ON e.image_id = h.image_id AND e.account_id = h.account_id
         WHERE h.state = 'captured' AND e.amount_ucr <> -h.amount_ucr""",
+    "entry {0}: charges for image {1}, which has no hold": """
+        SELECT e.id, e.image_id FROM credits_entry e
+        LEFT JOIN credits_hold h ON h.image_id = e.image_id
+        WHERE e.image_id IS NOT NULL AND h.id IS NULL""",
+    "entry {0}: says {1} is left after it, the lines up to it sum to {2}": """
+        SELECT id, balance_after_ucr, running FROM (
+            SELECT e.id, e.balance_after_ucr, (SUM(e.amount_ucr) OVER
+                (PARTITION BY e.account_id ORDER BY e.id))::bigint AS running
+            FROM credits_entry e JOIN credits_account a ON a.id = e.account_id
+            WHERE a.kind = 'user') lines
+        WHERE balance_after_ucr IS DISTINCT FROM running""",
     "share {0}: counts {1} queued images, there are {2}": """
         SELECT s.id, s.queued, COUNT(i.id) FROM generation_queueshare s
         LEFT JOIN generation_image i
