@@ -36,9 +36,12 @@ FLAGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """One Chromium for the whole run; without any the tests are skipped, but never in CI."""
+    """A Chromium; without any the tests are skipped, but never in CI.
+
+    It ends with its module: while Playwright's loop runs, no asynchronous test can.
+    """
     path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     if path is None and not os.environ.get("CI"):
         pytest.skip("no Chromium: set CHROMIUM to its path")

@@ -1,5 +1,6 @@
 """What holds on every page, and what the gallery and a picture's page do."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -139,6 +140,7 @@ def test_use_again_fills_the_studio_with_what_made_the_picture(
     expect(page.get_by_role("textbox", name="Seed")).to_have_value("4242")
     expect(page.get_by_label("Steps", exact=True)).to_have_value("3")
     expect(page.locator("[data-shape-text]")).to_have_text("128 × 64")
+    expect(page).not_to_have_url(re.compile("from="))
     page.get_by_label("Prompt", exact=True).fill("an owl at night")
     page.reload()
     expect(page.get_by_label("Prompt", exact=True)).to_have_value("an owl at night")
