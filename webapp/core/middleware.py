@@ -1,4 +1,4 @@
-"""Turns the errors of `core.errors`, and a database that is away, into answers."""
+"""Turns the errors of `core.errors`, and a server that is away, into answers."""
 
 import logging
 from collections.abc import Callable
@@ -7,10 +7,14 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
+from redis.exceptions import RedisError
 
 from webapp.core.errors import DarkroomError, Unavailable
 
 logger = logging.getLogger(__name__)
+
+# PostgreSQL, or Valkey where a page cannot do without it (the rate limits of sign-in).
+SERVER_ERRORS = (OperationalError, InterfaceError, RedisError)
 
 
 def wants_json(request: HttpRequest) -> bool:
@@ -27,9 +31,9 @@ def error_response(request: HttpRequest, error: DarkroomError) -> HttpResponse:
     return HttpResponse(page, status=error.status)
 
 
-def database_away(request: HttpRequest, error: BaseException) -> HttpResponse:
+def server_away(request: HttpRequest, error: BaseException) -> HttpResponse:
     """503 with a sentence; the cause goes to the log."""
-    logger.error("the database does not answer: %s", error)
+    logger.error("a server that is needed does not answer: %s", error)
     away = Unavailable(_("The studio is catching its breath. Please try again in a moment."))
     response = error_response(request, away)
     response["Retry-After"] = "5"
@@ -37,7 +41,7 @@ def database_away(request: HttpRequest, error: BaseException) -> HttpResponse:
 
 
 class ErrorSentences:
-    """Answers a DarkroomError with its sentence, and a lost database with 503 and Retry-After."""
+    """Answers a DarkroomError with its sentence, and a lost server with 503 and Retry-After."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -50,6 +54,6 @@ class ErrorSentences:
         """Answers the errors we know; None leaves any other one to Django (a logged 500)."""
         if isinstance(error, DarkroomError):
             return error_response(request, error)
-        if isinstance(error, OperationalError | InterfaceError):
-            return database_away(request, error)
+        if isinstance(error, SERVER_ERRORS):
+            return server_away(request, error)
         return None

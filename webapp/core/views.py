@@ -2,12 +2,11 @@
 
 import sys
 
-from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
 from webapp.core.errors import DarkroomError, InvalidInput, NotFound, TooMany
-from webapp.core.middleware import database_away, error_response
+from webapp.core.middleware import SERVER_ERRORS, error_response, server_away
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -42,9 +41,9 @@ def too_many(request: HttpRequest) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500, or 503 where the failure is a database that does not answer."""
+    """500, or 503 where the failure is a server that does not answer."""
     error = sys.exc_info()[1]
-    if isinstance(error, OperationalError | InterfaceError):
-        return database_away(request, error)
+    if isinstance(error, SERVER_ERRORS):
+        return server_away(request, error)
     sentence = _("Something broke on our side. It was written down for the people who run this.")
     return error_response(request, DarkroomError(sentence))
