@@ -65,6 +65,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return self.email
 
+    def clean(self) -> None:
+        """Puts an address that was typed into a form into lower case."""
+        super().clean()
+        self.email = self.email.lower()
+
     @property
     def initials(self) -> str:
         """One or two letters for the round badge in the header."""

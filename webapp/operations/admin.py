@@ -50,6 +50,12 @@ class TopUpForm(forms.Form):
     )
     key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
 
+    def clean(self) -> dict[str, Any] | None:
+        """The cleaned fields; a hidden field has no place of its own for its complaint."""
+        if "key" in self.errors:
+            self.add_error("amount", _("This form is incomplete. Open it again."))
+        return super().clean()
+
 
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
     """Rows that only services write: they can be looked at, and nothing else."""
@@ -139,16 +145,24 @@ def _book(request: HttpRequest, user: User, form: TopUpForm) -> bool:
             key=str(form.cleaned_data["key"]),
         )
     except DarkroomError as error:
-        form.add_error(None, error.sentence)
+        form.add_error(getattr(error, "field", "amount"), error.sentence)
         return False
     messages.success(request, _("%(amount)s credits were booked.") % {"amount": amount})
     return True
+
+
+class DiffusionModelForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Leaves "one model is chosen at first" to `save_model`, which moves the choice."""
+
+    def _get_validation_exclusions(self) -> set[str]:
+        return {*super()._get_validation_exclusions(), "is_default"}  # type: ignore[misc]
 
 
 @admin.register(DiffusionModel)
 class DiffusionModelAdmin(ModelAdmin):  # type: ignore[misc]
     """Models on offer; files are added with `manage.py models`."""
 
+    form = DiffusionModelForm
     list_display = ["name", "family", "enabled", "is_default", "is_installed", "problem"]
     list_filter = ["enabled", "family"]
     search_fields = ["name", "slug", "location"]

@@ -1,0 +1,138 @@
+"""An administrator books credits in the admin site."""
+
+import uuid
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from tests.people import make_user, submit
+from webapp.accounts.models import User
+from webapp.catalog.models import DiffusionModel
+from webapp.core.units import UCR_PER_CREDIT
+from webapp.credits.models import Transaction
+from webapp.credits.selectors import get_balance
+
+CREDIT = UCR_PER_CREDIT
+
+
+@pytest.fixture
+def admin(client: Client, charlie: User) -> Client:
+    client.force_login(charlie)
+    return client
+
+
+def book(admin: Client, user: User, **form: str) -> Any:
+    fields = {"amount": "5", "reason": "prize", "key": str(uuid.uuid4()), **form}
+    return admin.post(f"/admin/accounts/user/{user.pk}/credits/", fields)
+
+
+def posted_by_hand() -> int:
+    return Transaction.objects.filter(kind__in=["top_up", "adjustment"]).count()
+
+
+def test_a_top_up_shows_at_once_everywhere(admin: Client, alice: User) -> None:
+    response = book(admin, alice, amount="12.5")
+    assert response["Location"] == f"/admin/accounts/user/{alice.pk}/change/"
+    assert "212.50" in admin.get(response["Location"]).content.decode()
+    hers = Client()
+    hers.force_login(alice)
+    assert "212.50" in hers.get("/").content.decode()
+    statement = hers.get("/credits/").content.decode()
+    assert "Prize" in statement
+    assert "212.50" in statement
+
+
+def test_the_books_say_who_and_why(admin: Client, alice: User, charlie: User) -> None:
+    book(admin, alice, reason="  prize  ")
+    posted = Transaction.objects.get(kind="top_up")
+    assert (posted.actor, posted.actor_name, posted.reason) == (charlie, charlie.email, "prize")
+
+
+def test_a_negative_amount_is_an_adjustment(admin: Client, alice: User) -> None:
+    book(admin, alice, amount="-50")
+    assert get_balance(user=alice).posted_ucr == 150 * CREDIT
+    assert Transaction.objects.filter(kind="adjustment").count() == 1
+
+
+def test_no_more_is_taken_than_is_available(
+    admin: Client, alice: User, offered_model: DiffusionModel
+) -> None:
+    submit(alice, offered_model, count=5)
+    response = book(admin, alice, amount="-199.5")
+    assert "This needs 199.50 credits; 199.00 are available." in response.content.decode()
+    assert posted_by_hand() == 0
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("amount", "", "This field is required."),
+        ("amount", "abc", "Enter a number."),
+        ("amount", "NaN", "Enter a number."),
+        ("amount", "Infinity", "Enter a number."),
+        ("amount", "0", "more than 0"),
+        ("amount", "0.0000001", "no more than 6 decimal places"),
+        ("amount", "1e12", "no more than"),
+        ("amount", "1000000.000001", "At most 1000000.00 credits"),
+        ("reason", "", "This field is required."),
+        ("reason", "   ", "This field is required."),
+        ("reason", "x" * 201, "at most 200 characters"),
+        ("key", "", "This form is incomplete. Open it again."),
+        ("key", "no uuid", "This form is incomplete. Open it again."),
+    ],
+)
+def test_what_will_not_do_is_answered_with_a_sentence_and_changes_nothing(
+    admin: Client, alice: User, field: str, value: str, sentence: str
+) -> None:
+    response = book(admin, alice, **{field: value})
+    assert response.status_code == 200
+    assert sentence in response.content.decode()
+    assert posted_by_hand() == 0
+    assert get_balance(user=alice).posted_ucr == 200 * CREDIT
+
+
+def test_a_double_click_books_once(admin: Client, alice: User) -> None:
+    key = str(uuid.uuid4())
+    for _click in range(2):
+        assert book(admin, alice, key=key).status_code == 302
+    assert get_balance(user=alice).posted_ucr == 205 * CREDIT
+
+
+def test_a_form_that_was_used_already_books_nothing_else(
+    admin: Client, alice: User, bob: User
+) -> None:
+    key = str(uuid.uuid4())
+    book(admin, alice, key=key)
+    for user, amount in ((alice, "7"), (bob, "5")):
+        response = book(admin, user, amount=amount, key=key)
+        assert "This form was already used" in response.content.decode()
+    assert posted_by_hand() == 1
+
+
+def test_every_opening_of_the_form_has_its_own_key(admin: Client, alice: User) -> None:
+    url = f"/admin/accounts/user/{alice.pk}/credits/"
+    keys = {admin.get(url).context["form"]["key"].value() for _opening in range(2)}
+    assert len(keys) == 2
+
+
+def test_staff_without_the_right_to_change_people_book_nothing(client: Client, alice: User) -> None:
+    client.force_login(make_user("dora", is_staff=True))
+    book(client, alice)
+    assert posted_by_hand() == 0
+
+
+def test_nobody_without_the_admin_site_books_anything(client: Client, alice: User) -> None:
+    assert book(client, alice).status_code == 302
+    client.force_login(alice)
+    assert book(client, alice).status_code == 302
+    assert posted_by_hand() == 0
+
+
+def test_a_reason_is_text_and_never_markup(admin: Client, alice: User) -> None:
+    book(admin, alice, reason="<script>alert(1)</script>")
+    hers = Client()
+    hers.force_login(alice)
+    for page in (hers.get("/credits/"), admin.get("/admin/credits/transaction/")):
+        assert "<script>alert(1)" not in page.content.decode()
+        assert "&lt;script&gt;alert(1)" in page.content.decode()
