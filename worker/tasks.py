@@ -215,6 +215,8 @@ class Drawing:
             delete_files(
                 *file_names(image_id=self.claim.image_id, lease_token=self.claim.lease_token)
             )
+        elif self.claim.model.problem:
+            services.withdraw_problem(model=self.claim.model)
 
     def write(self, finished: FinishedImage) -> StoredFile:
         """The two files, on the disk; raises OSError with nothing left behind."""

@@ -123,6 +123,11 @@ def report_problem(*, slug: str, problem: str) -> None:
     DiffusionModel.objects.filter(slug=slug).exclude(problem=problem).update(problem=problem)
 
 
+def clear_problem(*, slug: str) -> None:
+    """Forgets what the worker said: it has just drawn with this model."""
+    DiffusionModel.objects.filter(slug=slug).exclude(problem="").update(problem="")
+
+
 def _add(
     *,
     source: DiffusionModel.Source,

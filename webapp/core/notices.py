@@ -20,6 +20,6 @@ def tell_admins(*, code: str, sentence: str, detail: str = "") -> None:
         Notice.objects.get_or_create(code=code, defaults={"sentence": sentence, "detail": detail})
 
 
-def withdraw(*, code: str) -> None:
-    """Removes a notice whose cause is gone."""
-    Notice.objects.filter(code=code).delete()
+def withdraw(*, code_suffix: str) -> None:
+    """Removes the notices whose code ends so: their cause is gone."""
+    Notice.objects.filter(code__endswith=code_suffix).delete()

@@ -20,7 +20,7 @@ from webapp.catalog import services as catalog
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.pricing import price_per_image_ucr
 from webapp.core.errors import Conflict, InvalidInput, NotFound, TooMany
-from webapp.core.notices import tell_admins
+from webapp.core.notices import tell_admins, withdraw
 from webapp.credits import ledger
 from webapp.generation import doorbell, events, queue
 from webapp.generation.claims import Claim
@@ -168,6 +168,12 @@ def report_problem(*, model: DiffusionModel, code: str, sentence: str, detail: s
     """Tells the admins what a worker could not do with a model."""
     catalog.report_problem(slug=model.slug, problem=f"{sentence} {detail}".strip())
     tell_admins(code=f"{code}:{model.slug}", sentence=f"{model.name}: {sentence}", detail=detail)
+
+
+def withdraw_problem(*, model: DiffusionModel) -> None:
+    """Takes the problem of a model back: a worker has just drawn with it."""
+    catalog.clear_problem(slug=model.slug)
+    withdraw(code_suffix=f":{model.slug}")
 
 
 def return_ended_leases() -> int:
