@@ -17,7 +17,9 @@ export function restoreDraft(form, key) {
 
 function read(form) {
   const hidden = ["csrfmiddlewaretoken", "idempotency_key"];
-  return Object.fromEntries([...new FormData(form)].filter(([name]) => !hidden.includes(name)));
+  const named = [...form.elements].filter((control) => control.name && !hidden.includes(control.name));
+  return Object.fromEntries(named.filter((control) => control.type !== "radio" || control.checked)
+    .map((control) => [control.name, control.value]));
 }
 
 function write(control, value) {

@@ -57,7 +57,9 @@ function showModel(sampler = field("sampler").value) {
   document.querySelector('[data-drives="steps"]').max = model.max_steps;
   const options = model.samplers.map(([slug, name]) => new Option(name, slug, false, slug === sampler));
   field("sampler").replaceChildren(...options);
+  // A model that takes no negative prompt refuses one: then the field is away, its words are kept.
   document.querySelector("[data-negative]").hidden = !model.uses_negative_prompt;
+  field("negative_prompt").disabled = !model.uses_negative_prompt;
 }
 
 function chooseShape() {

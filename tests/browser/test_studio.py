@@ -258,6 +258,24 @@ def test_another_model_brings_its_own_values(
     expect(page.locator(".facts")).to_contain_text("128 × 128")
 
 
+def test_a_model_without_negative_prompts_hides_the_field_and_keeps_its_words(
+    open_page: Open, alice: User, tiny: DiffusionModel
+) -> None:
+    make_model("zoom", uses_negative_prompt=False)
+    page = open_page("/", alice)
+    page.get_by_text("Leave out").click()
+    page.get_by_label("Negative prompt").fill("people")
+    page.get_by_label("Model").select_option("zoom")
+    expect(page.get_by_text("Leave out")).to_be_hidden()
+    write_prompt(page)
+    generate(page)
+    expect(page.locator("[data-image]")).to_have_count(4)
+    assert Generation.objects.get().negative_prompt == ""
+    page.reload()
+    page.get_by_label("Model").select_option("tiny")
+    expect(page.get_by_label("Negative prompt")).to_have_value("people")
+
+
 def test_a_shape_is_chosen_within_the_limits_of_the_model(
     open_page: Open, alice: User, tiny: DiffusionModel
 ) -> None:
