@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 
+import redis
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
@@ -12,6 +13,9 @@ from redis.exceptions import RedisError
 from webapp.core.errors import DarkroomError, Unavailable
 
 logger = logging.getLogger(__name__)
+
+# PostgreSQL, or Valkey (the rate limits' counters), does not answer.
+SERVER_AWAY = (OperationalError, InterfaceError, redis.ConnectionError, redis.TimeoutError)
 
 # PostgreSQL, or Valkey where a page cannot do without it (the rate limits of sign-in).
 SERVER_ERRORS = (OperationalError, InterfaceError, RedisError)
