@@ -23,6 +23,7 @@ def pytest_load_initial_conftests() -> Generator[None, None, None]:
     os.environ["DARKROOM_VAR"] = str(var_dir)
     os.environ["DARKROOM_DATABASE_POOL"] = "no"
     os.environ.setdefault("DARKROOM_LEASE_S", "10")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as worker.tasks does, and why
     if not {"DATABASE_URL", "REDIS_URL"} <= set(os.environ):
         urls = servers.enter_context(embedded_servers(var_dir, fsync=False))
         os.environ["DATABASE_URL"] = f"{urls.postgres}&options=-c%20darkroom.ledger_flush%3Don"
