@@ -12,13 +12,23 @@ async function loadMore() {
   const link = more.querySelector("[data-next]");
   if (!link || busy) return;
   busy = true;
-  const response = await fetch(link.href, { headers: { Accept: "text/html" } });
+  const html = await fetchPage(link.href);
   busy = false;
-  if (!response.ok || response.redirected) return watcher.disconnect();
-  append(new DOMParser().parseFromString(await response.text(), "text/html"));
+  // The link stays: a click on it says what is the matter.
+  if (html === null) return watcher.disconnect();
+  append(new DOMParser().parseFromString(html, "text/html"));
   // Still in view: the observer only speaks up when that changes.
   watcher.unobserve(more);
   watcher.observe(more);
+}
+
+async function fetchPage(url) {
+  try {
+    const response = await fetch(url, { headers: { Accept: "text/html" } });
+    return response.ok && !response.redirected ? await response.text() : null;
+  } catch {
+    return null;
+  }
 }
 
 function append(page) {

@@ -126,7 +126,8 @@ def events(request: SignedInRequest) -> HttpResponseBase:
         stream_events(request.user.pk), content_type="text/event-stream"
     )
     response["X-Accel-Buffering"] = "no"
-    connection.close()
+    if not connection.in_atomic_block:
+        connection.close()
     return response
 
 
