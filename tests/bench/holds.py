@@ -1,0 +1,87 @@
+"""How many holds a second one account takes: `python -m tests.bench.holds` in a trial's
+environment prints JSON. Sixteen connections ask for more than the account can pay for.
+"""
+
+import json
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
+from threading import Barrier
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from webapp.accounts.models import User
+
+CONNECTIONS = 16
+TOO_MANY = 160
+PRICE_UCR = 200_000
+
+
+def main() -> None:
+    """Measures and prints `holds`, `seconds`, `affordable` and the account's `held_ucr`."""
+    import django
+
+    django.setup()
+    from webapp.accounts.models import User
+    from webapp.credits.models import Account
+
+    user = User.objects.create_user(f"holds-{uuid.uuid4().hex}@example.org", uuid.uuid4().hex)
+    affordable = Account.objects.get(user=user).available_ucr // PRICE_UCR
+    seconds, held = hold_from_all(user, attempts=(affordable + TOO_MANY) // CONNECTIONS)
+    facts = {
+        "holds": len(held),
+        "seconds": seconds,
+        "affordable": affordable,
+        "held_ucr": Account.objects.get(user=user).held_ucr,
+    }
+    release_all(held)
+    print(json.dumps(facts))
+
+
+def hold_from_all(user: "User", *, attempts: int) -> tuple[float, list[uuid.UUID]]:
+    """(seconds, images held for), all connections at once and open before the clock starts."""
+    ready = Barrier(CONNECTIONS + 1)
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        work = [pool.submit(hold_many, user, attempts, ready) for _ in range(CONNECTIONS)]
+        ready.wait()
+        started = time.monotonic()
+        held = [image_id for one in work for image_id in one.result()]
+    return time.monotonic() - started, held
+
+
+def hold_many(user: "User", attempts: int, ready: Barrier) -> list[uuid.UUID]:
+    """The images that this connection could hold for."""
+    from django.db import connection
+
+    from webapp.core.errors import NotEnoughCredits
+    from webapp.credits.ledger import hold_for_images
+
+    held = []
+    connection.ensure_connection()
+    ready.wait()
+    try:
+        for image_id in (uuid.uuid4() for _ in repeat(None, attempts)):
+            try:
+                hold_for_images(user=user, amounts_ucr={image_id: PRICE_UCR})
+            except NotEnoughCredits:
+                continue
+            held.append(image_id)
+    finally:
+        connection.close()
+    return held
+
+
+def release_all(image_ids: list[uuid.UUID]) -> None:
+    """Leaves clean books behind."""
+    from django.db import transaction
+
+    from webapp.credits.ledger import release
+
+    with transaction.atomic():
+        for image_id in image_ids:
+            release(image_id=image_id)
+
+
+if __name__ == "__main__":
+    main()
