@@ -6,7 +6,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help up demo test check audit bench install install-dev format clean
+.PHONY: help up demo test check audit bench install install-dev format messages clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -65,6 +65,10 @@ endef
 
 format: install-dev ## Put the sources into the one format
 	@$(RUN) -m ruff format . && $(RUN) -m ruff check --fix .
+
+messages: install-dev ## Collect the strings to translate into webapp/locale, and compile them (needs gettext)
+	@$(RUN) manage.py makemessages --all --no-obsolete --add-location file -i .venv -i var -i tests -i worker
+	@$(RUN) manage.py compilemessages --ignore .venv
 
 clean: ## Remove the virtual environment and caches (data in var/ stays)
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -241,7 +241,7 @@ UNFOLD = {
 
 # -- Language, time, logs -----------------------------------------------------------------------
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", _("English"))]  # a page half in another language helps nobody
+LANGUAGES = [("en", _("English")), ("ko", _("Korean"))]
 LOCALE_PATHS = [BASE_DIR / "webapp" / "locale"]
 TIME_ZONE = env.text("DARKROOM_TIME_ZONE", "UTC")
 USE_TZ = True

@@ -1,0 +1,57 @@
+"""Every visible string is translated, and what is served is compiled from what is edited."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.test import Client
+
+PROJECT = Path(settings.BASE_DIR)
+CATALOG = Path("webapp/locale/ko/LC_MESSAGES/django.po")
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("msgfmt") is None, reason="needs gettext (apt install gettext)"
+)
+
+
+def count_of(catalog: Path, kind: str) -> int:
+    """How many messages `msgattrib --<kind>` lets through."""
+    found = subprocess.run(
+        ["msgattrib", f"--{kind}", "--no-obsolete", str(catalog)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return max(0, found.stdout.count("\nmsgid ") - 1)
+
+
+def test_every_string_on_the_pages_is_translated(tmp_path: Path) -> None:
+    for name in ("webapp", "templates"):
+        shutil.copytree(PROJECT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.pyc"))
+    shutil.copy(PROJECT / "manage.py", tmp_path)
+    subprocess.run(
+        [sys.executable, "manage.py", "makemessages", "--all", "--no-obsolete"],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+    )
+    assert count_of(tmp_path / CATALOG, "untranslated") == 0, "run: make messages, and translate"
+    assert count_of(tmp_path / CATALOG, "only-fuzzy") == 0, "run: make messages, and translate"
+
+
+def test_the_compiled_catalogue_is_the_edited_one(tmp_path: Path) -> None:
+    compiled = tmp_path / "django.mo"
+    subprocess.run(["msgfmt", "--check", "-o", str(compiled), str(PROJECT / CATALOG)], check=True)
+    kept = (PROJECT / CATALOG).with_suffix(".mo")
+    assert kept.read_bytes() == compiled.read_bytes(), "run: make messages"
+
+
+def test_a_browser_that_asks_for_korean_gets_korean(
+    client: Client, db: None, static_files: None
+) -> None:
+    page = client.get("/accounts/login/", headers={"Accept-Language": "ko"})
+    assert 'lang="ko"' in page.content.decode()
+    assert "로그인" in page.content.decode()
