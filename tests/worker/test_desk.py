@@ -1,0 +1,136 @@
+"""The desk in this process, with the real engine and pipeline, where the world goes wrong."""
+
+import errno
+import os
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import OperationalError
+from django.utils import timezone
+
+from tests.people import make_model, submit
+from webapp.accounts.models import User
+from webapp.catalog.models import DiffusionModel
+from webapp.core.models import Notice
+from webapp.credits.selectors import get_balance
+from webapp.generation import claims, heartbeat, services
+from webapp.generation.models import Image
+from webapp.operations.audit import find_violations
+from worker.config import EngineConfig
+from worker.engine.engine import Engine
+from worker.pipelines.runner import DiffusersRunner
+from worker.tasks import Desk
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("valkey_is_empty")]
+
+START_UCR = 200_000_000
+PRICE_UCR = 200_000
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    config = EngineConfig(device="cpu", threads=1, preview_every=0)
+    engine = Engine(DiffusersRunner(config), config)
+    engine.start()
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def desk(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    monkeypatch.setattr(heartbeat, "_served", (0.0, []))  # another test's models
+    return Desk(engine, name="this-process", slots=1)
+
+
+def files_kept() -> list[Path]:
+    """Every file in the media folder."""
+    return [path for path in Path(settings.MEDIA_ROOT).rglob("*") if path.is_file()]
+
+
+def test_a_full_disk_fails_the_image_gives_the_credits_back_and_tells_the_admins(
+    alice: User, tiny: DiffusionModel, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    submit(alice, tiny)
+    monkeypatch.setattr(os, "fsync", full)
+    desk.answer()
+    image = Image.objects.get()
+    assert image.state == "failed"
+    assert image.failure == "The picture could not be saved: the studio's storage is full or away."
+    assert get_balance(user=alice).available_ucr == START_UCR
+    assert "No space left" in Notice.objects.get(code="storagefailed:tiny").detail
+    assert files_kept() == []
+    assert not list(find_violations())
+
+
+def test_a_database_that_is_away_for_a_moment_costs_no_picture(
+    alice: User, tiny: DiffusionModel, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outages = [OperationalError("the database system is starting up")] * 2
+    store = services.store_image
+
+    def store_when_back(**arguments: Any) -> bool:
+        if outages:
+            raise outages.pop()
+        return store(**arguments)
+
+    submit(alice, tiny)
+    monkeypatch.setattr(services, "store_image", store_when_back)
+    desk.answer()
+    assert Image.objects.get().state == "stored"
+    assert not outages
+    assert not list(find_violations())
+
+
+def test_a_worker_whose_lease_was_lost_stores_nothing_and_removes_its_files(
+    alice: User, tiny: DiffusionModel, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lease ends while the files are written: the sweeper gives the image to another."""
+    store = services.store_image
+    written: list[list[Path]] = []
+
+    def store_late(**arguments: Any) -> bool:
+        monkeypatch.setattr(services, "store_image", store)
+        written.append(files_kept())
+        Image.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+        services.return_ended_leases()
+        assert claims.claim_next(models=[tiny.slug], worker="another")
+        return store(**arguments)
+
+    submit(alice, tiny)
+    monkeypatch.setattr(services, "store_image", store_late)
+    desk.answer()
+    image = Image.objects.get()
+    assert (image.state, image.worker, image.attempt) == ("running", "another", 2)
+    assert len(written[0]) == 2
+    assert files_kept() == []
+    assert get_balance(user=alice).posted_ucr == START_UCR
+    assert not list(find_violations())
+
+
+def test_a_draining_desk_claims_nothing_more(alice: User, tiny: DiffusionModel, desk: Desk) -> None:
+    submit(alice, tiny)
+    desk.draining.set()
+    desk.answer()
+    assert Image.objects.get().state == "queued"
+
+
+def test_one_image_that_fails_does_not_keep_the_next_one_from_being_drawn(
+    alice: User, tiny: DiffusionModel, desk: Desk, tmp_path: Path
+) -> None:
+    missing = make_model("missing", location=str(tmp_path / str(uuid.uuid4())))
+    submit(alice, missing)
+    submit(alice, tiny)
+    desk.answer()
+    states = Image.objects.order_by("created_at").values_list("model__slug", "state")
+    assert list(states) == [("missing", "failed"), ("tiny", "stored")]
+    assert Notice.objects.get().code == "model_unavailable:missing"
+    assert get_balance(user=alice).available_ucr == START_UCR - PRICE_UCR
+    assert not list(find_violations())
