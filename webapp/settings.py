@@ -235,6 +235,9 @@ UNFOLD = {
     "SITE_TITLE": "Darkroom",
     "SITE_HEADER": "Darkroom",
     "SITE_URL": "/",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": "webapp.operations.admin.icon_url"}
+    ],
     "DASHBOARD_CALLBACK": "webapp.operations.admin.dashboard",
     "SHOW_HISTORY": False,
 }
