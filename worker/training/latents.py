@@ -18,7 +18,7 @@ from tqdm import tqdm
 from worker.training.icons import IconLibrary
 from worker.training.scenes import Scene, draw_scene, every_single, paint
 
-SINGLE_SHARE: Final = 0.65
+SINGLE_SHARE: Final = 0.75
 SCENES_SEED: Final = 7
 
 
@@ -102,7 +102,7 @@ def load_training_set(
 def draw_batch(
     sets: tuple[LatentSet, LatentSet], *, batch: int, rng: Generator
 ) -> tuple[list[Scene], Tensor]:
-    """`batch` scenes and their latents, float32; two in three show a single thing."""
+    """`batch` scenes and their latents, float32; three in four show a single thing."""
     scenes, latents = [], []
     for is_single in rng.random(batch) < SINGLE_SHARE:
         source = sets[0] if is_single or not sets[1].scenes else sets[1]

@@ -35,7 +35,7 @@ def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
 
 
 def build_unet(latent_size: int) -> UNet2DConditionModel:
-    """An untrained U-Net of 14 M parameters over latents [B, 4, latent_size, latent_size].
+    """An untrained U-Net of 10 M parameters over latents [B, 4, latent_size, latent_size].
 
     Thin at full resolution, where pixels are many, and wide below, where the knowledge is.
     """
@@ -43,7 +43,7 @@ def build_unet(latent_size: int) -> UNet2DConditionModel:
         sample_size=latent_size,
         in_channels=4,
         out_channels=4,
-        block_out_channels=(64, 160, 224),
+        block_out_channels=(64, 128, 192),
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
         layers_per_block=1,

@@ -125,6 +125,15 @@ def denoising_loss(
     return F.mse_loss(predicted.float(), velocity(clean, noise, share))
 
 
+def spread_times(batch: int, count: int) -> Tensor:
+    """`batch` times in 0..count-1, one from each of as many equal spans, in random order.
+
+    Every batch then sees all noise levels, which quiets the gradient for nothing.
+    """
+    spans = (torch.arange(batch) + torch.rand(batch, dtype=torch.float64)) * (count / batch)
+    return spans.long()[torch.randperm(batch)]
+
+
 def captions_for(
     scenes: list[Scene], names: Names, rng: Generator, *, unconditional: float
 ) -> list[str]:
@@ -188,7 +197,7 @@ def train_step(
     scenes, latents = draw_batch(sets, batch=args.batch, rng=rng)
     captions = captions_for(scenes, names, rng, unconditional=args.unconditional)
     clean = latents.to(learner.device, memory_format=torch.channels_last)
-    times = torch.randint(len(shares), (args.batch,), device=learner.device)
+    times = spread_times(args.batch, len(shares)).to(learner.device)
     noise = torch.randn_like(clean)
     return denoising_loss(
         learner.unet,
@@ -280,7 +289,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--size-px", type=int, default=128)
-    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--concepts", type=int, help="only the first so many, for a quick try")
     parser.add_argument("--composed", type=int, default=8000, help="scenes of several things")
     parser.add_argument("--lr", type=float, default=8e-4)

@@ -3,7 +3,8 @@
     python -m worker.training.train_vae --packages node_modules --work DIR --minutes 25
 
 Reads top to bottom: paint pictures, reconstruct random crops of them, save. A run that finds a
-checkpoint in `--work` goes on where it ended.
+checkpoint in `--work` goes on where it ended. Once a denoiser has learned the latents, only the
+decoder may still change: `--decoder-only --crop-px 128` makes its pictures crisper.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from worker.training.sheets import save_sheet
 from worker.training.vae_start import start_near_linear
 
 CHECKPOINT = "vae.pt"
+DECODER_CHECKPOINT = "decoder.pt"
 FOLDER = "vae"
 
 
@@ -108,6 +110,22 @@ def set_latent_scale(vae: AutoencoderKL, pictures: Tensor) -> None:
     vae.register_to_config(scaling_factor=1.0 / float(latents.float().std()))
 
 
+def checkpoint_of(args: argparse.Namespace) -> Path:
+    """Where this run keeps its state; a decoder's run keeps its own beside the VAE's."""
+    path: Path = args.work / (DECODER_CHECKPOINT if args.decoder_only else CHECKPOINT)
+    return path
+
+
+def start_vae(args: argparse.Namespace) -> AutoencoderKL:
+    """A fresh VAE, or the trained one with all but its decoder frozen."""
+    if not args.decoder_only:
+        return build_vae(args.size_px)
+    vae = AutoencoderKL.from_pretrained(args.work / FOLDER, use_safetensors=True)
+    vae.encoder.requires_grad_(False)
+    vae.quant_conv.requires_grad_(False)
+    return vae
+
+
 def train(args: argparse.Namespace) -> None:
     """Trains until the budget is spent and saves the VAE to `<work>/vae`."""
     rng = np.random.default_rng(args.seed)
@@ -116,10 +134,11 @@ def train(args: argparse.Namespace) -> None:
         IconLibrary(args.packages), count=args.pictures, size_px=args.size_px, rng=rng
     )
     held_out, pictures = pictures[:64], pictures[64:]
-    vae = build_vae(args.size_px).to(args.device, memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(vae.parameters(), lr=args.lr, betas=(0.9, 0.99), weight_decay=0.0)
+    vae = start_vae(args).to(args.device, memory_format=torch.channels_last)
+    learning = [p for p in vae.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(learning, lr=args.lr, betas=(0.9, 0.99), weight_decay=0.0)
     budget, step = Budget(args.minutes, args.steps), 0
-    checkpoint = args.work / CHECKPOINT
+    checkpoint = checkpoint_of(args)
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
         vae.load_state_dict(state["vae"])
@@ -134,7 +153,7 @@ def train(args: argparse.Namespace) -> None:
         loss, squared_error = vae_loss(vae, batch, kl_weight=args.kl_weight)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(learning, 1.0)
         optimizer.step()
         step += 1
         bar.update()
@@ -155,9 +174,11 @@ def save(
 ) -> None:
     """Writes the checkpoint, the VAE in diffusers format and a sheet of originals and copies."""
     state = {"vae": vae.state_dict(), "optimizer": optimizer.state_dict()}
-    torch.save(state | {"step": step, "spent_s": spent_s}, args.work / (CHECKPOINT + ".new"))
-    (args.work / (CHECKPOINT + ".new")).replace(args.work / CHECKPOINT)
-    set_latent_scale(vae, held_out)
+    fresh = checkpoint_of(args).with_suffix(".new")
+    torch.save(state | {"step": step, "spent_s": spent_s}, fresh)
+    fresh.replace(checkpoint_of(args))
+    if not args.decoder_only:
+        set_latent_scale(vae, held_out)
     vae.save_pretrained(args.work / FOLDER)
     pairs = torch.cat([held_out[:32].float() / 255.0, reconstruct(vae, held_out[:32])])
     save_sheet(pairs, args.work / "vae.png", columns=8)
@@ -179,6 +200,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--kl-weight", type=float, default=1e-4)
     parser.add_argument("--save-every", type=int, default=500)
+    parser.add_argument("--decoder-only", action="store_true", help="leave the latents as they are")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(argv)
 
