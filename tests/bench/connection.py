@@ -58,7 +58,9 @@ class News:
 
     def __init__(self, trial: Trial) -> None:
         self.client = redis.Redis.from_url(VarLayout(trial.var).valkey_url(), decode_responses=True)
-        self.subscription = self.client.pubsub(ignore_subscribe_messages=True)
+        self.subscription = self.client.pubsub(  # type: ignore[no-untyped-call]
+            ignore_subscribe_messages=True
+        )
         self.subscription.psubscribe("darkroom:events:*")
 
     def next(self, *, timeout_s: float) -> dict[str, Any]:

@@ -3,6 +3,7 @@ environment prints JSON. Sixteen connections ask for more than the account can p
 """
 
 import json
+import os
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ PRICE_UCR = 200_000
 
 def main() -> None:
     """Measures and prints `holds`, `seconds`, `affordable` and the account's `held_ucr`."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
     import django
 
     django.setup()

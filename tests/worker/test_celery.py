@@ -52,7 +52,9 @@ def _same_media(settings: Any, worker_media: Path, _fast_and_private: None) -> N
 @pytest.fixture
 def news(alice: User) -> Iterator[PubSub]:
     """Alice's channel, from now on."""
-    subscription = valkey().pubsub(ignore_subscribe_messages=True)
+    subscription = valkey().pubsub(  # type: ignore[no-untyped-call]
+        ignore_subscribe_messages=True
+    )
     subscription.subscribe(events.channel(alice.pk))
     subscription.get_message(timeout=1.0)
     yield subscription
