@@ -11,7 +11,8 @@ from webapp.core.secrets import load_or_create_secret
 
 LOAD = (
     "import sys; from pathlib import Path; from webapp.core.secrets import load_or_create_secret;"
-    "print('ready', flush=True); sys.stdin.readline(); print(load_or_create_secret(Path(sys.argv[1])))"
+    "print('ready', flush=True); sys.stdin.readline();"
+    "print(load_or_create_secret(Path(sys.argv[1])))"
 )
 
 
