@@ -67,7 +67,8 @@ def save_pipeline(
     dtype: torch.dtype = torch.float32,
 ) -> None:
     """Writes a folder that `StableDiffusionPipeline.from_pretrained` loads; no file over 16 MB."""
-    text_encoder, unet, vae = (deepcopy(part).to(dtype) for part in (text_encoder, unet, vae))
+    if dtype != torch.float32:
+        text_encoder, unet, vae = (deepcopy(part).to(dtype) for part in (text_encoder, unet, vae))
     pipeline = StableDiffusionPipeline(
         tokenizer=tokenizer,
         text_encoder=text_encoder,

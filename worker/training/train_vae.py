@@ -157,7 +157,7 @@ def train(args: argparse.Namespace) -> None:
         optimizer.step()
         step += 1
         bar.update()
-        bar.set_postfix(loss=f"{float(loss):.4f}", mse=f"{float(squared_error):.4f}", refresh=False)
+        bar.set_postfix(loss=f"{loss.item():.4f}", mse=f"{squared_error.item():.4f}", refresh=False)
         if step % args.save_every == 0:
             save(args, vae, optimizer, step=step, spent_s=budget.elapsed_s(), held_out=held_out)
     save(args, vae, optimizer, step=step, spent_s=budget.elapsed_s(), held_out=held_out)

@@ -1,0 +1,50 @@
+"""Puts the starter model together as it ships: averaged weights, the latest decoder, half floats.
+
+python -m worker.training.export --work DIR --out DIR
+"""
+
+import argparse
+import shutil
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, StableDiffusionPipeline
+
+from worker.training.models import save_pipeline
+
+
+def export(*, work: Path, out: Path) -> int:
+    """Writes the pipeline of `<work>` to `out`, replacing it; returns its size in bytes."""
+    pipeline = StableDiffusionPipeline.from_pretrained(
+        work / "pipeline", safety_checker=None, use_safetensors=True, local_files_only=True
+    )
+    vae = AutoencoderKL.from_pretrained(work / "vae", use_safetensors=True)
+    trained_with = pipeline.vae.config.scaling_factor
+    if vae.config.scaling_factor != trained_with:
+        raise ValueError(
+            f"The VAE in {work / 'vae'} scales latents by {vae.config.scaling_factor}, "
+            f"but the denoiser learned them at {trained_with}: train the denoiser again."
+        )
+    shutil.rmtree(out, ignore_errors=True)
+    save_pipeline(
+        out,
+        tokenizer=pipeline.tokenizer,
+        text_encoder=pipeline.text_encoder,
+        unet=pipeline.unet,
+        vae=vae,
+        dtype=torch.float16,
+    )
+    return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+
+
+def main() -> None:
+    """The command line of this script."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--work", type=Path, required=True, help="where training left its results")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    print(f"{export(work=args.work, out=args.out) / 1e6:.1f} MB in {args.out}")
+
+
+if __name__ == "__main__":
+    main()
