@@ -8,4 +8,4 @@ class AccountsConfig(AppConfig):
     """Users and their sign-in."""
 
     name = "webapp.accounts"
-    verbose_name = _("Accounts")
+    verbose_name = _("People")

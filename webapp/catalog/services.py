@@ -88,10 +88,12 @@ def add_hub_model(
     )
 
 
-def mark_downloaded(*, slug: str, path: Path) -> DiffusionModel:
-    """Writes down where a hub model's files lie now."""
+def mark_downloaded(*, slug: str, path: Path, revision: str) -> DiffusionModel:
+    """Writes down where a hub model's files lie now, and of which commit they are."""
     model = get_hub_model(slug=slug)
-    DiffusionModel.objects.filter(pk=model.pk).update(installed_path=str(path), problem="")
+    DiffusionModel.objects.filter(pk=model.pk).update(
+        installed_path=str(path), revision=revision, problem=""
+    )
     return get_model(slug=slug)
 
 

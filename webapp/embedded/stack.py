@@ -95,6 +95,8 @@ class Stack:
             *("web", "-m", "uvicorn", "webapp.asgi:application", *QUIET),
             *("--host", self.host, "--port", str(self.port)),
             *("--timeout-graceful-shutdown", str(WEB_DRAIN_S)),
+            # Whose forwarded headers count is DARKROOM_TRUSTED_PROXIES' to say.
+            "--no-proxy-headers",
         )
         return replace(
             web,

@@ -36,7 +36,7 @@ SAMPLERS = {
     "unipc": Sampler("UniPC", UniPCMultistepScheduler),
     "lcm": Sampler("LCM", LCMScheduler),
 }
-FLOW_SAMPLERS = {"flow_euler": Sampler("Euler (flow)", FlowMatchEulerDiscreteScheduler)}
+FLOW_SAMPLERS = {"flow_euler": Sampler("FlowMatch Euler", FlowMatchEulerDiscreteScheduler)}
 
 
 # Any: diffusers ships no types for its schedulers.

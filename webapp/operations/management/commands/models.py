@@ -113,16 +113,19 @@ class Command(BaseCommand):
     def run_download(self, *, slug: str, yes: bool, **options: Any) -> None:
         """Shows licence and size, asks, downloads with a progress bar, writes where it lies."""
         model = services.get_hub_model(slug=slug)
-        facts = ask_worker("download", "describe", model.location)
+        wanted = ("--revision", model.revision) if model.revision else ()
+        facts = ask_worker("download", "describe", model.location, *wanted)
         gigabytes = facts["bytes_total"] / 1e9
         self.stdout.write(f"{model.name}: {model.location}, {gigabytes:.1f} GB")
         self.stdout.write(f"Licence: {facts.get('licence') or model.licence}")
         if not yes and input("Do you accept the licence and download it? [y/N] ").lower() != "y":
             raise CommandError("Nothing was downloaded.")
         target = Path(settings.MODELS_ROOT) / model.slug
-        for line in stream_worker("download", "fetch", model.location, "--into", str(target)):
+        # The commit whose licence and size were shown is the one that is fetched.
+        pinned = ("--revision", facts["revision"], "--into", str(target))
+        for line in stream_worker("download", "fetch", model.location, *pinned):
             self.show_progress(line)
-        services.mark_downloaded(slug=slug, path=target)
+        services.mark_downloaded(slug=slug, path=target, revision=facts["revision"])
         self.stdout.write(f"\nIt lies in {target}. Offer it: manage.py models enable {slug}")
 
     def show_progress(self, line: dict[str, Any]) -> None:
