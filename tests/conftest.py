@@ -6,12 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.conf import LazySettings
+from django.utils import translation
 
 
 @pytest.fixture(autouse=True)
-def _fast_and_private(settings, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _fast_and_private(settings: LazySettings, tmp_path: Path) -> Iterator[None]:
+    """Quick password hashes, media of the test's own, and no language left by another test."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.MEDIA_ROOT = tmp_path / "media"
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(autouse=True)
