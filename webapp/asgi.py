@@ -2,7 +2,31 @@
 
 import os
 
-from django.core.asgi import get_asgi_application
+import django
+from asgiref.sync import sync_to_async
+from django.core.handlers.asgi import ASGIHandler
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+
+class OneHopHandler(ASGIHandler):
+    """Runs the whole middleware chain and the view in one thread.
+
+    Every view and most middleware here are synchronous. Django's own handler would hop between
+    the event loop and a thread at each change of kind, a dozen times a request; here it hops
+    once. Event streams are answered by a synchronous view too: only their body is asynchronous.
+    """
+
+    def load_middleware(self, is_async: bool = False) -> None:
+        """Builds the chain for a thread, whatever the caller asks for."""
+        super().load_middleware(is_async=False)
+
+    async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
+        """The response of the synchronous chain, waited for without holding the event loop."""
+        respond = sync_to_async(self.get_response, thread_sensitive=True)
+        return await respond(request)
+
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
-application = get_asgi_application()
+django.setup(set_prefix=False)
+application = OneHopHandler()

@@ -23,6 +23,16 @@ from webapp.credits.models import Account, Entry, Hold, Transaction
 MAX_BY_HAND_UCR = 1_000_000 * 1_000_000
 MAX_REASON_LENGTH = 200
 
+HOLD_SQL = """
+WITH payer AS (
+    UPDATE credits_account SET held_ucr = held_ucr + %(needed)s
+    WHERE user_id = %(user)s AND posted_ucr - held_ucr >= %(needed)s RETURNING id
+)
+INSERT INTO credits_hold (image_id, account_id, amount_ucr, state, created_at)
+SELECT asked.image_id, payer.id, asked.amount_ucr, 'held', now()
+FROM payer, unnest(%(images)s::uuid[], %(amounts)s::bigint[]) AS asked(image_id, amount_ucr)
+"""
+
 
 def system_account(kind: Account.Kind) -> Account:
     """The system's account of that kind; made by the first migration."""
@@ -48,11 +58,11 @@ def open_account(*, user: User) -> Account:
     return account
 
 
-@transaction.atomic
 def hold_for_images(*, user: User, amounts_ucr: Mapping[uuid.UUID, int]) -> None:
     """Sets aside the amount of each image (`image_id -> micro-credits`, zero is free: no hold).
 
-    Raises NotEnoughCredits, and holds nothing at all, where the account can't pay for every one.
+    One statement, so that the account's row is locked no longer than it takes. Raises
+    NotEnoughCredits, and holds nothing at all, where the account can't pay for every one.
     """
     priced = {image_id: amount for image_id, amount in amounts_ucr.items() if amount}
     needed_ucr = sum(priced.values())
@@ -60,17 +70,16 @@ def hold_for_images(*, user: User, amounts_ucr: Mapping[uuid.UUID, int]) -> None
         return
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE credits_account SET held_ucr = held_ucr + %s"
-            " WHERE user_id = %s AND posted_ucr - held_ucr >= %s RETURNING id",
-            [needed_ucr, user.pk, needed_ucr],
+            HOLD_SQL,
+            {
+                "user": user.pk,
+                "needed": needed_ucr,
+                "images": list(priced),
+                "amounts": list(priced.values()),
+            },
         )
-        row = cursor.fetchone()
-    if row is None:
-        raise _not_enough(user=user, needed_ucr=needed_ucr)
-    Hold.objects.bulk_create(
-        Hold(image_id=image_id, account_id=row[0], amount_ucr=amount)
-        for image_id, amount in priced.items()
-    )
+        if not cursor.rowcount:
+            raise _not_enough(user=user, needed_ucr=needed_ucr)
 
 
 @transaction.atomic
