@@ -33,6 +33,7 @@ from worker.training.latents import LatentSet, draw_batch, load_training_set
 from worker.training.models import build_text_encoder, build_unet, save_pipeline
 from worker.training.scenes import Scene, draw_scene
 from worker.training.sheets import save_sheet
+from worker.training.text_start import set_words_apart, teach_words
 from worker.training.tokenizer import learn_tokenizer
 
 CHECKPOINT = "denoiser.pt"
@@ -158,6 +159,8 @@ def train(args: argparse.Namespace) -> float:
     optimizer = torch.optim.AdamW(
         parameters, lr=args.lr, betas=(0.9, 0.99), weight_decay=0.01, fused=True
     )
+    if not (args.work / CHECKPOINT).exists():
+        start_words(args, learner, sets, names)
     average = MovingAverage(learner.modules, decay=args.ema)
     budget, step = Budget(args.minutes, args.steps), 0
     if (args.work / CHECKPOINT).exists():
@@ -183,6 +186,27 @@ def train(args: argparse.Namespace) -> float:
             save(args, learner, optimizer, average, step=step, spent_s=budget.elapsed_s())
     save(args, learner, optimizer, average, step=step, spent_s=budget.elapsed_s())
     return mean_loss
+
+
+def start_words(
+    args: argparse.Namespace, learner: Learner, sets: tuple[LatentSet, LatentSet], names: Names
+) -> None:
+    """Lets the text encoder learn what captions stand for before the U-Net listens to it."""
+    rng = np.random.default_rng((args.seed, 1))
+
+    concepts = list(all_icons())
+
+    def draw() -> tuple[Tensor, Tensor, Tensor]:
+        scenes, latents = draw_batch(sets, batch=3 * args.batch, rng=rng)
+        captions = captions_for(scenes, names, rng, unconditional=0.0)
+        shares = torch.zeros(len(scenes), len(concepts))
+        for row, scene in zip(shares, scenes, strict=True):
+            for thing in scene.things:
+                row[concepts.index(thing)] += 1.0 / len(scene.things)
+        return learner.tokens(captions), latents.to(learner.device), shares.to(learner.device)
+
+    set_words_apart(learner.text_encoder)
+    teach_words(learner.text_encoder, learner.unet, draw, steps=args.word_steps)
 
 
 def train_step(
@@ -292,7 +316,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--concepts", type=int, help="only the first so many, for a quick try")
     parser.add_argument("--composed", type=int, default=8000, help="scenes of several things")
-    parser.add_argument("--lr", type=float, default=8e-4)
+    parser.add_argument("--word-steps", type=int, default=1500, help="of the text encoder alone")
+    parser.add_argument("--lr", type=float, default=9e-4)
     parser.add_argument("--ema", type=float, default=0.998)
     parser.add_argument("--unconditional", type=float, default=0.1)
     parser.add_argument("--save-every", type=int, default=500)
