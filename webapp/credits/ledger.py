@@ -19,6 +19,7 @@ from webapp.accounts.models import User
 from webapp.core.errors import Conflict, InvalidInput, NotEnoughCredits
 from webapp.core.units import format_credits, to_ucr
 from webapp.credits.models import Account, Entry, Hold, Transaction
+from webapp.credits.selectors import Balance, get_balance
 
 MAX_BY_HAND_UCR = 1_000_000 * 1_000_000
 MAX_REASON_LENGTH = 200
@@ -26,11 +27,14 @@ MAX_REASON_LENGTH = 200
 HOLD_SQL = """
 WITH payer AS (
     UPDATE credits_account SET held_ucr = held_ucr + %(needed)s
-    WHERE user_id = %(user)s AND posted_ucr - held_ucr >= %(needed)s RETURNING id
+    WHERE user_id = %(user)s AND posted_ucr - held_ucr >= %(needed)s
+    RETURNING id, posted_ucr, held_ucr
+), held AS (
+    INSERT INTO credits_hold (image_id, account_id, amount_ucr, state, created_at)
+    SELECT asked.image_id, payer.id, asked.amount_ucr, 'held', now()
+    FROM payer, unnest(%(images)s::uuid[], %(amounts)s::bigint[]) AS asked(image_id, amount_ucr)
 )
-INSERT INTO credits_hold (image_id, account_id, amount_ucr, state, created_at)
-SELECT asked.image_id, payer.id, asked.amount_ucr, 'held', now()
-FROM payer, unnest(%(images)s::uuid[], %(amounts)s::bigint[]) AS asked(image_id, amount_ucr)
+SELECT posted_ucr, held_ucr FROM payer
 """
 
 
@@ -58,8 +62,9 @@ def open_account(*, user: User) -> Account:
     return account
 
 
-def hold_for_images(*, user: User, amounts_ucr: Mapping[uuid.UUID, int]) -> None:
-    """Sets aside the amount of each image (`image_id -> micro-credits`, zero is free: no hold).
+def hold_for_images(*, user: User, amounts_ucr: Mapping[uuid.UUID, int]) -> Balance:
+    """Sets aside the amount of each image (`image_id -> micro-credits`, zero is free: no hold),
+    and returns the balance after it.
 
     One statement, so that the account's row is locked no longer than it takes. Raises
     NotEnoughCredits, and holds nothing at all, where the account can't pay for every one.
@@ -67,7 +72,7 @@ def hold_for_images(*, user: User, amounts_ucr: Mapping[uuid.UUID, int]) -> None
     priced = {image_id: amount for image_id, amount in amounts_ucr.items() if amount}
     needed_ucr = sum(priced.values())
     if not needed_ucr:
-        return
+        return get_balance(user=user)
     with connection.cursor() as cursor:
         cursor.execute(
             HOLD_SQL,
@@ -78,8 +83,10 @@ def hold_for_images(*, user: User, amounts_ucr: Mapping[uuid.UUID, int]) -> None
                 "amounts": list(priced.values()),
             },
         )
-        if not cursor.rowcount:
-            raise _not_enough(user=user, needed_ucr=needed_ucr)
+        row = cursor.fetchone()
+    if row is None:
+        raise _not_enough(user=user, needed_ucr=needed_ucr)
+    return Balance(posted_ucr=row[0], held_ucr=row[1])
 
 
 @transaction.atomic

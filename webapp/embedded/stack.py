@@ -115,7 +115,8 @@ class Stack:
             worker,
             env={**WORKER_ENVIRONMENT, **worker.env},
             stop_timeout_s=WORKER_DRAIN_S,
-            nice=5,
+            # Pages come first: a woken web thread takes the processor from a worker at once.
+            nice=15,
         )
 
     def _beat(self) -> Service:

@@ -15,10 +15,9 @@ from typing import Any
 
 import redis
 
-from webapp.accounts.models import User
 from webapp.core.units import format_credits
 from webapp.core.valkey import valkey
-from webapp.credits.selectors import get_balance
+from webapp.credits.selectors import Balance, get_balance
 from webapp.generation.models import Image
 
 logger = logging.getLogger(__name__)
@@ -67,14 +66,13 @@ def publish_image(image_id: uuid.UUID) -> None:
     image = Image.objects.select_related("owner").filter(pk=image_id).first()
     if image is not None:
         publish(image.owner_id, image_facts(image))
-        publish_balance(image.owner)
+        publish_balance(image.owner_id, get_balance(user=image.owner))
 
 
-def publish_balance(user: User) -> None:
-    """Sends the balance as it is now: call it on commit."""
-    balance = get_balance(user=user)
+def publish_balance(user_id: int, balance: Balance) -> None:
+    """Sends a balance: call it on commit."""
     publish(
-        user.pk,
+        user_id,
         {
             "type": "balance",
             "available_ucr": balance.available_ucr,

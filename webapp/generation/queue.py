@@ -16,6 +16,9 @@ ON CONFLICT (owner_id, model_id) DO UPDATE SET
     queued = mine.queued + EXCLUDED.queued,
     served_cost = CASE WHEN mine.queued > 0 THEN mine.served_cost
                        ELSE GREATEST(mine.served_cost, EXCLUDED.served_cost) END
+RETURNING mine.queued + COALESCE((
+    SELECT SUM(queued) FROM generation_queueshare
+    WHERE owner_id = mine.owner_id AND model_id <> mine.model_id), 0)::bigint
 """
 # The clock: the least served of those who wait now, or the most ever served when nobody waits.
 CLOCK_SQL = """COALESCE(
@@ -23,13 +26,17 @@ CLOCK_SQL = """COALESCE(
     (SELECT MAX(served_cost) FROM generation_queueshare), 0)"""
 
 
-def join(*, owner_id: int, model_id: int, images: int) -> None:
-    """Adds images to the owner's share; one who was away starts at the clock of those who wait."""
+def join(*, owner_id: int, model_id: int, images: int) -> int:
+    """Adds images to the owner's share; one who was away starts at the clock of those who wait.
+
+    Returns how many images of the owner are queued now, over all models.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             JOIN_SQL.format(clock=CLOCK_SQL),
             {"owner": owner_id, "model": model_id, "images": images},
         )
+        return int(cursor.fetchone()[0])
 
 
 def rejoin(*, owner_id: int, model_id: int, cost: int) -> None:

@@ -22,6 +22,7 @@ from webapp.catalog.pricing import price_per_image_ucr
 from webapp.core.errors import Conflict, InvalidInput, NotFound, TooMany
 from webapp.core.notices import tell_admins, withdraw
 from webapp.credits import ledger
+from webapp.credits.selectors import Balance
 from webapp.generation import doorbell, events, queue
 from webapp.generation.claims import Claim
 from webapp.generation.models import DiscardedFile, Generation, Image
@@ -52,13 +53,10 @@ def submit_generation(
     check_spec(spec, model=model)
     _check_key(idempotency_key)
     digest = spec.digest(model_slug=model.slug)
-    earlier = _find_earlier(owner, idempotency_key, digest)
-    if earlier is not None:
-        return earlier
     try:
         return _create_generation(owner, model, spec, idempotency_key, digest)
     except IntegrityError:
-        # The other click of a double click committed between our look and our insert.
+        # The key is taken: this is the other click of a double click, or a form sent again.
         earlier = _find_earlier(owner, idempotency_key, digest)
         if earlier is None:
             raise
@@ -237,10 +235,11 @@ def _create_generation(
             )
             for index in range(spec.count)
         )
-        ledger.hold_for_images(user=owner, amounts_ucr={image.pk: price_ucr for image in images})
-        queue.join(owner_id=owner.pk, model_id=model.pk, images=spec.count)
-        _check_queue_limit(owner)
-        transaction.on_commit(lambda: _announce_queued(owner, model, spec.count))
+        balance = ledger.hold_for_images(
+            user=owner, amounts_ucr={image.pk: price_ucr for image in images}
+        )
+        _check_queue_limit(queue.join(owner_id=owner.pk, model_id=model.pk, images=spec.count))
+        transaction.on_commit(lambda: _announce_queued(owner, model, spec.count, balance))
     return generation
 
 
@@ -253,9 +252,8 @@ def _check_key(key: str) -> None:
         )
 
 
-def _check_queue_limit(owner: User) -> None:
-    live = Image.objects.filter(owner=owner, state__in=Image.LIVE).count()
-    if live > settings.QUEUE_LIMIT_PER_USER:
+def _check_queue_limit(queued: int) -> None:
+    if queued > settings.QUEUE_LIMIT_PER_USER:
         raise TooMany(
             _("At most %(most)d images can be in the queue at once. Wait for some to finish.")
             % {"most": settings.QUEUE_LIMIT_PER_USER}
@@ -269,9 +267,9 @@ def _find_earlier(owner: User, key: str, digest: str) -> Generation | None:
     return earlier
 
 
-def _announce_queued(owner: User, model: DiffusionModel, images: int) -> None:
+def _announce_queued(owner: User, model: DiffusionModel, images: int, balance: Balance) -> None:
     doorbell.ring(model_slug=model.slug, images=images)
-    events.publish_balance(owner)
+    events.publish_balance(owner.pk, balance)
 
 
 def _announce_cancelled(image_id: uuid.UUID) -> None:
