@@ -51,7 +51,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo "The packages that the gates and the tests need"
-	@$(call pip_install,dev)
+	@$(call pip_install,training dev)
 	@touch $@
 
 # Installs groups of pyproject.toml at the versions of constraints.txt; `needed` is what all need.
