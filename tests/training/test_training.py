@@ -2,18 +2,19 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 
-from worker.training import train, train_vae
+from worker.training import export, train, train_vae
 from worker.training.budget import Budget, learning_rate
 from worker.training.diffusion import add_noise, build_scheduler, signal_shares, velocity
 
 COMMON = ["--size-px", "64", "--batch", "8", "--seed", "1"]
-PARTS = ["--concepts", "4", "--composed", "16"]
+PARTS = ["--concepts", "4", "--composed", "16", "--word-steps", "20"]
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +64,26 @@ def test_the_saved_folder_loads_as_a_stable_diffusion_pipeline(work: Path) -> No
     assert not torch.equal(draw("a cat"), draw("파란 배경의 사과"))
 
 
-def test_no_file_of_the_pipeline_is_over_sixteen_megabytes(work: Path) -> None:
-    sizes = [path.stat().st_size for path in (work / "pipeline").rglob("*") if path.is_file()]
+def test_the_exported_folder_is_small_and_loads_without_naming_a_dtype(
+    work: Path, tmp_path: Path
+) -> None:
+    size = export.export(work=work, out=tmp_path / "starter")
+    sizes = [path.stat().st_size for path in (tmp_path / "starter").rglob("*") if path.is_file()]
+    assert size == sum(sizes) <= 40_000_000
     assert max(sizes) <= 16_000_000
+    pipeline = StableDiffusionPipeline.from_pretrained(tmp_path / "starter", safety_checker=None)
+    pipeline.set_progress_bar_config(disable=True)
+    assert pipeline("a cat", num_inference_steps=2, output_type="pt").images.isfinite().all()
+
+
+def test_an_export_refuses_a_vae_that_the_denoiser_did_not_learn(
+    work: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(work, tmp_path / "work")
+    config = tmp_path / "work" / "vae" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"scaling_factor": 0.5}))
+    with pytest.raises(ValueError, match="train the denoiser again"):
+        export.export(work=tmp_path / "work", out=tmp_path / "starter")
 
 
 def test_the_velocity_gives_back_the_clean_latents() -> None:

@@ -4,6 +4,7 @@ python -m worker.training.export --work DIR --out DIR
 """
 
 import argparse
+import json
 import shutil
 from pathlib import Path
 
@@ -34,7 +35,18 @@ def export(*, work: Path, out: Path) -> int:
         vae=vae,
         dtype=torch.float16,
     )
+    compute_in_float32(out / "text_encoder" / "config.json")
     return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+
+
+def compute_in_float32(config: Path) -> None:
+    """Names float32 as the dtype of the text encoder described by `config`.
+
+    A loader that names no dtype makes U-Net and VAE float32 whatever is stored, but takes the text
+    encoder's from its file; half floats there and full ones elsewhere do not multiply.
+    """
+    described = json.loads(config.read_text("utf-8"))
+    config.write_text(json.dumps(described | {"dtype": "float32"}, indent=2) + "\n", "utf-8")
 
 
 def main() -> None:
