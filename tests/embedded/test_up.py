@@ -119,7 +119,7 @@ def test_the_set_up_link_leads_to_this_host_and_port(tmp_path: Path, host: str, 
 def test_the_worker_gives_way_to_people(stack: Callable[..., Stack]) -> None:
     web, worker, beat = stack().apps()
 
-    assert (web.nice, worker.nice, beat.nice) == (0, 5, 0)
+    assert (web.nice, worker.nice, beat.nice) == (0, 15, 0)
     assert "--concurrency=4" in worker.argv
 
 
