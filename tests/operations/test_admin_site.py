@@ -12,6 +12,7 @@ from webapp.catalog.models import DiffusionModel
 from webapp.core.models import Notice
 from webapp.core.notices import tell_admins
 from webapp.credits.models import Account, Entry, Hold, Transaction
+from webapp.generation.heartbeat import beat_once
 from webapp.generation.models import Image
 
 BOOKS: list[type[Model]] = [Transaction, Account, Hold, Image]
@@ -182,3 +183,13 @@ def test_a_list_takes_as_many_queries_for_many_rows_as_for_few(
     few = count_queries(admin, path)
     fill(6)
     assert count_queries(admin, path) == few <= 14
+
+
+def test_the_first_page_says_whether_a_worker_is_alive(
+    admin: Client, offered_model: DiffusionModel, valkey_is_empty: None
+) -> None:
+    assert "No worker is running" in admin.get("/admin/").content.decode()
+    beat_once(name="gpu-1", facts={"in_flight": 1, "queued": 2, "model": "tiny"})
+    page = admin.get("/admin/").content.decode()
+    assert "gpu-1: 1 drawing, 2 held, model tiny" in page
+    assert "No worker is running" not in page

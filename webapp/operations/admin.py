@@ -28,6 +28,7 @@ from webapp.core.models import Notice
 from webapp.core.units import format_credits, to_ucr
 from webapp.credits import ledger
 from webapp.credits.models import Account, Entry, Hold, Transaction
+from webapp.generation.heartbeat import list_workers
 from webapp.generation.models import Image
 
 admin.site.unregister(Group)
@@ -298,7 +299,8 @@ def icon_url(request: HttpRequest) -> str:
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """The standing problems on the first page of the admin site."""
+    """The standing problems and the living workers on the first page of the admin site."""
+    context["workers"] = list_workers()
     context["notices"] = list(Notice.objects.all()[:10])
     context["notices_url"] = reverse("admin:core_notice_changelist")
     return context
