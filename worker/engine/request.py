@@ -1,15 +1,17 @@
 """What is asked of the engine and what it answers. Plain values, no behaviour."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from worker.engine.errors import InvalidRequest
 
 Stage = Literal["waiting", "loading", "encoding", "denoising", "decoding"]
 ModelKind = Literal["folder", "file", "hub"]
+Mode = Literal["text", "image", "inpaint", "upscale"]
 
 # torch.Generator.manual_seed takes no more.
-LARGEST_SEED = 2**64 - 1
+LARGEST_SEED: Final = 2**64 - 1
+UPSCALE: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,49 @@ class ModelSource:
 
 
 @dataclass(frozen=True, slots=True)
+class LoraSource:
+    """A LoRA to lay over the model: `location` is a `.safetensors` file, `scale` its strength."""
+
+    slug: str
+    location: str
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture handed in: `height_px` rows of `width_px` RGB byte triples."""
+
+    pixels: bytes
+    width_px: int
+    height_px: int
+
+    def __post_init__(self) -> None:
+        if len(self.pixels) != 3 * self.width_px * self.height_px:
+            raise InvalidRequest("The start picture is damaged.")
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """Where to repaint: `height_px` rows of `width_px` bytes, 255 repaints and 0 keeps."""
+
+    pixels: bytes
+    width_px: int
+    height_px: int
+
+    def __post_init__(self) -> None:
+        if len(self.pixels) != self.width_px * self.height_px:
+            raise InvalidRequest("The mask is damaged.")
+
+
+@dataclass(frozen=True, slots=True)
 class ImageRequest:
-    """One image to make. Raises `InvalidRequest` when built from values that can never work."""
+    """One image to make. Raises `InvalidRequest` when built from values that can never work.
+
+    `mode` says what comes along: "text" nothing; "image" a `start` picture, of which `strength`
+    (above 0, at most 1) says how much may change; "inpaint" a `mask` too; "upscale" a `start`
+    picture of half the size asked for. Start picture and mask otherwise have the size asked for.
+    `exact` renders alone, so that the same request gives the same bits whoever else is drawing.
+    """
 
     request_id: str
     owner_id: str
@@ -42,6 +85,12 @@ class ImageRequest:
     guidance_scale: float
     seed: int
     sampler: str
+    mode: Mode = "text"
+    start: Picture | None = None
+    mask: Mask | None = None
+    strength: float = 1.0
+    loras: tuple[LoraSource, ...] = ()
+    exact: bool = False
 
     def __post_init__(self) -> None:
         if self.width_px < 1 or self.height_px < 1:
@@ -52,6 +101,30 @@ class ImageRequest:
             raise InvalidRequest(f"The guidance scale {self.guidance_scale} is not usable.")
         if not 0 <= self.seed <= LARGEST_SEED:
             raise InvalidRequest(f"The seed must lie between 0 and {LARGEST_SEED}.")
+        self._check_start()
+        self._check_mask()
+
+    def _check_start(self) -> None:
+        if (self.start is None) != (self.mode == "text"):
+            raise InvalidRequest("A start picture belongs to every mode but plain text.")
+        if self.start is None:
+            return
+        if not 0 < self.strength <= 1:
+            raise InvalidRequest("The strength must lie above 0 and be at most 1.")
+        factor = UPSCALE if self.mode == "upscale" else 1
+        size = (self.start.width_px * factor, self.start.height_px * factor)
+        if size != (self.width_px, self.height_px):
+            sentence = f"The start picture must be 1/{factor} of {self.width_px}x{self.height_px}."
+            raise InvalidRequest(sentence)
+
+    def _check_mask(self) -> None:
+        if (self.mask is None) != (self.mode != "inpaint"):
+            raise InvalidRequest("A mask belongs to repainting, and only to it.")
+        if self.mask and (self.mask.width_px, self.mask.height_px) != (
+            self.width_px,
+            self.height_px,
+        ):
+            raise InvalidRequest("The mask must have the size of the picture.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +140,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Wall-clock seconds spent in each stage."""
+    """Wall-clock seconds spent in each stage; `denoise_s` includes steps of others in between."""
 
     wait_s: float = 0.0
     load_s: float = 0.0
@@ -77,11 +150,20 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchRows:
+    """Rows of the denoiser calls that a picture took part in, its own included."""
+
+    mean: float = 0.0
+    most: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RenderedImage:
     """A finished picture: `pixels` are `height_px` rows of `width_px` RGB byte triples.
 
-    `fingerprint` names what made it: device, gpu, torch, diffusers, dtype. `blacked_out` is True
-    where the model brings its own safety checker and that replaced the picture with black.
+    `fingerprint` names what made it: device, gpu, torch, diffusers, dtype, compiled, exact.
+    `blacked_out` is True where the model brings its own safety checker and that replaced the
+    picture with black.
     """
 
     request_id: str
@@ -91,3 +173,4 @@ class RenderedImage:
     timings: Timings
     fingerprint: dict[str, str]
     blacked_out: bool = False
+    rows: BatchRows = BatchRows()

@@ -1,24 +1,118 @@
-"""What the engine needs of whatever makes pictures."""
+"""What the engine needs of whatever makes pictures. Only the engine thread calls any of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from worker.engine.request import ImageRequest, RenderedImage, Stage
+from worker.engine.request import ImageRequest, ModelSource, RenderedImage, Stage
 
 OnStep = Callable[[Stage, int, int, bytes | None], None]
 ShouldStop = Callable[[], bool]
 
 
+class Denoising(Protocol):
+    """One request between two steps: latents, sampler, generator and encoded prompt.
+
+    It may be left alone for any time and taken up again: nothing else refers to it.
+    """
+
+    @property
+    def key(self) -> Hashable:
+        """Requests with equal keys can share a denoiser call."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """Rows that it adds to a denoiser call: 2 with guidance, else 1."""
+        ...
+
+    @property
+    def calls(self) -> int:
+        """Denoiser calls in all; a sampler may need more or fewer than the steps asked for."""
+        ...
+
+    @property
+    def done(self) -> int:
+        """Denoiser calls made."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerGauges:
+    """What the runner has to say of itself for the heartbeat."""
+
+    resident: tuple[str, ...] = ()
+    memory_used: int = 0
+    memory_total: int = 0
+    prompt_cache_hits: int = 0
+    prompt_cache_misses: int = 0
+
+
 class Runner(Protocol):
-    """Makes one picture at a time. Only the engine thread calls it."""
+    """Makes pictures step by step, several at once. Everything it raises is an `EngineError`, or
+    a defect that the engine reports as one."""
+
+    def is_resident(self, model: ModelSource) -> bool:
+        """True where the model is on the device, so that `begin` costs no loading."""
+        ...
+
+    def has_room_for(self, model: ModelSource) -> bool:
+        """True where the model is resident, or could be without another leaving the device."""
+        ...
+
+    def make_resident(self, model: ModelSource) -> None:
+        """Bring the model onto the device; others leave where there is no room for both.
+
+        Raises `ModelUnavailable` or `OutOfMemory`. Denoisings of a model that left may not be
+        stepped until it is back.
+        """
+        ...
+
+    def can_step(self, model: ModelSource) -> bool:
+        """False for a resident model whose family has no adapter: use `render`."""
+        ...
+
+    def begin(self, request: ImageRequest) -> Denoising:
+        """Encode the prompt and draw the first latents. The model must be resident.
+
+        Raises `InvalidRequest` for what the model cannot do, or `OutOfMemory`.
+        """
+        ...
+
+    def step(self, batch: Sequence[Denoising]) -> list[Exception | None]:
+        """One denoiser call for all of `batch` (equal keys), then each one's own sampler.
+
+        Returns what went wrong for each alone, None where it advanced. Raises `OutOfMemory`, or
+        whatever else the shared call raised, with every denoising of the batch as it was before.
+        """
+        ...
+
+    def row_limit(self, key: Hashable) -> int | None:
+        """Most rows that memory has room for in one call; None where that is not known."""
+        ...
+
+    def start_preview(self, denoising: Denoising) -> Callable[[], bytes | None]:
+        """Begin a preview without waiting for the device; the result is called by another thread
+        and returns a WebP of at most 6 KB, or None where the model has no preview."""
+        ...
+
+    def finish(self, denoising: Denoising) -> RenderedImage:
+        """Decode the picture; timings and rows are left to the engine. Raises `OutOfMemory`, or
+        `EngineError` where the model's numbers are not a picture."""
+        ...
 
     def render(
         self, request: ImageRequest, *, on_step: OnStep, should_stop: ShouldStop
     ) -> RenderedImage:
-        """Return the picture; `timings.wait_s` is left to the engine.
+        """Make the whole picture at once, for families without an adapter; its model is resident.
 
         Calls `on_step(stage, step, steps, preview)` at the start of each stage and after each
-        step, and asks `should_stop()` at least once per step. Raises `Cancelled` when told to
-        stop, another `EngineError` when the picture cannot be made.
+        step, and asks `should_stop()` at least once per step; `timings` are filled in but for
+        `wait_s` and `load_s`. Raises `Cancelled` when told to stop, another `EngineError` when
+        the picture cannot be made.
         """
+        ...
+
+    def gauges(self) -> RunnerGauges:
+        """Figures for the heartbeat; any thread may ask."""
         ...

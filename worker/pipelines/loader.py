@@ -62,6 +62,18 @@ class ModelCache:
         self._config = config
         self._models: OrderedDict[ModelSource, LoadedModel] = OrderedDict()
 
+    def holds(self, source: ModelSource) -> bool:
+        """True where the model is on the device."""
+        return source in self._models
+
+    def has_room_for(self, source: ModelSource) -> bool:
+        """True where the model is here, or can be without another leaving."""
+        return source in self._models or len(self._models) < self._config.resident_models
+
+    def names(self) -> tuple[str, ...]:
+        """Slugs of the models on the device; any thread may ask."""
+        return tuple(source.slug for source in list(self._models))
+
     def get(self, source: ModelSource) -> LoadedModel:
         """Return the model, loading it if need be.
 

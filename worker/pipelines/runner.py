@@ -1,25 +1,31 @@
-"""The runner that the engine drives: diffusers pipelines on one device."""
+"""The runner that the engine drives: diffusers models on one device."""
 
 import logging
 import warnings
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
+from typing import cast
 
 import diffusers
 import torch
 
 from worker.config import EngineConfig
 from worker.engine.errors import OutOfMemory
-from worker.engine.request import ImageRequest, RenderedImage
-from worker.engine.runner import OnStep, ShouldStop
-from worker.pipelines import plain, stable_diffusion
+from worker.engine.request import ImageRequest, ModelSource, RenderedImage, Timings
+from worker.engine.runner import Denoising as AnyDenoising
+from worker.engine.runner import OnStep, RunnerGauges, ShouldStop
+from worker.pipelines import denoising, plain
+from worker.pipelines.denoising import Adapter, Denoising
 from worker.pipelines.loader import LoadedModel, ModelCache
 from worker.pipelines.memory import is_out_of_memory, release_memory
+from worker.pipelines.stable_diffusion import StableDiffusion
 from worker.pipelines.stages import StageClock
 
 logger = logging.getLogger(__name__)
 
 # family -> its own adapter; every other family runs through its plain pipeline
-_ADAPTERS = {"sd": stable_diffusion.render}
+ADAPTERS: dict[str, Adapter] = {"sd": StableDiffusion()}
 
 
 class DiffusersRunner:
@@ -31,37 +37,98 @@ class DiffusersRunner:
         if config.threads is not None:
             torch.set_num_threads(config.threads)
 
+    def is_resident(self, model: ModelSource) -> bool:
+        """See `Runner.is_resident`."""
+        return self._models.holds(model)
+
+    def has_room_for(self, model: ModelSource) -> bool:
+        """See `Runner.has_room_for`."""
+        return self._models.has_room_for(model)
+
+    def make_resident(self, model: ModelSource) -> None:
+        """See `Runner.make_resident`."""
+        _accept_known_warnings()
+        with _out_of_memory_told():
+            self._models.get(model)
+
+    def can_step(self, model: ModelSource) -> bool:
+        """See `Runner.can_step`."""
+        return model.family in ADAPTERS
+
+    def begin(self, request: ImageRequest) -> Denoising:
+        """See `Runner.begin`."""
+        _accept_known_warnings()
+        with _out_of_memory_told():
+            return ADAPTERS[request.model.family].begin(self._models.get(request.model), request)
+
+    def step(self, batch: Sequence[AnyDenoising]) -> list[Exception | None]:
+        """See `Runner.step`."""
+        with _out_of_memory_told():
+            return denoising.step(cast(Sequence[Denoising], batch))
+
+    def row_limit(self, key: Hashable) -> int | None:
+        """See `Runner.row_limit`."""
+        return None
+
+    def start_preview(self, denoising: AnyDenoising) -> Callable[[], bytes | None]:
+        """See `Runner.start_preview`."""
+        drawn = cast(Denoising, denoising)
+        preview = drawn.model.preview()
+        if preview is None:
+            return lambda: None
+        grid = drawn.adapter.grid(drawn)
+        return lambda: preview.render(grid)
+
+    def finish(self, denoising: AnyDenoising) -> RenderedImage:
+        """See `Runner.finish`."""
+        drawn = cast(Denoising, denoising)
+        with _out_of_memory_told():
+            rendering = drawn.adapter.decode(drawn)
+        return RenderedImage(
+            request_id=drawn.request.request_id,
+            timings=Timings(),
+            fingerprint=fingerprint(drawn.model),
+            **asdict(rendering),
+        )
+
     def render(
         self, request: ImageRequest, *, on_step: OnStep, should_stop: ShouldStop
     ) -> RenderedImage:
-        """Return the picture of `request`, with what made it.
-
-        Raises `ModelUnavailable`, `InvalidRequest`, `OutOfMemory` or `Cancelled`.
-        """
+        """See `Runner.render`."""
         _accept_known_warnings()
         clock = StageClock(request.steps, on_step=on_step, should_stop=should_stop)
-        clock.enter("loading")
-        try:
-            return self._render(request, clock)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            logger.warning("out of memory: %s", error)
-            failure = OutOfMemory(detail=str(error))
-        # Outside the handler: the error's traceback holds the tensors that must go.
-        release_memory()
-        raise failure
-
-    def _render(self, request: ImageRequest, clock: StageClock) -> RenderedImage:
         model = self._models.get(request.model)
-        adapter = _ADAPTERS.get(request.model.family, plain.render)
-        rendering = adapter(model, request, clock, preview_every=self._config.preview_every)
+        with _out_of_memory_told():
+            rendering = plain.render(
+                model, request, clock, preview_every=self._config.preview_every
+            )
         return RenderedImage(
             request_id=request.request_id,
             timings=clock.timings(),
             fingerprint=fingerprint(model),
             **asdict(rendering),
         )
+
+    def gauges(self) -> RunnerGauges:
+        """See `Runner.gauges`."""
+        return RunnerGauges(resident=self._models.names())
+
+
+@contextmanager
+def _out_of_memory_told() -> Iterator[None]:
+    """Turns an allocation that failed into `OutOfMemory`, and gives back what can be."""
+    failure = None
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        logger.warning("out of memory: %s", error)
+        failure = OutOfMemory(detail=str(error))
+    if failure is not None:
+        # Outside the handler: the error's traceback holds the tensors that must go.
+        release_memory()
+        raise failure
 
 
 def _accept_known_warnings() -> None:

@@ -1,101 +1,107 @@
-"""Stable Diffusion 1 and 2: CLIP text encoder, U-Net, VAE, each as a stage of its own."""
+"""Stable Diffusion 1 and 2: one CLIP text encoder, a U-Net, a VAE."""
 
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from worker.engine.errors import InvalidRequest
 from worker.engine.request import ImageRequest
+from worker.pipelines.denoising import Denoising, guide, sampler_options
 from worker.pipelines.loader import LoadedModel
 from worker.pipelines.pixels import Rendering, to_pixels
+from worker.pipelines.prompts import embed
 from worker.pipelines.samplers import build_scheduler
-from worker.pipelines.stages import StageClock
 
 
-@torch.no_grad()
-def render(
-    model: LoadedModel, request: ImageRequest, clock: StageClock, *, preview_every: int
-) -> Rendering:
-    """Return the picture, bit for bit the one `StableDiffusionPipeline` makes on a CPU generator.
+class StableDiffusion:
+    """The adapter: bit for bit what `StableDiffusionPipeline` draws from a CPU generator."""
 
-    Raises `InvalidRequest` for a size or sampler the model cannot do, `Cancelled` within one step.
-    """
-    pipe = model.pipeline
-    _check_size(pipe, request)
-    pipe.scheduler = build_scheduler(model.trained_scheduler, request.sampler, steps=request.steps)
-    generator = torch.Generator("cpu").manual_seed(request.seed)
-    clock.enter("encoding")
-    positive, negative = _encode(model, request)
-    clock.enter("denoising")
-    latents = _denoise(model, request, clock, positive, negative, generator, preview_every)
-    clock.enter("decoding")
-    return _decode(pipe, latents, generator)
+    @torch.no_grad()
+    def begin(self, model: LoadedModel, request: ImageRequest) -> Denoising:
+        """See `Adapter.begin`."""
+        pipe = model.pipeline
+        check_size(request, multiple=pipe.vae_scale_factor)
+        scheduler = build_scheduler(model.trained_scheduler, request.sampler, steps=request.steps)
+        pipe.scheduler = scheduler
+        generator = torch.Generator("cpu").manual_seed(request.seed)
+        conditioning = self._encode(model, request)
+        scheduler.set_timesteps(request.steps)
+        latents = pipe.prepare_latents(
+            1,
+            pipe.unet.config.in_channels,
+            request.height_px,
+            request.width_px,
+            conditioning["encoder_hidden_states"].dtype,
+            model.device,
+            generator,
+        )
+        return Denoising(
+            request=request,
+            model=model,
+            adapter=self,
+            scheduler=scheduler,
+            timesteps=scheduler.timesteps,
+            generator=generator,
+            latents=latents,
+            conditioning=conditioning,
+            rows=len(conditioning["encoder_hidden_states"]),
+            step_options=sampler_options(scheduler, generator),
+        )
+
+    def predict(
+        self, model: LoadedModel, latents: Tensor, times: Tensor, conditioning: dict[str, Tensor]
+    ) -> Tensor:
+        """See `Adapter.predict`."""
+        prediction: Tensor = model.pipeline.unet(
+            latents, times, **conditioning, return_dict=False
+        )[0]
+        return prediction
+
+    def guide(self, denoising: Denoising, prediction: Tensor) -> Tensor:
+        """See `Adapter.guide`."""
+        return guide(prediction, denoising.request.guidance_scale)
+
+    def grid(self, denoising: Denoising) -> Tensor:
+        """See `Adapter.grid`."""
+        return denoising.latents[0]
+
+    @torch.no_grad()
+    def decode(self, denoising: Denoising) -> Rendering:
+        """See `Adapter.decode`."""
+        pipe = denoising.model.pipeline
+        scaled = denoising.latents / pipe.vae.config.scaling_factor
+        decoded = pipe.vae.decode(scaled, return_dict=False, generator=denoising.generator)[0]
+        checked, flags = pipe.run_safety_checker(decoded, decoded.device, decoded.dtype)
+        is_flagged = bool(flags and flags[0])
+        # The checker's black picture is already in 0..1.
+        picture: np.ndarray[Any, Any] = pipe.image_processor.postprocess(
+            checked, output_type="np", do_denormalize=[not is_flagged]
+        )[0]
+        return Rendering(*to_pixels(picture), blacked_out=is_flagged)
+
+    def _encode(self, model: LoadedModel, request: ImageRequest) -> dict[str, Tensor]:
+        """Embeddings [rows, tokens, width], and the embedded guidance scale where the U-Net was
+        distilled to be told it (as LCM's are)."""
+        pipe = model.pipeline
+        wants_scale = pipe.unet.config.time_cond_proj_dim
+        # As the pipeline decides it: guidance of 1 or less needs no second row.
+        has_guidance = request.guidance_scale > 1 and wants_scale is None
+        words = embed(model, request, guided=has_guidance)
+        embeddings = words.positive
+        if words.negative is not None:
+            embeddings = torch.cat([words.negative, words.positive])
+        conditioning = {"encoder_hidden_states": embeddings}
+        if wants_scale is not None:
+            scale = torch.tensor(request.guidance_scale - 1).repeat(1)
+            conditioning["timestep_cond"] = pipe.get_guidance_scale_embedding(
+                scale, embedding_dim=wants_scale
+            ).to(device=model.device, dtype=embeddings.dtype)
+        return conditioning
 
 
-def _check_size(pipe: Any, request: ImageRequest) -> None:
-    multiple = pipe.vae_scale_factor
+def check_size(request: ImageRequest, *, multiple: int) -> None:
+    """Raises `InvalidRequest` where the sides are not multiples of `multiple` pixels."""
     if request.width_px % multiple or request.height_px % multiple:
         raise InvalidRequest(f"Width and height must be multiples of {multiple} for this model.")
-
-
-def _encode(model: LoadedModel, request: ImageRequest) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Return the embeddings of prompt and negative prompt: [1, tokens, width] each."""
-    pipe = model.pipeline
-    # As the pipeline decides it: guidance of 1 or less needs no second row.
-    has_guidance = request.guidance_scale > 1 and pipe.unet.config.time_cond_proj_dim is None
-    positive, negative = pipe.encode_prompt(
-        request.prompt, model.device, 1, has_guidance, request.negative_prompt
-    )
-    return positive, negative if has_guidance else None
-
-
-def _denoise(
-    model: LoadedModel,
-    request: ImageRequest,
-    clock: StageClock,
-    positive: torch.Tensor,
-    negative: torch.Tensor | None,
-    generator: torch.Generator,
-    preview_every: int,
-) -> torch.Tensor:
-    """Return the latents: [1, channels, height / 8, width / 8]."""
-
-    def step_done(_pipe: object, index: int, _t: object, tensors: dict[str, Any]) -> dict[str, Any]:
-        done = index + 1
-        preview = None
-        if preview_every and done % preview_every == 0 and done < request.steps:
-            preview = _preview(model, tensors["latents"])
-        clock.step_done(min(done, request.steps), preview)
-        return {}
-
-    latents: torch.Tensor = model.pipeline(
-        prompt_embeds=positive,
-        negative_prompt_embeds=negative,
-        width=request.width_px,
-        height=request.height_px,
-        num_inference_steps=request.steps,
-        guidance_scale=request.guidance_scale,
-        generator=generator,
-        callback_on_step_end=step_done,
-        output_type="latent",
-        return_dict=False,
-    )[0]
-    return latents
-
-
-def _preview(model: LoadedModel, latents: torch.Tensor) -> bytes | None:
-    preview = model.preview()
-    return preview.render(latents[0]) if preview else None
-
-
-def _decode(pipe: Any, latents: torch.Tensor, generator: torch.Generator) -> Rendering:
-    scaled = latents / pipe.vae.config.scaling_factor
-    decoded = pipe.vae.decode(scaled, return_dict=False, generator=generator)[0]
-    checked, flags = pipe.run_safety_checker(decoded, decoded.device, decoded.dtype)
-    is_flagged = bool(flags and flags[0])
-    # The checker's black picture is already in 0..1.
-    picture: np.ndarray[Any, Any] = pipe.image_processor.postprocess(
-        checked, output_type="np", do_denormalize=[not is_flagged]
-    )[0]
-    return Rendering(*to_pixels(picture), blacked_out=is_flagged)

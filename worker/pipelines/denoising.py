@@ -1,0 +1,162 @@
+"""One request between two steps, and the step that many requests take together.
+
+Each request keeps its own diffusers scheduler, generator, latents and encoded prompt. A step puts
+the rows of all requests of a batch into one denoiser call, whatever their timesteps, then lets
+each one's own scheduler take its own rows on. What differs between architectures is in the
+adapters, one file per family.
+"""
+
+import inspect
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from worker.engine.request import ImageRequest
+from worker.pipelines.loader import LoadedModel
+from worker.pipelines.pixels import Rendering
+
+AfterStep = Callable[[Tensor, int], Tensor]
+ModelInput = Callable[[Tensor], Tensor]
+
+
+@dataclass(slots=True, eq=False)
+class Denoising:
+    """A request under way; implements `worker.engine.runner.Denoising`.
+
+    `latents`: [1, ...] as the family's denoiser takes them. `timesteps`: one per denoiser call,
+    on the CPU. `conditioning`: what the denoiser is told beside latents and time, by the names
+    that the adapter's `predict` uses, each of shape [rows, ...], the unconditional row first.
+    `model_input` puts further channels beside scaled latents [rows, ...] (repainting models);
+    `after_step` takes the new latents and the index of the step done, and returns them as they
+    go on (repainting puts back what is kept).
+    """
+
+    request: ImageRequest
+    model: LoadedModel
+    adapter: "Adapter"
+    scheduler: Any
+    timesteps: Tensor
+    generator: torch.Generator
+    latents: Tensor
+    conditioning: dict[str, Tensor]
+    rows: int
+    step_options: dict[str, Any] = field(default_factory=dict)
+    model_input: ModelInput | None = None
+    after_step: AfterStep | None = None
+    done: int = 0
+    key: Hashable = None
+
+    def __post_init__(self) -> None:
+        shapes = tuple((name, t.shape[1:]) for name, t in sorted(self.conditioning.items()))
+        latents = (self.latents.shape, self.latents.dtype)
+        alone = self.request.request_id if self.request.exact else None
+        self.key = (self.request.model, self.request.loras, latents, shapes, alone)
+
+    @property
+    def calls(self) -> int:
+        """Denoiser calls in all."""
+        return len(self.timesteps)
+
+
+class Adapter(Protocol):
+    """All that is particular to a family of models."""
+
+    def begin(self, model: LoadedModel, request: ImageRequest) -> Denoising:
+        """Encode the prompt, draw the first latents, set up the sampler.
+
+        Raises `InvalidRequest` for what this model cannot do.
+        """
+        ...
+
+    def predict(
+        self, model: LoadedModel, latents: Tensor, times: Tensor, conditioning: dict[str, Tensor]
+    ) -> Tensor:
+        """The denoiser's answer [R, ...] for latents [R, ...] at `times` [R]."""
+        ...
+
+    def guide(self, denoising: Denoising, prediction: Tensor) -> Tensor:
+        """One answer [1, ...] from the request's own rows [rows, ...]."""
+        ...
+
+    def grid(self, denoising: Denoising) -> Tensor:
+        """The present latents as a grid [channels, height, width], for previews."""
+        ...
+
+    def decode(self, denoising: Denoising) -> Rendering:
+        """The finished picture."""
+        ...
+
+
+@torch.no_grad()
+def step(batch: Sequence[Denoising]) -> list[Exception | None]:
+    """Advance every denoising of `batch` (equal keys) by one denoiser call.
+
+    Returns what went wrong for each alone; None where it advanced. What the shared call raises is
+    raised, with every denoising as it was before.
+    """
+    first = batch[0]
+    prepared = [_rows_of(denoising) for denoising in batch]
+    prediction = first.adapter.predict(
+        first.model,
+        _joined([latents for latents, _ in prepared]),
+        _joined([times for _, times in prepared]),
+        {
+            name: _joined([denoising.conditioning[name] for denoising in batch])
+            for name in first.conditioning
+        },
+    )
+    parts = prediction.split([denoising.rows for denoising in batch])
+    return [_advance(denoising, part) for denoising, part in zip(batch, parts, strict=True)]
+
+
+def guide(prediction: Tensor, scale: float) -> Tensor:
+    """Classifier-free guidance (Ho & Salimans 2022): u + scale * (c - u) of rows [u, c].
+
+    A single row is returned as it is.
+    """
+    if len(prediction) == 1:
+        return prediction
+    unconditional, conditional = prediction.chunk(2)
+    return unconditional + scale * (conditional - unconditional)
+
+
+def _rows_of(denoising: Denoising) -> tuple[Tensor, Tensor]:
+    """The denoising's share of the call: scaled latents [rows, ...] and times [rows]."""
+    time = denoising.timesteps[denoising.done]
+    latents = torch.cat([denoising.latents] * denoising.rows)
+    if hasattr(denoising.scheduler, "scale_model_input"):
+        latents = denoising.scheduler.scale_model_input(latents, time)
+    if denoising.model_input is not None:
+        latents = denoising.model_input(latents)
+    return latents, time.expand(denoising.rows).to(latents.device)
+
+
+def _advance(denoising: Denoising, prediction: Tensor) -> Exception | None:
+    try:
+        guided = denoising.adapter.guide(denoising, prediction)
+        time = denoising.timesteps[denoising.done]
+        latents = denoising.scheduler.step(
+            guided, time, denoising.latents, **denoising.step_options, return_dict=False
+        )[0]
+        if denoising.after_step is not None:
+            latents = denoising.after_step(latents, denoising.done)
+    # One request's sampler must not take its neighbours down.
+    except Exception as error:
+        return error
+    denoising.latents = latents
+    denoising.done += 1
+    return None
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def sampler_options(scheduler: Any, generator: torch.Generator) -> dict[str, Any]:
+    """What diffusers' pipelines hand to this scheduler's `step` beside tensors."""
+    accepted = inspect.signature(scheduler.step).parameters
+    options = {"eta": 0.0, "generator": generator}
+    return {name: value for name, value in options.items() if name in accepted}
