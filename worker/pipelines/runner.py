@@ -17,15 +17,21 @@ from worker.engine.runner import Denoising as AnyDenoising
 from worker.engine.runner import OnStep, RunnerGauges, ShouldStop
 from worker.pipelines import denoising, plain
 from worker.pipelines.denoising import Adapter, Denoising
+from worker.pipelines.flux import Flux
 from worker.pipelines.loader import LoadedModel, ModelCache
 from worker.pipelines.memory import is_out_of_memory, release_memory
 from worker.pipelines.stable_diffusion import StableDiffusion
+from worker.pipelines.stable_diffusion_3 import StableDiffusion3
 from worker.pipelines.stages import StageClock
 
 logger = logging.getLogger(__name__)
 
 # family -> its own adapter; every other family runs through its plain pipeline
-ADAPTERS: dict[str, Adapter] = {"sd": StableDiffusion()}
+ADAPTERS: dict[str, Adapter] = {
+    "sd": StableDiffusion(),
+    "sd3": StableDiffusion3(),
+    "flux": Flux(),
+}
 
 
 class DiffusersRunner:

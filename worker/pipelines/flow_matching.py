@@ -1,0 +1,123 @@
+"""What the transformer families trained by flow matching (SD3, Flux) have in common."""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from diffusers.pipelines.flux.pipeline_flux import calculate_shift, retrieve_timesteps
+from PIL import Image
+from torch import Tensor
+
+from worker.engine.errors import InvalidRequest
+from worker.engine.request import ImageRequest
+from worker.pipelines.denoising import AfterStep
+from worker.pipelines.loader import LoadedModel
+from worker.pipelines.pixels import Rendering, to_pixels
+from worker.pipelines.samplers import build_scheduler
+
+
+def pipeline_for(model: LoadedModel, request: ImageRequest, classes: dict[str, Any]) -> Any:
+    """The pipeline of the request's mode around the model's weights, with a scheduler of its own.
+
+    `classes`: mode -> pipeline class of the family. Raises `InvalidRequest` for a sampler that
+    does not fit the model or cannot begin from a picture.
+    """
+    scheduler = build_scheduler(model.trained_scheduler, request.sampler, steps=request.steps)
+    if request.mode != "text" and not hasattr(scheduler, "scale_noise"):
+        sentence = f"The sampler {request.sampler} only draws from text with this model."
+        raise InvalidRequest(sentence)
+    return classes[request.mode](**(model.pipeline.components | {"scheduler": scheduler}))
+
+
+def plan_timesteps(
+    pipe: Any,
+    request: ImageRequest,
+    *,
+    patches: int,
+    max_shift: float,
+    sigmas: Sequence[float] | None = None,
+) -> Tensor:
+    """The timesteps [calls] of `request` on the CPU, the schedule shifted as `pipe` does it.
+
+    `patches`: length of the picture's sequence, which dynamic shifting goes by (Esser et al. 2024,
+    5.3.2); `max_shift`: the family's, where the model's files name none; `sigmas`: the family's
+    own spacing, left out for samplers that space flow sigmas themselves. Raises `InvalidRequest`
+    for a sampler that cannot be given these, or a strength that leaves no step.
+    """
+    scheduler = pipe.scheduler
+    options: dict[str, Any] = {}
+    if sigmas is not None and not scheduler.config.get("use_flow_sigmas"):
+        options["sigmas"] = sigmas
+    if scheduler.config.get("use_dynamic_shifting"):
+        options["mu"] = _dynamic_shift(scheduler.config, patches, max_shift)
+    if not options.keys() <= inspect.signature(scheduler.set_timesteps).parameters.keys():
+        raise InvalidRequest(f"The sampler {request.sampler} does not fit this model.")
+    timesteps: Tensor = retrieve_timesteps(scheduler, request.steps, **options)[0]
+    if request.mode == "text":
+        return timesteps
+    timesteps = pipe.get_timesteps(request.steps, request.strength, timesteps.device)[0]
+    if not len(timesteps):
+        raise InvalidRequest(f"A strength of {request.strength} leaves no step to draw.")
+    return timesteps
+
+
+def _dynamic_shift(config: Any, patches: int, max_shift: float) -> float:
+    shift: float = calculate_shift(
+        patches,
+        config.get("base_image_seq_len", 256),
+        config.get("max_image_seq_len", 4096),
+        config.get("base_shift", 0.5),
+        config.get("max_shift", max_shift),
+    )
+    return shift
+
+
+def start_tensor(pipe: Any, request: ImageRequest) -> Tensor:
+    """The start picture [1, 3, height, width] in -1..1, float32, enlarged to the size asked for."""
+    start = request.start
+    if start is None:
+        raise InvalidRequest("A start picture belongs to every mode but plain text.")
+    picture = Image.frombytes("RGB", (start.width_px, start.height_px), start.pixels)
+    size = (request.width_px, request.height_px)
+    if picture.size != size:
+        picture = picture.resize(size, Image.Resampling.LANCZOS)
+    prepared: Tensor = pipe.image_processor.preprocess(
+        picture, height=request.height_px, width=request.width_px
+    )
+    return prepared.to(torch.float32)
+
+
+def mask_tensor(pipe: Any, request: ImageRequest) -> Tensor:
+    """The mask [1, 1, height, width], float32: 1 repaints and 0 keeps."""
+    mask = request.mask
+    if mask is None:
+        raise InvalidRequest("A mask belongs to repainting, and only to it.")
+    picture = Image.frombytes("L", (mask.width_px, mask.height_px), mask.pixels)
+    prepared: Tensor = pipe.mask_processor.preprocess(
+        picture, height=request.height_px, width=request.width_px
+    )
+    return prepared
+
+
+def keep_unmasked(
+    scheduler: Any, timesteps: Tensor, *, start: Tensor, noise: Tensor, mask: Tensor
+) -> AfterStep:
+    """After each step, put the start picture back where `mask` is 0, as noisy as the step left the
+    rest. All three are shaped as the latents."""
+
+    def put_back(latents: Tensor, index: int) -> Tensor:
+        kept = start
+        if index < len(timesteps) - 1:
+            kept = scheduler.scale_noise(start, timesteps[index + 1 : index + 2], noise)
+        return (1 - mask) * kept + mask * latents
+
+    return put_back
+
+
+def decode_latents(pipe: Any, latents: Tensor, *, shift: float) -> Rendering:
+    """The picture of `latents` [1, channels, height, width]; `shift` is added once unscaled."""
+    unscaled = latents / pipe.vae.config.scaling_factor + shift
+    decoded = pipe.vae.decode(unscaled, return_dict=False)[0]
+    picture = pipe.image_processor.postprocess(decoded, output_type="np")[0]
+    return Rendering(*to_pixels(picture))

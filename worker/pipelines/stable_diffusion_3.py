@@ -1,0 +1,166 @@
+"""Stable Diffusion 3 and 3.5: two CLIP encoders and T5 (which may be absent), a transformer."""
+
+from typing import Any
+
+import torch
+from diffusers import (
+    StableDiffusion3Img2ImgPipeline,
+    StableDiffusion3InpaintPipeline,
+    StableDiffusion3Pipeline,
+)
+from torch import Tensor
+
+from worker.engine.errors import InvalidRequest
+from worker.engine.request import ImageRequest
+from worker.pipelines.denoising import AfterStep, Denoising, guide, sampler_options
+from worker.pipelines.flow_matching import (
+    decode_latents,
+    keep_unmasked,
+    mask_tensor,
+    pipeline_for,
+    plan_timesteps,
+    start_tensor,
+)
+from worker.pipelines.loader import LoadedModel
+from worker.pipelines.pixels import Rendering
+from worker.pipelines.prompts import embed
+from worker.pipelines.stable_diffusion import check_size
+
+_PIPELINES = {
+    "text": StableDiffusion3Pipeline,
+    "image": StableDiffusion3Img2ImgPipeline,
+    "inpaint": StableDiffusion3InpaintPipeline,
+    "upscale": StableDiffusion3Img2ImgPipeline,
+}
+_MAX_SHIFT = 1.16
+# The inpaint pipeline blends 16-channel latents; it knows no other width that is a mere denoiser.
+_BLENDED_CHANNELS = 16
+
+
+class StableDiffusion3:
+    """The adapter: bit for bit what diffusers' pipelines of the family draw from a CPU generator.
+
+    Skip-layer guidance is not offered.
+    """
+
+    @torch.no_grad()
+    def begin(self, model: LoadedModel, request: ImageRequest) -> Denoising:
+        """See `Adapter.begin`."""
+        _check(model, request)
+        pipe = pipeline_for(model, request, _PIPELINES)
+        timesteps = plan_timesteps(
+            pipe, request, patches=_patches(pipe, request), max_shift=_MAX_SHIFT
+        )
+        generator = torch.Generator("cpu").manual_seed(request.seed)
+        conditioning = _encode(model, request)
+        dtype = conditioning["encoder_hidden_states"].dtype
+        latents, after_step = _first_latents(pipe, request, timesteps, generator, dtype)
+        return Denoising(
+            request=request,
+            model=model,
+            adapter=self,
+            scheduler=pipe.scheduler,
+            timesteps=timesteps,
+            generator=generator,
+            latents=latents,
+            conditioning=conditioning,
+            rows=len(conditioning["encoder_hidden_states"]),
+            step_options=sampler_options(pipe.scheduler, generator),
+            after_step=after_step,
+        )
+
+    def predict(
+        self, model: LoadedModel, latents: Tensor, times: Tensor, conditioning: dict[str, Tensor]
+    ) -> Tensor:
+        """See `Adapter.predict`."""
+        prediction: Tensor = model.pipeline.transformer(
+            hidden_states=latents, timestep=times, **conditioning, return_dict=False
+        )[0]
+        return prediction
+
+    def guide(self, denoising: Denoising, prediction: Tensor) -> Tensor:
+        """See `Adapter.guide`."""
+        return guide(prediction, denoising.request.guidance_scale)
+
+    def grid(self, denoising: Denoising) -> Tensor:
+        """See `Adapter.grid`."""
+        return denoising.latents[0]
+
+    @torch.no_grad()
+    def decode(self, denoising: Denoising) -> Rendering:
+        """See `Adapter.decode`."""
+        pipe = denoising.model.pipeline
+        # diffusers' inpaint pipeline leaves the shift out; the picture is to be the same as its.
+        is_repainted = denoising.request.mode == "inpaint"
+        shift = 0.0 if is_repainted else pipe.vae.config.shift_factor
+        return decode_latents(pipe, denoising.latents, shift=shift)
+
+
+def _check(model: LoadedModel, request: ImageRequest) -> None:
+    pipe = model.pipeline
+    patch_px = pipe.vae_scale_factor * pipe.patch_size
+    check_size(request, multiple=patch_px)
+    # Beyond its table of positions the transformer would fail inside a call shared with others.
+    longest = pipe.transformer.config.pos_embed_max_size
+    if longest and max(request.width_px, request.height_px) > longest * patch_px:
+        sentence = f"This model draws at most {longest * patch_px} pixels a side."
+        raise InvalidRequest(sentence)
+    if request.mode == "inpaint" and pipe.transformer.config.in_channels != _BLENDED_CHANNELS:
+        raise InvalidRequest("This model does not repaint parts of a picture.")
+
+
+def _patches(pipe: Any, request: ImageRequest) -> int:
+    patch_px = pipe.vae_scale_factor * pipe.patch_size
+    patches: int = (request.height_px // patch_px) * (request.width_px // patch_px)
+    return patches
+
+
+def _encode(model: LoadedModel, request: ImageRequest) -> dict[str, Tensor]:
+    """Embeddings [rows, tokens, width] and pooled ones [rows, width]."""
+    # As the pipeline decides it: guidance of 1 or less needs no second row.
+    words = embed(model, request, guided=request.guidance_scale > 1)
+    return {
+        "encoder_hidden_states": _rows(words.negative, words.positive),
+        "pooled_projections": _rows(words.negative_pooled, words.pooled),
+    }
+
+
+def _rows(negative: Tensor | None, positive: Tensor | None) -> Tensor:
+    return torch.cat([part for part in (negative, positive) if part is not None])
+
+
+def _first_latents(
+    pipe: Any,
+    request: ImageRequest,
+    timesteps: Tensor,
+    generator: torch.Generator,
+    dtype: torch.dtype,
+) -> tuple[Tensor, AfterStep | None]:
+    """Latents [1, channels, height / 8, width / 8], and what follows each step."""
+    device = pipe.transformer.device
+    size = (request.height_px, request.width_px)
+    if request.mode == "text":
+        channels = pipe.transformer.config.in_channels
+        return pipe.prepare_latents(1, channels, *size, dtype, device, generator), None
+    start = start_tensor(pipe, request)
+    if request.mode != "inpaint":
+        return pipe.prepare_latents(start, timesteps[:1], 1, 1, dtype, device, generator), None
+    latents, noise, kept = pipe.prepare_latents(
+        1,
+        pipe.vae.config.latent_channels,
+        *size,
+        dtype,
+        device,
+        generator,
+        image=start,
+        timestep=timesteps[:1],
+        is_strength_max=request.strength == 1.0,
+        return_noise=True,
+        return_image_latents=True,
+    )
+    wanted = mask_tensor(pipe, request)
+    masked = start * (wanted < 0.5)
+    mask, _ = pipe.prepare_mask_latents(
+        wanted, masked, 1, 1, *size, dtype, device, generator, do_classifier_free_guidance=False
+    )
+    return latents, keep_unmasked(pipe.scheduler, timesteps, start=kept, noise=noise, mask=mask)
