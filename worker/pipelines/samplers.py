@@ -1,19 +1,39 @@
-"""The samplers on offer, built from stock diffusers schedulers."""
+"""The samplers on offer, built from stock diffusers schedulers.
 
+Names are those of AUTOMATIC1111's web UI, mapped as diffusers' own table maps them. "DPM++ SDE" is
+there of a solver that needs a Brownian tree of its own package; here it is the same second-order
+single-step SDE solver (Lu et al. 2022, DPM-Solver++) with fresh noise at each step.
+"""
+
+import inspect
 from dataclasses import dataclass, field
 from typing import Any
 
 from diffusers import (
     DDIMScheduler,
+    DDPMScheduler,
+    DEISMultistepScheduler,
     DPMSolverMultistepScheduler,
+    DPMSolverSinglestepScheduler,
+    EDMDPMSolverMultistepScheduler,
+    EDMEulerScheduler,
     EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
+    FlowMatchHeunDiscreteScheduler,
+    HeunDiscreteScheduler,
+    KDPM2AncestralDiscreteScheduler,
+    KDPM2DiscreteScheduler,
     LCMScheduler,
+    LMSDiscreteScheduler,
+    PNDMScheduler,
+    TCDScheduler,
     UniPCMultistepScheduler,
 )
 
 from worker.engine.errors import InvalidRequest
+
+Options = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,21 +42,94 @@ class Sampler:
 
     name: str
     scheduler_class: Any
-    options: dict[str, Any] = field(default_factory=dict)
+    options: Options = field(default_factory=dict)
 
 
+def _spaced(spacing: str = "") -> Options:
+    """How a schedule is spaced. Every switch is set: the model's own files may have set another."""
+    return {f"use_{name}_sigmas": name == spacing for name in ("karras", "exponential", "beta")}
+
+
+def _dpm(algorithm: str, order: int, spacing: str = "") -> Options:
+    return {"algorithm_type": algorithm, "solver_order": order} | _spaced(spacing)
+
+
+def _single(algorithm: str, spacing: str = "") -> Options:
+    """One denoiser call a step; a last step of first order lets any number of steps work."""
+    return _dpm(algorithm, 2, spacing) | {"lower_order_final": True}
+
+
+def _flow(**options: Any) -> Options:
+    flow = {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "solver_order": 2}
+    return options | flow | _spaced()
+
+
+_SDE = "sde-dpmsolver++"
 SAMPLERS = {
     "ddim": Sampler("DDIM", DDIMScheduler),
-    "euler": Sampler("Euler", EulerDiscreteScheduler),
+    "euler": Sampler("Euler", EulerDiscreteScheduler, _spaced()),
     "euler_a": Sampler("Euler a", EulerAncestralDiscreteScheduler),
-    "dpmpp_2m": Sampler("DPM++ 2M", DPMSolverMultistepScheduler, {"use_karras_sigmas": False}),
+    "dpmpp_2m": Sampler("DPM++ 2M", DPMSolverMultistepScheduler, _dpm("dpmsolver++", 2)),
     "dpmpp_2m_karras": Sampler(
-        "DPM++ 2M Karras", DPMSolverMultistepScheduler, {"use_karras_sigmas": True}
+        "DPM++ 2M Karras", DPMSolverMultistepScheduler, _dpm("dpmsolver++", 2, "karras")
     ),
-    "unipc": Sampler("UniPC", UniPCMultistepScheduler),
+    "unipc": Sampler("UniPC", UniPCMultistepScheduler, _spaced()),
     "lcm": Sampler("LCM", LCMScheduler),
+    "euler_karras": Sampler("Euler Karras", EulerDiscreteScheduler, _spaced("karras")),
+    "euler_beta": Sampler("Euler Beta", EulerDiscreteScheduler, _spaced("beta")),
+    "dpmpp_2m_beta": Sampler(
+        "DPM++ 2M Beta", DPMSolverMultistepScheduler, _dpm("dpmsolver++", 2, "beta")
+    ),
+    "dpmpp_2m_sde": Sampler("DPM++ 2M SDE", DPMSolverMultistepScheduler, _dpm(_SDE, 2)),
+    "dpmpp_2m_sde_karras": Sampler(
+        "DPM++ 2M SDE Karras", DPMSolverMultistepScheduler, _dpm(_SDE, 2, "karras")
+    ),
+    "dpmpp_2m_sde_exponential": Sampler(
+        "DPM++ 2M SDE Exponential", DPMSolverMultistepScheduler, _dpm(_SDE, 2, "exponential")
+    ),
+    "dpmpp_3m_sde": Sampler("DPM++ 3M SDE", DPMSolverMultistepScheduler, _dpm(_SDE, 3)),
+    "dpmpp_3m_sde_karras": Sampler(
+        "DPM++ 3M SDE Karras", DPMSolverMultistepScheduler, _dpm(_SDE, 3, "karras")
+    ),
+    "dpmpp_3m_sde_exponential": Sampler(
+        "DPM++ 3M SDE Exponential", DPMSolverMultistepScheduler, _dpm(_SDE, 3, "exponential")
+    ),
+    "dpmpp_sde": Sampler("DPM++ SDE", DPMSolverSinglestepScheduler, _single(_SDE)),
+    "dpmpp_sde_karras": Sampler(
+        "DPM++ SDE Karras", DPMSolverSinglestepScheduler, _single(_SDE, "karras")
+    ),
+    "dpmpp_2s": Sampler("DPM++ 2S", DPMSolverSinglestepScheduler, _single("dpmsolver++")),
+    "dpmpp_2s_karras": Sampler(
+        "DPM++ 2S Karras", DPMSolverSinglestepScheduler, _single("dpmsolver++", "karras")
+    ),
+    "dpm2": Sampler("DPM2", KDPM2DiscreteScheduler, _spaced()),
+    "dpm2_karras": Sampler("DPM2 Karras", KDPM2DiscreteScheduler, _spaced("karras")),
+    "dpm2_a": Sampler("DPM2 a", KDPM2AncestralDiscreteScheduler, _spaced()),
+    "dpm2_a_karras": Sampler("DPM2 a Karras", KDPM2AncestralDiscreteScheduler, _spaced("karras")),
+    "heun": Sampler("Heun", HeunDiscreteScheduler, _spaced()),
+    "heun_karras": Sampler("Heun Karras", HeunDiscreteScheduler, _spaced("karras")),
+    "lms": Sampler("LMS", LMSDiscreteScheduler, _spaced()),
+    "lms_karras": Sampler("LMS Karras", LMSDiscreteScheduler, _spaced("karras")),
+    "deis": Sampler(
+        "DEIS", DEISMultistepScheduler, {"algorithm_type": "deis", "solver_order": 2} | _spaced()
+    ),
+    "ddpm": Sampler("DDPM", DDPMScheduler),
+    "plms": Sampler("PLMS", PNDMScheduler, {"skip_prk_steps": True}),
+    "tcd": Sampler("TCD", TCDScheduler),
 }
-FLOW_SAMPLERS = {"flow_euler": Sampler("FlowMatch Euler", FlowMatchEulerDiscreteScheduler)}
+FLOW_SAMPLERS = {
+    "flow_euler": Sampler("FlowMatch Euler", FlowMatchEulerDiscreteScheduler),
+    "flow_heun": Sampler("FlowMatch Heun", FlowMatchHeunDiscreteScheduler),
+    "flow_dpmpp_2m": Sampler(
+        "FlowMatch DPM++ 2M", DPMSolverMultistepScheduler, _flow(algorithm_type="dpmsolver++")
+    ),
+    "flow_unipc": Sampler("FlowMatch UniPC", UniPCMultistepScheduler, _flow()),
+}
+# Models trained as Karras et al. 2022 (EDM) put the numbers; only these two know them.
+EDM_SAMPLERS = {
+    "euler": Sampler("Euler", EDMEulerScheduler),
+    "dpmpp_2m": Sampler("DPM++ 2M", EDMDPMSolverMultistepScheduler),
+}
 
 
 # Any: diffusers ships no types for its schedulers.
@@ -46,15 +139,54 @@ def build_scheduler(trained: Any, slug: str, *, steps: int) -> Any:
     `trained` is the scheduler the model's own files describe; it is left untouched. Raises
     `InvalidRequest` when the sampler is unknown, does not fit the model or cannot do `steps`.
     """
-    is_flow = "FlowMatch" in type(trained).__name__
-    sampler = (FLOW_SAMPLERS if is_flow else SAMPLERS).get(slug)
+    fitting = samplers_for(trained)
+    sampler = fitting.get(slug)
     if sampler is None:
-        names = ", ".join(FLOW_SAMPLERS if is_flow else SAMPLERS)
+        names = ", ".join(fitting)
         raise InvalidRequest(f"The sampler {slug} does not fit this model; it takes {names}.")
-    scheduler = sampler.scheduler_class.from_config(trained.config, **sampler.options)
-    if not is_flow:  # a flow-match schedule may need the image size, and takes any step count
+    scheduler = _configured(trained, sampler)
+    if fitting is not FLOW_SAMPLERS:  # a flow schedule may need the image size
         _check_steps(scheduler, sampler, steps)
     return scheduler
+
+
+def samplers_for(trained: Any) -> dict[str, Sampler]:
+    """Slug -> sampler, of those that fit a model with that scheduler in its files."""
+    class_name = type(trained).__name__
+    if class_name.startswith("EDM"):
+        return EDM_SAMPLERS
+    is_flow = "FlowMatch" in class_name or trained.config.get("use_flow_sigmas")
+    return FLOW_SAMPLERS if is_flow else SAMPLERS
+
+
+def _configured(trained: Any, sampler: Sampler) -> Any:
+    """As `from_config` with the trained settings, without its warning, at each request, about
+    those that this class does not take. They stay in the configuration: pipelines read them."""
+    taken = inspect.signature(sampler.scheduler_class.__init__).parameters
+    defaults = trained.config.get("_use_default_values", [])
+    known = {
+        name: value
+        for name, value in trained.config.items()
+        if name in taken or name.startswith("_")
+    }
+    options = sampler.options | _shift(trained, sampler)
+    scheduler = sampler.scheduler_class.from_config(known, **options)
+    hidden = {
+        name: value
+        for name, value in trained.config.items()
+        if name not in scheduler.config and name not in defaults
+    }
+    scheduler.register_to_config(**hidden)
+    return scheduler
+
+
+def _shift(trained: Any, sampler: Sampler) -> Options:
+    """The shift of a flow schedule, which flow-match schedulers and solvers name differently."""
+    config = trained.config
+    shift = config.get("shift", config.get("flow_shift"))
+    if shift is None or sampler not in FLOW_SAMPLERS.values():
+        return {}
+    return {"shift" if "FlowMatch" in sampler.scheduler_class.__name__ else "flow_shift": shift}
 
 
 def _check_steps(scheduler: Any, sampler: Sampler, steps: int) -> None:
