@@ -1,11 +1,14 @@
 """The worker's settings, read once from the environment."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
 Device = Literal["auto", "cuda", "mps", "cpu"]
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
+Compile = Literal["auto", "on", "off"]
+_UNITS = {"MB": 10**6, "GB": 10**9, "MiB": 2**20, "GiB": 2**30}
 
 
 class ConfigError(ValueError):
@@ -17,14 +20,24 @@ class EngineConfig:
     """How the engine runs.
 
     `threads`: CPU threads of torch, None leaves torch's own choice. `preview_every`: steps between
-    two previews, 0 for none. `resident_models`: how many models stay loaded at once.
+    two previews, 0 for none. `resident_models`: how many models stay loaded at once, None leaves
+    that to memory alone. `model_memory`: bytes that the weights on the device may take, None for a
+    share of its memory; `host_model_memory`: bytes for those that wait beside a CUDA device, None
+    for a share of the machine's. One model alone may always be larger. `compile`: "auto" compiles
+    on CUDA only. `max_rows`: rows of one denoiser call at most. `model_turn_s`: how long a request
+    waits at most for its model while others have use for those on the device.
     """
 
     device: Device = "auto"
     dtype: Dtype = "auto"
     threads: int | None = None
     preview_every: int = 3
-    resident_models: int = 1
+    resident_models: int | None = None
+    model_memory: int | None = None
+    host_model_memory: int | None = None
+    compile: Compile = "auto"
+    max_rows: int = 32
+    model_turn_s: float = 20.0
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "EngineConfig":
@@ -37,7 +50,12 @@ class EngineConfig:
             dtype=cast(Dtype, _choice(env, "DARKROOM_DTYPE", get_args(Dtype))),
             threads=_whole_number(env, "DARKROOM_TORCH_THREADS", default=0, least=1) or None,
             preview_every=_whole_number(env, "DARKROOM_PREVIEW_EVERY", default=3, least=0),
-            resident_models=_whole_number(env, "DARKROOM_RESIDENT_MODELS", default=1, least=1),
+            resident_models=_whole_number(env, "DARKROOM_RESIDENT_MODELS", default=0, least=1)
+            or None,
+            model_memory=_size(env, "DARKROOM_MODEL_MEMORY"),
+            host_model_memory=_size(env, "DARKROOM_HOST_MODEL_MEMORY"),
+            max_rows=_whole_number(env, "DARKROOM_MAX_ROWS", default=32, least=2),
+            compile=cast(Compile, _choice(env, "DARKROOM_COMPILE", get_args(Compile))),
         )
 
 
@@ -56,3 +74,14 @@ def _whole_number(env: Mapping[str, str], name: str, *, default: int, least: int
     if not (text.isascii() and text.isdigit()) or int(text) < least:
         raise ConfigError(f"{name} is {text!r}; it must be a whole number of at least {least}.")
     return int(text)
+
+
+def _size(env: Mapping[str, str], name: str) -> int | None:
+    """Bytes; None for "auto" and for an unset or empty variable."""
+    text = env.get(name, "").strip() or "auto"
+    if text == "auto":
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(MB|GB|MiB|GiB)", text, re.ASCII)
+    if found is None:
+        raise ConfigError(f"{name} is {text!r}; it must be auto or a size such as 6GB or 800MiB.")
+    return int(float(found[1]) * _UNITS[found[2]])

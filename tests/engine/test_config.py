@@ -17,8 +17,25 @@ def test_every_setting_is_read() -> None:
         "DARKROOM_TORCH_THREADS": "2",
         "DARKROOM_PREVIEW_EVERY": "0",
         "DARKROOM_RESIDENT_MODELS": "3",
+        "DARKROOM_MODEL_MEMORY": "6.5 GB",
+        "DARKROOM_HOST_MODEL_MEMORY": "800MiB",
+        "DARKROOM_COMPILE": "on",
     }
-    assert EngineConfig.from_env(env) == EngineConfig("cpu", "bfloat16", 2, 0, 3)
+    assert EngineConfig.from_env(env) == EngineConfig(
+        device="cpu",
+        dtype="bfloat16",
+        threads=2,
+        preview_every=0,
+        resident_models=3,
+        model_memory=6_500_000_000,
+        host_model_memory=800 * 2**20,
+        compile="on",
+    )
+
+
+def test_memory_left_to_the_worker_is_not_a_size() -> None:
+    config = EngineConfig.from_env({"DARKROOM_MODEL_MEMORY": "auto"})
+    assert config.model_memory is None
 
 
 @pytest.mark.parametrize(
@@ -30,6 +47,10 @@ def test_every_setting_is_read() -> None:
         ("DARKROOM_TORCH_THREADS", "two"),
         ("DARKROOM_PREVIEW_EVERY", "-1"),
         ("DARKROOM_RESIDENT_MODELS", "0"),
+        ("DARKROOM_MODEL_MEMORY", "6"),
+        ("DARKROOM_MODEL_MEMORY", "-1GB"),
+        ("DARKROOM_HOST_MODEL_MEMORY", "half"),
+        ("DARKROOM_COMPILE", "yes"),
     ],
 )
 def test_a_value_that_cannot_work_is_refused_by_name(name: str, value: str) -> None:

@@ -17,7 +17,8 @@ from worker.config import Device, EngineConfig
 from worker.engine.errors import EngineError, ModelUnavailable
 from worker.engine.request import ModelKind, ModelSource
 from worker.pipelines.inspect import inspect_path
-from worker.pipelines.loader import ModelCache, choose_device, choose_dtype, load_model
+from worker.pipelines.loader import choose_device, choose_dtype, estimate_bytes, load_model
+from worker.pipelines.memory import weight_bytes
 
 CPU = EngineConfig(device="cpu")
 
@@ -242,19 +243,6 @@ def test_looking_at_a_model_prints_one_line_of_json(tiny_model_dir: Path) -> Non
     }
 
 
-def test_the_cache_keeps_the_models_used_last(tiny_model_dir: Path) -> None:
-    first, second, third = (
-        ModelSource(slug, "sd", "folder", str(tiny_model_dir)) for slug in ("1", "2", "3")
-    )
-    cache = ModelCache(EngineConfig(device="cpu", resident_models=2))
-    loaded = cache.get(first)
-    cache.get(second)
-    assert cache.get(first) is loaded
-    cache.get(third)  # second was used longest ago
-    assert cache.get(first) is loaded
-    assert cache.get(third) is cache.get(third)
-
-
 def test_a_device_that_is_not_there_is_an_error_that_names_the_setting() -> None:
     absent: Device = "mps" if not torch.backends.mps.is_available() else "cuda"
     with pytest.raises(EngineError, match=f"DARKROOM_DEVICE is {absent}"):
@@ -275,3 +263,27 @@ def test_half_precision_is_chosen_on_cuda_only(
     device: str, family: str, dtype: torch.dtype
 ) -> None:
     assert choose_dtype(EngineConfig(), torch.device(device), family) == dtype
+
+
+def test_the_estimate_before_loading_is_what_the_weights_take(
+    tiny_model_dir: Path, tiny_sdxl_dir: Path
+) -> None:
+    for path, family in ((tiny_model_dir, "sd"), (tiny_sdxl_dir, "sdxl")):
+        weights = weight_bytes(load_model(source(path, family=family), CPU).pipeline)
+        estimate = estimate_bytes(source(path, family=family), CPU)
+        # position ids are made, not read
+        assert weights == pytest.approx(estimate, abs=4096)
+
+
+def test_the_estimate_follows_the_number_format_and_leaves_other_variants_out(copy: Path) -> None:
+    in_full = estimate_bytes(source(copy), CPU)
+    half = EngineConfig(device="cpu", dtype="float16")
+    assert estimate_bytes(source(copy), half) == in_full / 2
+    for file in list(copy.rglob("*.safetensors")):
+        shutil.copy(file, file.with_suffix(".fp16.safetensors"))
+        shutil.copy(file, copy / file.name)  # a single file beside the folders
+    assert estimate_bytes(source(copy), CPU) == in_full
+
+
+def test_there_is_nothing_to_estimate_of_a_model_that_is_not_there(tmp_path: Path) -> None:
+    assert estimate_bytes(source(tmp_path / "nowhere"), CPU) == 0

@@ -22,6 +22,26 @@ AfterStep = Callable[[Tensor, int], Tensor]
 ModelInput = Callable[[Tensor], Tensor]
 
 
+@dataclass(frozen=True, slots=True)
+class DenoiserInputs:
+    """All that one denoiser call of R rows takes: latents [R, ...], times [R] and conditioning,
+    each [R, ...]."""
+
+    latents: Tensor
+    times: Tensor
+    conditioning: dict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The denoiser's answer [R, ...]; `call_rows` counts the rows of the call that gave it, R or
+    more, and `compiled` says whether compiled code did."""
+
+    answer: Tensor
+    call_rows: int
+    compiled: bool = False
+
+
 @dataclass(slots=True, eq=False)
 class Denoising:
     """A request under way; implements `worker.engine.runner.Denoising`.
@@ -31,7 +51,7 @@ class Denoising:
     that the adapter's `predict` uses, each of shape [rows, ...], the unconditional row first.
     `model_input` puts further channels beside scaled latents [rows, ...] (repainting models);
     `after_step` takes the new latents and the index of the step done, and returns them as they
-    go on (repainting puts back what is kept).
+    go on (repainting puts back what is kept). `drawn_by`: the (rows, compiled) of the calls made.
     """
 
     request: ImageRequest
@@ -47,6 +67,7 @@ class Denoising:
     model_input: ModelInput | None = None
     after_step: AfterStep | None = None
     done: int = 0
+    drawn_by: set[tuple[int, bool]] = field(default_factory=set)
     key: Hashable = None
 
     def __post_init__(self) -> None:
@@ -90,8 +111,18 @@ class Adapter(Protocol):
         ...
 
 
+Predict = Callable[[Sequence[Denoising], DenoiserInputs], Prediction]
+
+
+def predict_eagerly(batch: Sequence[Denoising], inputs: DenoiserInputs) -> Prediction:
+    """The call as it is, at its own row count: what the guarantee of equal bits is given for."""
+    first = batch[0]
+    answer = first.adapter.predict(first.model, inputs.latents, inputs.times, inputs.conditioning)
+    return Prediction(answer, len(inputs.latents))
+
+
 @torch.no_grad()
-def step(batch: Sequence[Denoising]) -> list[Exception | None]:
+def step(batch: Sequence[Denoising], predict: Predict = predict_eagerly) -> list[Exception | None]:
     """Advance every denoising of `batch` (equal keys) by one denoiser call.
 
     Returns what went wrong for each alone; None where it advanced. What the shared call raises is
@@ -99,8 +130,7 @@ def step(batch: Sequence[Denoising]) -> list[Exception | None]:
     """
     first = batch[0]
     prepared = [_rows_of(denoising) for denoising in batch]
-    prediction = first.adapter.predict(
-        first.model,
+    inputs = DenoiserInputs(
         _joined([latents for latents, _ in prepared]),
         _joined([times for _, times in prepared]),
         {
@@ -108,7 +138,10 @@ def step(batch: Sequence[Denoising]) -> list[Exception | None]:
             for name in first.conditioning
         },
     )
-    parts = prediction.split([denoising.rows for denoising in batch])
+    prediction = predict(batch, inputs)
+    for denoising in batch:
+        denoising.drawn_by.add((prediction.call_rows, prediction.compiled))
+    parts = prediction.answer.split([denoising.rows for denoising in batch])
     return [_advance(denoising, part) for denoising, part in zip(batch, parts, strict=True)]
 
 

@@ -1,11 +1,27 @@
-"""The device's memory: giving it back, and telling when it ran out."""
+"""Memory: giving it back, telling when it ran out, and how much of it rows and weights take."""
 
 import gc
+import os
+import resource
+import sys
+from collections import OrderedDict
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 
 # The CPU and MPS allocators raise plain RuntimeErrors.
 _SIGNS = ("out of memory", "can't allocate memory", "not enough memory")
+_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+_RESIDENT_SET = Path("/proc/self/statm")
+# Of what is free, kept for what varies from call to call: workspaces, decoding, fragmentation.
+_SPARE_SHARE = 0.15
+_FIRST_ROWS = 2  # one guided request
+_MOST_KEYS = 256  # sizes and models come and go
 
 
 def release_memory() -> None:
@@ -22,3 +38,200 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _SIGNS)
+
+
+def machine_memory() -> int:
+    """Bytes of memory that this machine, or the container around the process, has."""
+    installed = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        return min(installed, int(_CGROUP_LIMIT.read_text()))
+    except (OSError, ValueError):  # no such file, or the word "max"
+        return installed
+
+
+def memory_in_use(device: torch.device) -> tuple[int, int]:
+    """(used, total) bytes: of the whole device on CUDA, else of this process and the machine."""
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        return total - free, total
+    return _resident_set(), machine_memory()
+
+
+def _resident_set() -> int:
+    try:
+        pages = int(_RESIDENT_SET.read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    except OSError:  # no Linux: the most it ever was; macOS counts in bytes, others in KiB
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most if sys.platform == "darwin" else most * 1024
+
+
+# Weights
+
+
+def weights_of(pipeline: Any) -> Iterator[Tensor]:
+    """Every parameter and buffer of the pipeline's components, each once."""
+    seen: set[int] = set()
+    for component in pipeline.components.values():
+        if isinstance(component, torch.nn.Module):
+            for tensor in (*component.parameters(), *component.buffers()):
+                if id(tensor) not in seen:
+                    seen.add(id(tensor))
+                    yield tensor
+
+
+def weight_bytes(pipeline: Any) -> int:
+    """Bytes that the pipeline's parameters and buffers take."""
+    return sum(tensor.nbytes for tensor in weights_of(pipeline))
+
+
+def move_weights(pipeline: Any, device: torch.device) -> None:
+    """Put every weight on `device`; page-locked where that is the memory beside a CUDA device.
+
+    The tensors stay the same objects, so that whatever shares them moves along. Raises what the
+    allocator raises, with a part of the weights moved.
+    """
+    pin = device.type == "cpu" and torch.cuda.is_available()
+    for tensor in weights_of(pipeline):
+        if pin:
+            home = torch.empty_like(tensor.data, device=device, pin_memory=True)
+            tensor.data = home.copy_(tensor.data)
+        else:
+            tensor.data = tensor.data.to(device, non_blocking=True)
+
+
+def drop_weights(pipeline: Any) -> None:
+    """Let go of every weight, even where something still refers to the pipeline: parked requests
+    may, and the memory is wanted now."""
+    for tensor in weights_of(pipeline):
+        tensor.data = tensor.data.new_empty(0)
+
+
+# Rows
+
+
+class MemoryProbe(Protocol):
+    """What the device tells of its memory, in bytes, without waiting for it."""
+
+    def mark(self) -> None:
+        """Peaks are counted from here."""
+        ...
+
+    def peak(self) -> int:
+        """The most that was allocated since `mark`, beyond what was allocated then."""
+        ...
+
+    def available(self) -> int:
+        """What can still be allocated."""
+        ...
+
+
+class CudaProbe:
+    """The caching allocator's own counters; not run where there is no CUDA device."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._before = 0
+
+    def mark(self) -> None:
+        """See `MemoryProbe.mark`."""
+        torch.cuda.reset_peak_memory_stats(self._device)
+        self._before = torch.cuda.memory_allocated(self._device)
+
+    def peak(self) -> int:
+        """See `MemoryProbe.peak`."""
+        return torch.cuda.max_memory_allocated(self._device) - self._before
+
+    def available(self) -> int:
+        """See `MemoryProbe.available`: what is free, and what the allocator holds unused."""
+        free, _total = torch.cuda.mem_get_info(self._device)
+        held = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
+        return free + held
+
+
+@dataclass(slots=True)
+class MeasuredCall:
+    """One denoiser call: whoever makes it fills in the `rows` that its peak stands for, or leaves
+    None where the peak means nothing (a replayed graph allocates nothing)."""
+
+    rows: int | None = None
+
+
+@dataclass(slots=True)
+class _Rows:
+    """What is known of one key: rows -> peak bytes, and the limit found from it."""
+
+    peaks: dict[int, int] = field(default_factory=dict)
+    ceiling: int | None = None  # half of what ran out of memory
+    limit: int | None = None  # as computed; None after a change
+
+
+class RowMeter:
+    """How many rows one denoiser call has room for, learnt from the calls made.
+
+    Two calls of different row counts give the bytes that a row takes and those that any call
+    takes; the rest of the memory says how many rows there may be. Until then the limit is twice
+    what has been seen to work. Without a probe (CPU, MPS) nothing is known.
+    """
+
+    def __init__(self, probe: MemoryProbe | None) -> None:
+        self._probe = probe
+        self._keys: OrderedDict[Hashable, _Rows] = OrderedDict()
+
+    def limit(self, key: Hashable) -> int | None:
+        """Most rows for `key`, at least 1; None where memory cannot be asked."""
+        if self._probe is None:
+            return None
+        known = self._known(key)
+        if known.limit is None:
+            most = _limit(known.peaks, self._probe.available() * (1 - _SPARE_SHARE))
+            known.limit = max(1, min(most, known.ceiling or most))
+        return known.limit
+
+    @contextmanager
+    def measuring(self, key: Hashable, rows: int) -> Iterator[MeasuredCall]:
+        """Measure the call made inside; `rows` are too many where it runs out of memory."""
+        call = MeasuredCall()
+        if self._probe is None:
+            yield call
+            return
+        self._probe.mark()
+        try:
+            yield call
+        except (RuntimeError, MemoryError) as error:
+            if is_out_of_memory(error):
+                self._lower(self._known(key), rows)
+            raise
+        self._note(self._known(key), call.rows, self._probe.peak())
+
+    def forget_limits(self) -> None:
+        """Models came or went: what is free is another amount now."""
+        for known in self._keys.values():
+            known.limit = known.ceiling = None
+
+    def _known(self, key: Hashable) -> _Rows:
+        if key not in self._keys:
+            if len(self._keys) >= _MOST_KEYS:
+                self._keys.popitem(last=False)
+            self._keys[key] = _Rows()
+        return self._keys[key]
+
+    def _note(self, known: _Rows, rows: int | None, peak: int) -> None:
+        if rows is not None and rows not in known.peaks:
+            known.peaks[rows] = peak
+            known.limit = None
+
+    def _lower(self, known: _Rows, rows: int) -> None:
+        known.ceiling = max(1, rows // 2)
+        known.limit = None
+
+
+def _limit(peaks: dict[int, int], room: float) -> int:
+    if len(peaks) < 2:
+        return max((2 * rows for rows in peaks), default=_FIRST_ROWS)
+    fewest, most = min(peaks), max(peaks)
+    slope = (peaks[most] - peaks[fewest]) / (most - fewest)
+    if slope <= 0:  # both fitted into the same workspace: nothing learnt about a row's share
+        return 2 * most
+    fixed = peaks[fewest] - slope * fewest
+    return int((room - fixed) / slope)

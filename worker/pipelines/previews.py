@@ -7,6 +7,7 @@ published numbers for, and 4 or 16 channels alike.
 """
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,24 +21,62 @@ _SAMPLES = 4
 
 
 class LatentPreview:
-    """Turns latents of one model into small WebP pictures."""
+    """Turns latents of one model into small WebP pictures. Samplers that work with large sigmas
+    (Euler: up to 14 times unit variance) are brought back to unit variance.
+    """
 
     def __init__(self, matrix: torch.Tensor) -> None:
-        self._matrix = matrix  # [channels + 1, 3] float32: last row is the bias; RGB in 0..1
+        # [channels + 1, 3] float32: last row is the bias; RGB in 0..1
+        self._matrix = matrix
+        self._matrix_there = matrix  # on the device of the latents
 
     def render(self, latents: torch.Tensor) -> bytes:
         """Return a WebP of at most 6 KB, longest side 128 px.
 
-        `latents`: [channels, height, width], scaled as the denoiser sees them. Samplers that work
-        with large sigmas (Euler: up to 14 times unit variance) are brought back to unit variance.
+        `latents`: [channels, height, width], scaled as the denoiser sees them.
         """
-        pixels = latents.detach().float().cpu()
-        pixels = pixels / pixels.std().clamp(min=1.0)
-        rgb = _with_ones(pixels.flatten(1).T) @ self._matrix  # [height * width, 3]
-        rgb = rgb.nan_to_num().clamp(0, 1).mul(255).round().to(torch.uint8)
+        return self.start(latents)()
+
+    @torch.no_grad()
+    def start(self, latents: torch.Tensor) -> Callable[[], bytes]:
+        """Begin what `render` does without waiting for the device.
+
+        The result, called once by any thread, waits and returns the WebP. `latents` may change
+        meanwhile: the colours are computed from them before anything that is asked of the device
+        later.
+        """
         height, width = latents.shape[1:]
-        picture = Image.frombytes("RGB", (width, height), rgb.numpy().tobytes())
-        return _small_webp(picture)
+        colours, arrived = _start_copy(self._colours(latents))
+
+        def encode() -> bytes:
+            arrived()
+            return _small_webp(Image.frombytes("RGB", (width, height), colours.numpy().tobytes()))
+
+        return encode
+
+    def _colours(self, latents: torch.Tensor) -> torch.Tensor:
+        """RGB bytes [height * width, 3] on the device of `latents`."""
+        if self._matrix_there.device != latents.device:
+            self._matrix_there = self._matrix.to(latents.device)
+        pixels = latents.detach().float()
+        pixels = pixels / pixels.std().clamp(min=1.0)
+        rgb = _with_ones(pixels.flatten(1).T) @ self._matrix_there
+        return rgb.nan_to_num().clamp(0, 1).mul(255).round().to(torch.uint8)
+
+
+def _start_copy(colours: torch.Tensor) -> tuple[torch.Tensor, Callable[[], None]]:
+    """The bytes as they will lie in main memory, and what waits until they do.
+
+    On CUDA the copy runs behind the computation, into page-locked memory, and an event tells its
+    end (as torch's notes on CUDA semantics describe); elsewhere it is there at once.
+    """
+    if colours.device.type != "cuda":
+        return colours.cpu(), lambda: None
+    copy = torch.empty(colours.shape, dtype=colours.dtype, pin_memory=True)
+    copy.copy_(colours, non_blocking=True)
+    event = torch.cuda.Event()
+    event.record()
+    return copy, event.synchronize
 
 
 @torch.no_grad()
@@ -81,7 +120,7 @@ def _encode(vae: Any, fields: torch.Tensor) -> torch.Tensor:
 
 
 def _with_ones(rows: torch.Tensor) -> torch.Tensor:
-    return torch.cat([rows, torch.ones(len(rows), 1)], dim=1)
+    return torch.cat([rows, torch.ones(len(rows), 1, device=rows.device)], dim=1)
 
 
 def _small_webp(picture: Image.Image) -> bytes:

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import cast
@@ -16,10 +16,27 @@ from worker.engine.request import ImageRequest, ModelSource, RenderedImage, Timi
 from worker.engine.runner import Denoising as AnyDenoising
 from worker.engine.runner import OnStep, RunnerGauges, ShouldStop
 from worker.pipelines import denoising, plain
-from worker.pipelines.denoising import Adapter, Denoising
+from worker.pipelines.compile import BUCKETS, CompiledCalls, should_compile, whole_bucket
+from worker.pipelines.decoding import decode
+from worker.pipelines.denoising import (
+    Adapter,
+    DenoiserInputs,
+    Denoising,
+    Predict,
+    Prediction,
+    predict_eagerly,
+)
 from worker.pipelines.flux import Flux
-from worker.pipelines.loader import LoadedModel, ModelCache
-from worker.pipelines.memory import is_out_of_memory, release_memory
+from worker.pipelines.loader import LoadedModel, choose_device
+from worker.pipelines.memory import (
+    CudaProbe,
+    MeasuredCall,
+    RowMeter,
+    is_out_of_memory,
+    memory_in_use,
+    release_memory,
+)
+from worker.pipelines.residency import ResidentModels
 from worker.pipelines.stable_diffusion import StableDiffusion
 from worker.pipelines.stable_diffusion_3 import StableDiffusion3
 from worker.pipelines.stages import StageClock
@@ -38,8 +55,13 @@ class DiffusersRunner:
     """Implements `worker.engine.runner.Runner`. Only one thread may use it."""
 
     def __init__(self, config: EngineConfig) -> None:
+        """Raises `EngineError` where the configured device is not there."""
         self._config = config
-        self._models = ModelCache(config)
+        self._device = choose_device(config)
+        self._models = ResidentModels(config, self._device, on_leave=self._model_leaves)
+        is_cuda = self._device.type == "cuda"
+        self._meter = RowMeter(CudaProbe(self._device) if is_cuda else None)
+        self._compiled = CompiledCalls() if should_compile(config, self._device) else None
         if config.threads is not None:
             torch.set_num_threads(config.threads)
 
@@ -52,10 +74,18 @@ class DiffusersRunner:
         return self._models.has_room_for(model)
 
     def make_resident(self, model: ModelSource) -> None:
-        """See `Runner.make_resident`."""
+        """See `Runner.make_resident`. What the model needs for previews is made ready too."""
+        if self._models.holds(model):
+            self._models.resident(model)
+            return
         _accept_known_warnings()
-        with _out_of_memory_told():
-            self._models.get(model)
+        with self._out_of_memory_told():
+            loaded = self._models.get(model)
+            if self._config.preview_every:
+                loaded.preview()
+        if self._compiled is not None and self.can_step(model):
+            self._compiled.adopt(loaded)
+        self._meter.forget_limits()
 
     def can_step(self, model: ModelSource) -> bool:
         """See `Runner.can_step`."""
@@ -64,36 +94,40 @@ class DiffusersRunner:
     def begin(self, request: ImageRequest) -> Denoising:
         """See `Runner.begin`."""
         _accept_known_warnings()
-        with _out_of_memory_told():
-            return ADAPTERS[request.model.family].begin(self._models.get(request.model), request)
+        self.make_resident(request.model)
+        with self._out_of_memory_told():
+            model = self._models.resident(request.model)
+            return ADAPTERS[request.model.family].begin(model, request)
 
     def step(self, batch: Sequence[AnyDenoising]) -> list[Exception | None]:
         """See `Runner.step`."""
-        with _out_of_memory_told():
-            return denoising.step(cast(Sequence[Denoising], batch))
+        drawn = [self._taken_up(denoising) for denoising in batch]
+        rows = sum(denoising.rows for denoising in drawn)
+        with self._out_of_memory_told(), self._meter.measuring(drawn[0].key, rows) as call:
+            return denoising.step(drawn, self._predicting(call))
 
     def row_limit(self, key: Hashable) -> int | None:
-        """See `Runner.row_limit`."""
-        return None
+        """See `Runner.row_limit`. Compiled calls are padded, so that only whole buckets count."""
+        limit = self._meter.limit(key)
+        if self._compiled is None:
+            return limit
+        return whole_bucket(BUCKETS[-1] if limit is None else limit)
 
     def start_preview(self, denoising: AnyDenoising) -> Callable[[], bytes | None]:
         """See `Runner.start_preview`."""
-        drawn = cast(Denoising, denoising)
+        drawn = self._taken_up(denoising)
         preview = drawn.model.preview()
-        if preview is None:
-            return lambda: None
-        grid = drawn.adapter.grid(drawn)
-        return lambda: preview.render(grid)
+        return preview.start(drawn.adapter.grid(drawn)) if preview else lambda: None
 
     def finish(self, denoising: AnyDenoising) -> RenderedImage:
         """See `Runner.finish`."""
-        drawn = cast(Denoising, denoising)
-        with _out_of_memory_told():
-            rendering = drawn.adapter.decode(drawn)
+        drawn = self._taken_up(denoising)
+        with self._out_of_memory_told():
+            rendering = decode(drawn, make_room=self._free_graphs)
         return RenderedImage(
             request_id=drawn.request.request_id,
             timings=Timings(),
-            fingerprint=fingerprint(drawn.model),
+            fingerprint=fingerprint(drawn.model, drawn.request, drawn.drawn_by),
             **asdict(rendering),
         )
 
@@ -103,38 +137,70 @@ class DiffusersRunner:
         """See `Runner.render`."""
         _accept_known_warnings()
         clock = StageClock(request.steps, on_step=on_step, should_stop=should_stop)
-        model = self._models.get(request.model)
-        with _out_of_memory_told():
+        self.make_resident(request.model)
+        model = self._models.resident(request.model)
+        with self._out_of_memory_told():
             rendering = plain.render(
                 model, request, clock, preview_every=self._config.preview_every
             )
         return RenderedImage(
             request_id=request.request_id,
             timings=clock.timings(),
-            fingerprint=fingerprint(model),
+            fingerprint=fingerprint(model, request),
             **asdict(rendering),
         )
 
     def gauges(self) -> RunnerGauges:
         """See `Runner.gauges`."""
-        return RunnerGauges(resident=self._models.names())
+        used, total = memory_in_use(self._device)
+        return RunnerGauges(resident=self._models.names(), memory_used=used, memory_total=total)
 
+    def compile_state(self) -> str:
+        """One of off, idle, warming, ready and "failed: " with the reason; any thread may ask."""
+        return self._compiled.state() if self._compiled is not None else "off"
 
-@contextmanager
-def _out_of_memory_told() -> Iterator[None]:
-    """Turns an allocation that failed into `OutOfMemory`, and gives back what can be."""
-    failure = None
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        logger.warning("out of memory: %s", error)
-        failure = OutOfMemory(detail=str(error))
-    if failure is not None:
-        # Outside the handler: the error's traceback holds the tensors that must go.
-        release_memory()
-        raise failure
+    def _taken_up(self, denoising: AnyDenoising) -> Denoising:
+        """The denoising with its model as it is on the device now: it may have been loaded anew
+        since the last step."""
+        drawn = cast(Denoising, denoising)
+        drawn.model = self._models.resident(drawn.request.model)
+        return drawn
+
+    def _predicting(self, call: MeasuredCall) -> Predict:
+        def predict(batch: Sequence[Denoising], inputs: DenoiserInputs) -> Prediction:
+            way = predict_eagerly if self._compiled is None else self._compiled.predict
+            prediction = way(batch, inputs)
+            # A compilation beside uses memory too.
+            is_alone = self._compiled is None or not self._compiled.is_warming
+            call.rows = prediction.call_rows if is_alone else None
+            return prediction
+
+        return predict
+
+    def _model_leaves(self, model: LoadedModel) -> None:
+        if self._compiled is not None:
+            self._compiled.leave(model)
+
+    def _free_graphs(self) -> None:
+        if self._compiled is not None:
+            self._compiled.free_graphs()
+
+    @contextmanager
+    def _out_of_memory_told(self) -> Iterator[None]:
+        """Turns an allocation that failed into `OutOfMemory`, and gives back what can be."""
+        failure = None
+        try:
+            yield
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            logger.warning("out of memory: %s", error)
+            failure = OutOfMemory(detail=str(error))
+        if failure is not None:
+            # Outside the handler: the error's traceback holds the tensors that must go.
+            self._free_graphs()
+            release_memory()
+            raise failure
 
 
 def _accept_known_warnings() -> None:
@@ -146,8 +212,15 @@ def _accept_known_warnings() -> None:
     warnings.filterwarnings("ignore", message=message, category=DeprecationWarning)
 
 
-def fingerprint(model: LoadedModel) -> dict[str, str]:
-    """Return what a picture depends on beside its request: device, gpu, torch, diffusers, dtype."""
+def fingerprint(
+    model: LoadedModel, request: ImageRequest, drawn_by: Set[tuple[int, bool]] = frozenset()
+) -> dict[str, str]:
+    """Return what a picture depends on beside its request.
+
+    device, gpu, torch, diffusers, dtype; exact: "yes" or "no"; compiled: "yes", "no" or "partly",
+    where some steps came before the compiler was done; call_rows: the row counts of the denoiser
+    calls, such as "2,4", empty where the model's own pipeline made them.
+    """
     is_cuda = model.device.type == "cuda"
     return {
         "device": model.device.type,
@@ -155,4 +228,13 @@ def fingerprint(model: LoadedModel) -> dict[str, str]:
         "torch": str(torch.__version__),
         "diffusers": str(diffusers.__version__),
         "dtype": str(model.dtype).removeprefix("torch."),
+        "exact": "yes" if request.exact else "no",
+        "compiled": _share_compiled({compiled for _rows, compiled in drawn_by}),
+        "call_rows": ",".join(str(rows) for rows in sorted({rows for rows, _ in drawn_by})),
     }
+
+
+def _share_compiled(ways: Set[bool]) -> str:
+    if True not in ways:
+        return "no"
+    return "partly" if False in ways else "yes"

@@ -1,0 +1,195 @@
+"""Which models are on the device, which wait in memory beside it, and which make way.
+
+A model leaves the device when another needs its room and it was used least recently. Beside a
+CUDA device it then waits in page-locked memory, from where it is back in a second; the one that
+waited longest is dropped. A device that shares the machine's memory has no second level.
+"""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+
+from worker.config import EngineConfig
+from worker.engine.errors import EngineError, OutOfMemory
+from worker.engine.request import ModelSource
+from worker.pipelines.loader import LoadedModel, estimate_bytes, load_model
+from worker.pipelines.memory import (
+    drop_weights,
+    is_out_of_memory,
+    machine_memory,
+    move_weights,
+    release_memory,
+    weight_bytes,
+)
+
+logger = logging.getLogger(__name__)
+
+# The rest is for pictures under way, and for the machine's other programs.
+CUDA_SHARE: Final = 0.7
+SHARED_MEMORY_SHARE: Final = 0.4
+HOST_SHARE: Final = 0.25
+
+OnChange = Callable[[LoadedModel], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Bytes for weights on the device and beside it, and how many models may be on the device."""
+
+    device: int
+    host: int = 0
+    models: int | None = None
+
+
+def budget_of(config: EngineConfig, device: torch.device) -> Budget:
+    """What `config` allows on `device`; shares of its memory where it says nothing."""
+    if device.type == "cuda":
+        memory = torch.cuda.get_device_properties(device).total_memory
+        on_device, beside = int(memory * CUDA_SHARE), int(machine_memory() * HOST_SHARE)
+    else:
+        on_device, beside = int(machine_memory() * SHARED_MEMORY_SHARE), 0
+    return Budget(
+        device=on_device if config.model_memory is None else config.model_memory,
+        host=beside if config.host_model_memory is None or not beside else config.host_model_memory,
+        models=config.resident_models,
+    )
+
+
+class ResidentModels:
+    """The models in memory, on two levels, least recently used first.
+
+    `on_leave` is told of a model before its weights leave the device. Only `names` may be called
+    by any thread.
+    """
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        device: torch.device,
+        *,
+        budget: Budget | None = None,
+        on_leave: OnChange = lambda _model: None,
+    ) -> None:
+        self._config = config
+        self._device = device
+        self._budget = budget or budget_of(config, device)
+        self._on_leave = on_leave
+        self._resident: OrderedDict[ModelSource, LoadedModel] = OrderedDict()
+        self._beside: OrderedDict[ModelSource, LoadedModel] = OrderedDict()
+        self._sizes: dict[ModelSource, int] = {}  # measured where loaded before, else estimated
+
+    def holds(self, source: ModelSource) -> bool:
+        """True where the model is on the device."""
+        return source in self._resident
+
+    def names(self) -> tuple[str, ...]:
+        """Slugs of the models on the device; any thread may ask."""
+        return tuple(source.slug for source in list(self._resident))
+
+    def has_room_for(self, source: ModelSource) -> bool:
+        """True where the model is here, or can be without another leaving."""
+        return source in self._resident or not self._resident or self._fits(source)
+
+    def resident(self, source: ModelSource) -> LoadedModel:
+        """The model, which is on the device, now used last. Raises `EngineError` where it is not:
+        whoever asks has forgotten to bring it back."""
+        if source not in self._resident:
+            raise EngineError(detail=f"the model {source.slug} is not on the device")
+        self._resident.move_to_end(source)
+        return self._resident[source]
+
+    def get(self, source: ModelSource) -> LoadedModel:
+        """Return the model, brought onto the device if need be.
+
+        Raises `ModelUnavailable` when its files cannot be used and `OutOfMemory` when the device
+        has no room for it even alone.
+        """
+        if source not in self._resident:
+            # Make room first: two models at once may not fit.
+            self._make_room(source)
+            self._resident[source] = self._bring(source)
+            self._sizes[source] = weight_bytes(self._resident[source].pipeline)
+        self._resident.move_to_end(source)
+        # The estimate may have been too low.
+        while self._is_over_budget() and len(self._resident) > 1:
+            self._let_one_leave()
+        return self._resident[source]
+
+    def _bring(self, source: ModelSource) -> LoadedModel:
+        failure = None
+        try:
+            return self._bring_once(source)
+        except OutOfMemory as error:
+            if not self._resident:
+                raise
+            failure = error.detail
+        # Outside the handler: the error's traceback holds what must go.
+        logger.warning("no room for %s beside other models; they leave: %s", source.slug, failure)
+        while self._resident:
+            self._let_one_leave()
+        return self._bring_once(source)
+
+    def _bring_once(self, source: ModelSource) -> LoadedModel:
+        model = self._beside.pop(source, None)
+        if model is None:
+            return load_model(source, self._config)
+        failure = None
+        try:
+            move_weights(model.pipeline, self._device)
+            return model
+        except (RuntimeError, MemoryError) as error:
+            failure = error
+        self._drop(model)
+        if is_out_of_memory(failure):
+            raise OutOfMemory(detail=f"{source.slug}: {failure}")
+        raise failure
+
+    def _make_room(self, source: ModelSource) -> None:
+        while self._resident and not self._fits(source):
+            self._let_one_leave()
+
+    def _fits(self, source: ModelSource) -> bool:
+        if self._budget.models is not None and len(self._resident) >= self._budget.models:
+            return False
+        return self._held(self._resident) + self._size_of(source) <= self._budget.device
+
+    def _is_over_budget(self) -> bool:
+        return self._held(self._resident) > self._budget.device
+
+    def _size_of(self, source: ModelSource) -> int:
+        if source not in self._sizes:
+            self._sizes[source] = estimate_bytes(source, self._config)
+        return self._sizes[source]
+
+    def _held(self, models: OrderedDict[ModelSource, LoadedModel]) -> int:
+        return sum(self._sizes[source] for source in models)
+
+    def _let_one_leave(self) -> None:
+        source, model = self._resident.popitem(last=False)
+        self._sizes[source] = weight_bytes(model.pipeline)  # LoRAs may have come to it
+        self._on_leave(model)
+        if self._sizes[source] > self._budget.host:
+            self._drop(model)
+        else:
+            self._put_beside(source, model)
+        release_memory()
+
+    def _put_beside(self, source: ModelSource, model: LoadedModel) -> None:
+        while self._beside and self._held(self._beside) + self._sizes[source] > self._budget.host:
+            self._drop(self._beside.popitem(last=False)[1])
+        try:
+            move_weights(model.pipeline, torch.device("cpu"))
+        # Page-locked memory has limits of its own. The files are still there.
+        except (RuntimeError, MemoryError) as error:
+            logger.warning("%s cannot wait beside the device: %s", source.slug, error)
+            self._drop(model)
+            return
+        self._beside[source] = model
+
+    def _drop(self, model: LoadedModel) -> None:
+        drop_weights(model.pipeline)
+        logger.info("the model %s left memory", model.source.slug)
