@@ -1,43 +1,40 @@
-"""The engine: one thread that owns the runner, and a safe door onto it for every other thread."""
+"""The engine: one thread that owns the runner, and a safe door onto it for every other thread.
+
+The thread goes round and round: drop what was cancelled, bring in a model if need be, admit and
+encode, decode one finished picture, take one denoiser call for the next batch. What is decided is
+in `scheduler.py`; this file carries it out and keeps every promise made to callers.
+"""
 
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 from worker.config import EngineConfig
-from worker.engine.errors import Cancelled, EngineError, EngineStopped, InvalidRequest
-from worker.engine.request import ImageRequest, Progress, RenderedImage, Stage
-from worker.engine.runner import Runner
-from worker.engine.scheduler import FairQueue, cost_of
+from worker.engine.capacity import RowCap
+from worker.engine.errors import Cancelled, EngineError, EngineStopped, InvalidRequest, OutOfMemory
+from worker.engine.job import Job, OnProgress, entry_of
+from worker.engine.request import BatchRows, ImageRequest, ModelSource, RenderedImage, Stage
+from worker.engine.runner import Runner, RunnerGauges
+from worker.engine.scheduler import Entry, Scheduler
 
 logger = logging.getLogger(__name__)
-
-OnProgress = Callable[[Progress], None]
 
 
 @dataclass(frozen=True, slots=True)
 class EngineSnapshot:
-    """What the engine is doing: ids being rendered, how many wait, the model last made ready."""
+    """What the engine is doing: ids being rendered, how many wait, the model last made ready,
+    rows of the last denoiser call, rows that it could have had, and the runner's own figures."""
 
     in_flight: tuple[str, ...]
     queued: int
     resident_model: str | None
-
-
-@dataclass(slots=True, eq=False)
-class _Job:
-    request: ImageRequest
-    on_progress: OnProgress | None
-    future: Future[RenderedImage] = field(default_factory=Future)
-    submitted_at: float = field(default_factory=time.monotonic)
-    stop_reason: EngineError | None = None
-    denoising_since: float | None = None
-    steps_done: int = 0
-    # True once somebody has undertaken to resolve the future: exactly one thread may.
-    taken: bool = False
+    rows: int
+    row_cap: int
+    gauges: RunnerGauges
 
 
 class Engine:
@@ -50,13 +47,21 @@ class Engine:
         self.config = config
         self._runner = runner
         self._changed = threading.Condition()
-        self._queue = FairQueue()
-        self._jobs: dict[str, _Job] = {}  # request_id -> every unresolved job
-        self._current: _Job | None = None
+        self._row_cap = RowCap(config.max_rows)
+        self._scheduler = Scheduler(
+            is_resident=runner.is_resident,
+            has_room_for=runner.has_room_for,
+            row_cap=self._row_cap.cap,
+            turn_s=config.model_turn_s,
+        )
+        self._jobs: dict[str, Job] = {}  # request_id -> every unresolved job
+        self._finished: deque[Job] = deque()  # denoised, not decoded
+        self._last_call = (0, 0)  # rows, row cap
         self._resident_model: str | None = None
         self._accepting = True
         self._closed = False
-        self._progressed_at = time.monotonic()
+        self._progressed_s = time.monotonic()
+        self._previews = ThreadPoolExecutor(1, thread_name_prefix="previews")
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
 
     def start(self) -> None:
@@ -68,19 +73,23 @@ class Engine:
     ) -> Future[RenderedImage]:
         """Return a future that resolves to the picture or to an `EngineError`.
 
-        `on_progress` is called once here with stage "waiting", then from the engine thread; it
+        `on_progress` is called once here with stage "waiting", then from the engine's threads; it
         must be quick, and what it raises is logged and dropped. `Future.cancel()` does nothing:
         use `cancel`. Raises `EngineStopped` while draining and `InvalidRequest` when the request
         id is already in the engine.
         """
         self._check_admissible(request)
-        job = _Job(request, on_progress)
+        job = Job(request, on_progress, entry_of(request))
         job.future.set_running_or_notify_cancel()
-        self._report(job, "waiting", 0, request.steps, None)
+        job.tell("waiting", 0, request.steps)
         with self._changed:
             # Again: the engine may have begun to drain while the listener was told.
             self._check_admissible(request)
-            self._admit(job)
+            if not self._jobs:
+                self._progressed_s = time.monotonic()
+            self._jobs[request.request_id] = job
+            self._scheduler.add(job.entry)
+            self._changed.notify_all()
         return job.future
 
     def cancel(self, request_id: str) -> bool:
@@ -92,37 +101,42 @@ class Engine:
             job = self._jobs.get(request_id)
             if job is None or job.taken or job.stop_reason is not None:
                 return False
-            job.stop_reason = Cancelled()
-            was_waiting = self._queue.remove(request_id)
-        if was_waiting:
-            self._resolve(job, job.stop_reason)
+            job.stop(Cancelled())
+            is_waiting = job.is_waiting
+            if is_waiting:
+                self._scheduler.remove(job.entry)
+            self._changed.notify_all()
+        if is_waiting:
+            self._resolve(job, Cancelled())
         return True
 
     def drain(self, *, timeout_s: float) -> None:
         """Admit nothing more and return when nothing is in flight, after `timeout_s` at most.
 
-        Waiting requests fail with `EngineStopped` at once. The one being rendered finishes if its
-        pace so far says that it can in time; otherwise it fails too, within one step, and at the
+        Waiting requests fail with `EngineStopped` at once. Those being rendered finish if their
+        pace so far says that they can in time; the others fail too, within one step, and at the
         latest when the time is over, even if the runner never comes back.
         """
-        deadline = time.monotonic() + timeout_s
-        for job in self._stop_admitting(deadline):
+        deadline_s = time.monotonic() + timeout_s
+        for job in self._stop_admitting(deadline_s):
             self._resolve(job, EngineStopped())
         with self._changed:
-            self._changed.wait_for(lambda: not self._jobs, timeout=deadline - time.monotonic())
-            self._stop_current()
+            self._changed.wait_for(lambda: not self._jobs, timeout=deadline_s - time.monotonic())
             left = list(self._jobs.values())
+            for job in left:
+                job.stop(EngineStopped())
         for job in left:
             self._resolve(job, job.stop_reason or EngineStopped())
 
     def close(self, *, timeout_s: float = 5.0) -> None:
-        """Fail whatever is left with `EngineStopped` and end the engine thread."""
+        """Fail whatever is left with `EngineStopped` and end the engine's threads."""
         self.drain(timeout_s=0)
         with self._changed:
             self._closed = True
             self._changed.notify_all()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
+        self._previews.shutdown(wait=False)
 
     def stalled_s(self) -> float:
         """Seconds since the last sign of progress while work is in the engine; 0.0 when idle.
@@ -130,13 +144,18 @@ class Engine:
         Loading a large model is one long silence: judge it with that in mind.
         """
         with self._changed:
-            return time.monotonic() - self._progressed_at if self._jobs else 0.0
+            return time.monotonic() - self._progressed_s if self._jobs else 0.0
 
     def snapshot(self) -> EngineSnapshot:
         """Return what the engine is doing now."""
+        gauges = self._runner.gauges()
         with self._changed:
-            current = (self._current.request.request_id,) if self._current else ()
-            return EngineSnapshot(current, len(self._queue), self._resident_model)
+            jobs = self._jobs.items()
+            current = tuple(request_id for request_id, job in jobs if not job.is_waiting)
+            queued = len(self._jobs) - len(current)
+            return EngineSnapshot(
+                current, queued, self._resident_model, *self._last_call, gauges=gauges
+            )
 
     def _check_admissible(self, request: ImageRequest) -> None:
         with self._changed:
@@ -145,88 +164,220 @@ class Engine:
             if request.request_id in self._jobs:
                 raise InvalidRequest(f"Request {request.request_id} is already in the engine.")
 
-    def _admit(self, job: _Job) -> None:
-        if not self._jobs:
-            self._progressed_at = time.monotonic()
-        request = job.request
-        self._jobs[request.request_id] = job
-        self._queue.push(
-            request_id=request.request_id, owner_id=request.owner_id, cost=cost_of(request)
-        )
-        self._changed.notify_all()
+    def _stop_admitting(self, deadline_s: float) -> list[Job]:
+        """Return the jobs that were waiting; stop those under way that cannot finish."""
+        with self._changed:
+            self._accepting = False
+            waiting = [job for job in self._jobs.values() if job.is_waiting]
+            for job in waiting:
+                self._scheduler.remove(job.entry)
+            for job in self._jobs.values():
+                if not job.can_finish(by_s=deadline_s):
+                    job.stop(EngineStopped())
+            self._changed.notify_all()
+            return waiting
+
+    # The engine thread
 
     def _work(self) -> None:
-        while (job := self._next_job()) is not None:
-            outcome = self._render(job)
-            with self._changed:
-                self._current = None
-                self._progressed_at = time.monotonic()
-                outcome = _verdict(job, outcome)
-            self._resolve(job, outcome)
+        while self._wait_for_work():
+            self._drop_stopped()
+            self._bring_in_model()
+            for job in self._admitted():
+                self._begin(job)
+            self._decode_one()
+            self._call_denoiser()
 
-    def _next_job(self) -> _Job | None:
-        """Wait for a job and make it current; None when the engine is closed."""
+    def _wait_for_work(self) -> bool:
+        """Wait until there is something to do; False when the engine is closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or len(self._queue) > 0)
-            request_id = self._queue.pop()
-            if request_id is None:
-                return None
-            self._current = self._jobs[request_id]
-            self._progressed_at = time.monotonic()
-            return self._current
+            self._changed.wait_for(lambda: self._closed or len(self._scheduler) or self._finished)
+            return not self._closed
 
-    def _render(self, job: _Job) -> RenderedImage | EngineError:
-        wait_s = time.monotonic() - job.submitted_at
+    def _drop_stopped(self) -> None:
+        with self._changed:
+            stopped = [job for job in self._jobs.values() if job.stop_reason and not job.taken]
+        for job in stopped:
+            self._end(job, job.stop_reason or EngineStopped())
+
+    def _bring_in_model(self) -> None:
+        with self._changed:
+            model = self._scheduler.next_model(time.monotonic())
+            if model is None:
+                return
+            waiting = [job for job in self._jobs.values() if job.request.model == model]
+        for job in waiting:
+            self._enter(job, "loading", job.done)
+        began_s = time.monotonic()
+        try:
+            self._runner.make_resident(model)
+        # The engine's edge: a model that cannot be loaded must not end the thread.
+        except Exception as error:
+            for job in waiting:
+                self._end(job, job.as_engine_error(error))
+            return
+        self._resident_model = model.slug
+        for job in waiting:
+            job.load_s += time.monotonic() - began_s
+
+    def _admitted(self) -> list[Job]:
+        """Those admitted now that have not begun; one that was parked goes on as it is."""
+        with self._changed:
+            admitted = self._scheduler.admit(time.monotonic())
+            jobs = [self._jobs[entry.request_id] for entry in admitted]
+        for job in jobs:
+            if job.denoising is not None and job.stage == "loading":
+                self._enter(job, "denoising", job.done)
+        return [job for job in jobs if job.denoising is None]
+
+    def _begin(self, job: Job) -> None:
+        """Encode the prompt. Families without an adapter do that when it is their turn."""
+        if not self._runner.can_step(job.request.model):
+            job.entry.alone, job.entry.key = True, job.request.request_id
+            return
+        self._enter(job, "encoding", 0)
+        job.begun_s = time.monotonic()
+        try:
+            job.denoising = self._runner.begin(job.request)
+        except Exception as error:  # one bad request, whatever it raises, fails alone
+            self._end(job, job.as_engine_error(error))
+            return
+        job.encode_s = time.monotonic() - job.begun_s
+        with self._changed:
+            job.entry.rows, job.entry.key = job.denoising.rows, job.denoising.key
+            job.entry.calls_left = job.denoising.calls
+        self._enter(job, "denoising", 0)
+
+    def _decode_one(self) -> None:
+        """Decode the picture that was finished first: one, so that others' steps go on."""
+        if not self._finished:
+            return
+        job = self._finished.popleft()
+        if job.stop_reason is not None or job.denoising is None:
+            self._end(job, job.stop_reason or EngineStopped())
+            return
+        self._enter(job, "decoding", job.calls)
+        began_s = time.monotonic()
+        try:
+            image = self._runner.finish(job.denoising)
+        except Exception as error:
+            self._end(job, job.as_engine_error(error))
+            return
+        timings = job.timings(decode_s=time.monotonic() - began_s)
+        self._end(job, replace(image, timings=timings, rows=job.rows()))
+
+    def _call_denoiser(self) -> None:
+        with self._changed:
+            batch = self._scheduler.next_batch()
+            jobs = [self._jobs[entry.request_id] for entry in batch]
+        if jobs and jobs[0].denoising is None:
+            self._render_whole(jobs[0])
+        elif jobs:
+            self._step(jobs)
+
+    def _step(self, jobs: list[Job]) -> None:
+        rows, shape = sum(job.entry.rows for job in jobs), jobs[0].entry.shape
+        denoisings = [job.denoising for job in jobs if job.denoising]
+        began_s = time.monotonic()
+        for job in jobs:
+            job.denoising_since_s = job.denoising_since_s or began_s
+        try:
+            outcomes = self._runner.step(denoisings)
+        except Exception as error:
+            self._recover(error, jobs)
+            return
+        now_s = time.monotonic()
+        if not jobs[0].request.exact:
+            self._row_cap.note(shape, rows=rows, seconds=now_s - began_s)
+            self._row_cap.note_memory(shape, self._runner.row_limit(denoisings[0].key))
+        self._progressed_s, self._last_call = now_s, (rows, self._row_cap.cap(shape))
+        for job, failure in zip(jobs, outcomes, strict=True):
+            if failure is not None:
+                self._end(job, job.as_engine_error(failure))
+            else:
+                self._note_step(job, rows)
+
+    def _recover(self, error: Exception, jobs: list[Job]) -> None:
+        """Nothing has moved. Too large a call is halved; a call that fails for another reason is
+        taken again by each request alone, and whoever fails alone fails for good."""
+        if len(jobs) == 1:
+            self._end(jobs[0], jobs[0].as_engine_error(error))
+        elif isinstance(error, OutOfMemory):
+            rows = sum(job.entry.rows for job in jobs)
+            self._row_cap.note_out_of_memory(jobs[0].entry.shape, rows=rows)
+        else:
+            logger.warning("a batch of %d failed; its requests go on alone: %s", len(jobs), error)
+            for job in jobs:
+                job.entry.alone = True
+
+    def _note_step(self, job: Job, rows: int) -> None:
+        job.rows_seen += rows
+        job.most_rows = max(job.most_rows, rows)
+        with self._changed:
+            self._scheduler.charge(job.entry)
+            job.entry.alone = job.request.exact  # it went well: not the one that broke a batch
+            if job.done >= job.calls:
+                job.denoised_s = time.monotonic()
+                self._scheduler.remove(job.entry)
+                self._finished.append(job)
+        job.tell("denoising", job.done, job.calls)
+        self._preview(job)
+
+    def _render_whole(self, job: Job) -> None:
+        """One picture from beginning to end, for families that have no adapter."""
+        job.begun_s = time.monotonic()
 
         def on_step(stage: Stage, step: int, steps: int, preview: bytes | None) -> None:
-            self._note_step(job, stage, step)
-            self._report(job, stage, step, steps, preview)
+            job.stage, self._progressed_s = stage, time.monotonic()
+            job.tell(stage, step, steps, preview)
 
         try:
             image = self._runner.render(
                 job.request, on_step=on_step, should_stop=lambda: job.stop_reason is not None
             )
-            return replace(image, timings=replace(image.timings, wait_s=wait_s))
-        except EngineError as error:
-            return error
-        # The engine's edge: one bad request, whatever it raises, must not end the thread.
         except Exception as error:
-            logger.exception("request %s failed unexpectedly", job.request.request_id)
-            return _wrapped(error)
-
-    def _note_step(self, job: _Job, stage: Stage, step: int) -> None:
-        with self._changed:
-            now = time.monotonic()
-            self._progressed_at = now
-            job.steps_done = step
-            if stage != "loading":
-                self._resident_model = job.request.model.slug
-            if stage == "denoising" and job.denoising_since is None:
-                job.denoising_since = now
-
-    def _report(
-        self, job: _Job, stage: Stage, step: int, steps: int, preview: bytes | None
-    ) -> None:
-        if job.on_progress is None or job.future.done():
+            self._end(job, job.as_engine_error(error))
             return
-        try:
-            job.on_progress(Progress(job.request.request_id, stage, step, steps, preview))
-        # A listener's bug is not the picture's problem.
-        except Exception:
-            logger.exception("progress of request %s could not be told", job.request.request_id)
-
-    def _stop_admitting(self, deadline: float) -> list[_Job]:
-        """Return the jobs that were waiting; stop the current one unless it can finish."""
         with self._changed:
-            self._accepting = False
-            waiting = []
-            while (request_id := self._queue.pop()) is not None:
-                waiting.append(self._jobs[request_id])
-            if self._current and not _can_finish(self._current, by=deadline):
-                self._stop_current()
-            return waiting
+            self._scheduler.charge(job.entry, calls=job.entry.calls_left)
+        timings = replace(image.timings, wait_s=job.waited_s(), load_s=job.load_s)
+        rows = BatchRows(float(job.entry.rows), job.entry.rows)
+        self._end(job, replace(image, timings=timings, rows=rows))
 
-    def _resolve(self, job: _Job, outcome: RenderedImage | EngineError) -> None:
+    def _enter(self, job: Job, stage: Stage, step: int) -> None:
+        job.stage, self._progressed_s = stage, time.monotonic()
+        job.tell(stage, step, job.calls)
+
+    def _preview(self, job: Job) -> None:
+        """Show the picture so far, unless the last preview of it is still being made."""
+        every = self.config.preview_every
+        is_due = every and job.done % every == 0 and job.done < job.calls
+        if not is_due or job.on_progress is None or job.previewing or job.denoising is None:
+            return
+        job.previewing = True
+        preview = self._runner.start_preview(job.denoising)
+        self._previews.submit(self._tell_preview, job, preview)
+
+    def _tell_preview(self, job: Job, preview: Callable[[], bytes | None]) -> None:
+        """In the thread of previews, while the engine's goes on."""
+        try:
+            shown = preview()
+        # A preview is not worth a picture.
+        except Exception:
+            logger.exception("a preview of request %s failed", job.request.request_id)
+            shown = None
+        job.previewing = False
+        if shown and job.stage == "denoising" and job.stop_reason is None:
+            job.tell("denoising", job.done, job.calls, shown)
+
+    def _end(self, job: Job, outcome: RenderedImage | EngineError) -> None:
+        with self._changed:
+            self._progressed_s = time.monotonic()
+            self._scheduler.remove(job.entry)
+            outcome = job.verdict(outcome)
+        self._resolve(job, outcome)
+
+    def _resolve(self, job: Job, outcome: RenderedImage | EngineError) -> None:
         """Set the future, outside the lock because its callbacks are other people's code."""
         with self._changed:
             # Race: drain() gives up on a runner that then comes back with its own outcome.
@@ -238,33 +389,6 @@ class Engine:
         else:
             job.future.set_result(outcome)
         with self._changed:
+            self._scheduler.remove(job.entry)
             self._jobs.pop(job.request.request_id)
             self._changed.notify_all()
-
-    def _stop_current(self) -> None:
-        if self._current and self._current.stop_reason is None:
-            self._current.stop_reason = EngineStopped()
-
-
-def _verdict(job: _Job, outcome: RenderedImage | EngineError) -> RenderedImage | EngineError:
-    """A cancelled job is cancelled even if its picture was ready; a drained one keeps it."""
-    if isinstance(job.stop_reason, Cancelled):
-        return job.stop_reason
-    if isinstance(outcome, RenderedImage):
-        return outcome
-    return job.stop_reason or outcome
-
-
-def _can_finish(job: _Job, *, by: float) -> bool:
-    """True when the steps left fit before `by` (monotonic seconds) at the pace so far."""
-    if job.denoising_since is None or job.steps_done == 0:
-        return False
-    now = time.monotonic()
-    step_s = (now - job.denoising_since) / job.steps_done
-    return now + step_s * (job.request.steps - job.steps_done) <= by
-
-
-def _wrapped(error: Exception) -> EngineError:
-    wrapped = EngineError(detail=f"{type(error).__name__}: {error}")
-    wrapped.__cause__ = error
-    return wrapped

@@ -1,0 +1,101 @@
+"""How many rows a denoiser call may have: as many as still make the device draw faster.
+
+A call of twice the rows takes less than twice the time while the device has room, and exactly
+twice after that; from there more rows only make everybody wait. Where that point lies depends on
+device, model and size, so it is learned from the calls themselves: throughput (rows per second)
+is kept for 1, 2, 4, 8 ... rows, and the cap goes up one size at a time while that pays.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from math import log2
+from typing import Final
+
+FIRST_CAP: Final = 4
+WORTH_IT: Final = 1.05  # twice the rows must be at least so much faster
+TRUSTED_AFTER: Final = 3  # calls of one size, the first of which may be warming up
+FORGET_AFTER: Final = 500  # calls, after which a larger size is tried again
+SMOOTHING: Final = 0.3
+SHAPES_KEPT: Final = 256
+
+
+@dataclass(slots=True)
+class _Shape:
+    """What is known of one shape: rows (a power of two) -> rows per second, and how often seen."""
+
+    rate: dict[int, float] = field(default_factory=dict)
+    seen: dict[int, int] = field(default_factory=dict)
+    calls: int = 0
+    ceiling: int | None = None  # set by running out of memory
+    memory_limit: int | None = None
+
+
+class RowCap:
+    """Learns the row cap of every shape; `most` bounds all of them. Used by one thread."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._shapes: dict[Hashable, _Shape] = {}
+
+    def cap(self, shape: Hashable) -> int:
+        """Rows that the next call of `shape` may have: at least 1."""
+        known = self._shapes.get(shape)
+        learned = FIRST_CAP if known is None else _learned(known)
+        limits = [learned, self._most]
+        if known is not None:
+            limits += [limit for limit in (known.ceiling, known.memory_limit) if limit is not None]
+        return max(1, min(limits))
+
+    def note(self, shape: Hashable, *, rows: int, seconds: float) -> None:
+        """Learn from a call of `rows` rows that took `seconds`."""
+        known = self._known(shape)
+        size, rate = _size_of(rows), rows / max(seconds, 1e-9)
+        known.seen[size] = known.seen.get(size, 0) + 1
+        if known.seen[size] <= 2:  # the very first call of a size may compile or allocate
+            known.rate[size] = rate
+        else:
+            known.rate[size] += SMOOTHING * (rate - known.rate[size])
+        known.calls += 1
+        if known.calls % FORGET_AFTER == 0:
+            _forget_above(known, _learned(known))
+
+    def note_out_of_memory(self, shape: Hashable, *, rows: int) -> None:
+        """A call of `rows` rows did not fit: from now on at most half as many."""
+        self._known(shape).ceiling = max(1, rows // 2)
+
+    def note_memory(self, shape: Hashable, limit: int | None) -> None:
+        """Rows that the device has room for; None where that is not known."""
+        self._known(shape).memory_limit = limit
+
+    def _known(self, shape: Hashable) -> _Shape:
+        if shape not in self._shapes and len(self._shapes) >= SHAPES_KEPT:
+            del self._shapes[next(iter(self._shapes))]
+        return self._shapes.setdefault(shape, _Shape())
+
+
+def _learned(known: _Shape) -> int:
+    """The smallest size that no larger one beats; twice that while no larger one was tried."""
+    trusted = sorted(size for size, seen in known.seen.items() if seen >= TRUSTED_AFTER)
+    if not trusted:
+        return FIRST_CAP
+    best = next(size for size in trusted if not _is_beaten(known, size, trusted))
+    return 2 * best if best == trusted[-1] else best
+
+
+def _is_beaten(known: _Shape, size: int, by: list[int]) -> bool:
+    """True where a larger size is faster by `WORTH_IT` for every doubling."""
+    return any(
+        known.rate[larger] >= WORTH_IT ** log2(larger / size) * known.rate[size]
+        for larger in by
+        if larger > size
+    )
+
+
+def _size_of(rows: int) -> int:
+    """The power of two at or above `rows`."""
+    return 1 << (rows - 1).bit_length()
+
+
+def _forget_above(known: _Shape, cap: int) -> None:
+    for size in [size for size in known.seen if size > cap]:
+        del known.seen[size], known.rate[size]

@@ -1,0 +1,131 @@
+"""A request inside the engine: what the thread knows of it, and what follows from that."""
+
+import logging
+import time
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from worker.engine.errors import Cancelled, EngineError
+from worker.engine.request import BatchRows, ImageRequest, Progress, RenderedImage, Stage, Timings
+from worker.engine.runner import Denoising
+from worker.engine.scheduler import Entry
+
+logger = logging.getLogger(__name__)
+
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One submitted request. The engine thread writes it, but for `stop_reason` and `taken`."""
+
+    request: ImageRequest
+    on_progress: OnProgress | None
+    entry: Entry
+    future: Future[RenderedImage] = field(default_factory=Future)
+    submitted_s: float = field(default_factory=time.monotonic)
+    stop_reason: EngineError | None = None
+    # True once somebody has undertaken to resolve the future: exactly one thread may.
+    taken: bool = False
+    stage: Stage = "waiting"
+    denoising: Denoising | None = None
+    begun_s: float | None = None  # when its own work began: encoding, or the whole picture
+    denoising_since_s: float | None = None
+    denoised_s: float | None = None
+    load_s: float = 0.0
+    encode_s: float = 0.0
+    rows_seen: int = 0
+    most_rows: int = 0
+    previewing: bool = False
+
+    @property
+    def is_waiting(self) -> bool:
+        """True until the engine does anything for this request alone."""
+        return self.stage in {"waiting", "loading"}
+
+    @property
+    def calls(self) -> int:
+        """Denoiser calls in all; the steps asked for until the sampler is known."""
+        return self.denoising.calls if self.denoising else self.request.steps
+
+    @property
+    def done(self) -> int:
+        """Denoiser calls made."""
+        return self.denoising.done if self.denoising else 0
+
+    def stop(self, reason: EngineError) -> None:
+        """Say why it is to end; the first reason stands."""
+        if self.stop_reason is None:
+            self.stop_reason = reason
+
+    def tell(self, stage: Stage, step: int, steps: int, preview: bytes | None = None) -> None:
+        """Call the listener, unless the request has come to its end."""
+        if self.on_progress is None or self.future.done():
+            return
+        try:
+            self.on_progress(Progress(self.request.request_id, stage, step, steps, preview))
+        # A listener's bug is not the picture's problem.
+        except Exception:
+            logger.exception("progress of request %s was not told", self.request.request_id)
+
+    def can_finish(self, *, by_s: float) -> bool:
+        """True when the calls left fit before `by_s` (monotonic) at the pace so far."""
+        if self.denoising_since_s is None or self.done == 0:
+            return False
+        now_s = time.monotonic()
+        call_s = (now_s - self.denoising_since_s) / self.done
+        return now_s + call_s * (self.calls - self.done) <= by_s
+
+    def timings(self, *, decode_s: float) -> Timings:
+        """Seconds by stage of a picture that was stepped; time parked or behind others' steps
+        counts as denoising."""
+        began_s = self.denoising_since_s or 0.0
+        return Timings(
+            wait_s=self.waited_s(),
+            load_s=self.load_s,
+            encode_s=self.encode_s,
+            denoise_s=(self.denoised_s or began_s) - began_s,
+            decode_s=decode_s,
+        )
+
+    def waited_s(self) -> float:
+        """Seconds from submission until its own work began, loading apart."""
+        return max(0.0, (self.begun_s or self.submitted_s) - self.submitted_s - self.load_s)
+
+    def rows(self) -> BatchRows:
+        """Rows of the calls that it took part in."""
+        return BatchRows(self.rows_seen / max(1, self.done), self.most_rows)
+
+    def verdict(self, outcome: RenderedImage | EngineError) -> RenderedImage | EngineError:
+        """A cancelled job is cancelled even if its picture was ready; a drained one keeps it."""
+        if isinstance(self.stop_reason, Cancelled):
+            return self.stop_reason
+        if isinstance(outcome, RenderedImage):
+            return outcome
+        return self.stop_reason or outcome
+
+    def as_engine_error(self, error: Exception) -> EngineError:
+        """`error`, or an `EngineError` around what nobody expected."""
+        if isinstance(error, EngineError):
+            return error
+        logger.error("request %s failed unexpectedly", self.request.request_id, exc_info=error)
+        wrapped = EngineError(detail=f"{type(error).__name__}: {error}")
+        wrapped.__cause__ = error
+        return wrapped
+
+
+def entry_of(request: ImageRequest) -> Entry:
+    """What the scheduler knows of a request before it is encoded."""
+    shape: Hashable = (request.model, request.loras, request.width_px, request.height_px)
+    return Entry(
+        request_id=request.request_id,
+        owner_id=request.owner_id,
+        model=request.model,
+        shape=(shape, request.request_id) if request.exact else shape,
+        rows=2 if request.guidance_scale > 1 else 1,
+        pixels=request.width_px * request.height_px,
+        calls_left=request.steps,
+        since_s=time.monotonic(),
+        alone=request.exact,
+    )
