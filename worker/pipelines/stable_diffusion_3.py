@@ -22,9 +22,9 @@ from worker.pipelines.flow_matching import (
     start_tensor,
 )
 from worker.pipelines.loader import LoadedModel
+from worker.pipelines.modes import check_size
 from worker.pipelines.pixels import Rendering
 from worker.pipelines.prompts import embed
-from worker.pipelines.stable_diffusion import check_size
 
 _PIPELINES = {
     "text": StableDiffusion3Pipeline,
