@@ -141,7 +141,7 @@ def step(batch: Sequence[Denoising], predict: Predict = predict_eagerly) -> list
     prediction = predict(batch, inputs)
     for denoising in batch:
         denoising.drawn_by.add((prediction.call_rows, prediction.compiled))
-    parts = prediction.answer.split([denoising.rows for denoising in batch])
+    parts = torch.split(prediction.answer, [denoising.rows for denoising in batch])
     return [_advance(denoising, part) for denoising, part in zip(batch, parts, strict=True)]
 
 

@@ -88,7 +88,7 @@ class _Graph:
 
     def _warm_up(self, call: Call) -> None:
         """Lazy initialisation must happen before the capture, and on another stream."""
-        side = torch.cuda.Stream()
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(_WARM_UPS):

@@ -74,7 +74,7 @@ def _start_copy(colours: torch.Tensor) -> tuple[torch.Tensor, Callable[[], None]
         return colours.cpu(), lambda: None
     copy = torch.empty(colours.shape, dtype=colours.dtype, pin_memory=True)
     copy.copy_(colours, non_blocking=True)
-    event = torch.cuda.Event()
+    event = torch.cuda.Event()  # type: ignore[no-untyped-call]
     event.record()
     return copy, event.synchronize
 

@@ -109,9 +109,10 @@ class ResidentModels:
         has no room for it even alone.
         """
         if source not in self._resident:
-            # Make room first: two models at once may not fit.
-            self._make_room(source)
-            self._resident[source] = self._bring(source)
+            # Those that make way for it now must not push it out of where it waits.
+            waiting = self._beside.pop(source, None)
+            self._make_room(source)  # first: both at once may not fit
+            self._resident[source] = self._bring(source, waiting)
             self._sizes[source] = weight_bytes(self._resident[source].pipeline)
         self._resident.move_to_end(source)
         # The estimate may have been too low.
@@ -119,10 +120,12 @@ class ResidentModels:
             self._let_one_leave()
         return self._resident[source]
 
-    def _bring(self, source: ModelSource) -> LoadedModel:
+    def _bring(self, source: ModelSource, waiting: LoadedModel | None) -> LoadedModel:
+        if waiting is not None and self._has_returned(waiting):
+            return waiting
         failure = None
         try:
-            return self._bring_once(source)
+            return load_model(source, self._config)
         except OutOfMemory as error:
             if not self._resident:
                 raise
@@ -131,22 +134,20 @@ class ResidentModels:
         logger.warning("no room for %s beside other models; they leave: %s", source.slug, failure)
         while self._resident:
             self._let_one_leave()
-        return self._bring_once(source)
+        return load_model(source, self._config)
 
-    def _bring_once(self, source: ModelSource) -> LoadedModel:
-        model = self._beside.pop(source, None)
-        if model is None:
-            return load_model(source, self._config)
-        failure = None
+    def _has_returned(self, model: LoadedModel) -> bool:
+        """False where there was no room: its weights are dropped then, half moved as they are."""
         try:
             move_weights(model.pipeline, self._device)
-            return model
+            return True
         except (RuntimeError, MemoryError) as error:
-            failure = error
+            if not is_out_of_memory(error):
+                raise
+            logger.warning("no room for %s, which waited: %s", model.source.slug, error)
         self._drop(model)
-        if is_out_of_memory(failure):
-            raise OutOfMemory(detail=f"{source.slug}: {failure}")
-        raise failure
+        release_memory()
+        return False
 
     def _make_room(self, source: ModelSource) -> None:
         while self._resident and not self._fits(source):
