@@ -39,6 +39,7 @@ from worker.pipelines.memory import (
 from worker.pipelines.residency import ResidentModels
 from worker.pipelines.stable_diffusion import StableDiffusion
 from worker.pipelines.stable_diffusion_3 import StableDiffusion3
+from worker.pipelines.stable_diffusion_xl import StableDiffusionXL
 from worker.pipelines.stages import StageClock
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ logger = logging.getLogger(__name__)
 # family -> its own adapter; every other family runs through its plain pipeline
 ADAPTERS: dict[str, Adapter] = {
     "sd": StableDiffusion(),
+    "sdxl": StableDiffusionXL(),
     "sd3": StableDiffusion3(),
     "flux": Flux(),
 }

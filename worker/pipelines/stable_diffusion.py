@@ -1,62 +1,76 @@
 """Stable Diffusion 1 and 2: one CLIP text encoder, a U-Net, a VAE."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from diffusers import (
+    StableDiffusionImg2ImgPipeline,
+    StableDiffusionInpaintPipeline,
+    StableDiffusionPipeline,
+)
 from torch import Tensor
 
-from worker.engine.errors import InvalidRequest
-from worker.engine.request import ImageRequest
+from worker.engine.request import ImageRequest, Mode
 from worker.pipelines.denoising import Denoising, guide, sampler_options
 from worker.pipelines.loader import LoadedModel
+from worker.pipelines.modes import Drawing, first_latents, pipeline_for
 from worker.pipelines.pixels import Rendering, to_pixels
-from worker.pipelines.prompts import embed
-from worker.pipelines.samplers import build_scheduler
+from worker.pipelines.prompts import PromptEmbeddings, embed
 
 
 class StableDiffusion:
-    """The adapter: bit for bit what `StableDiffusionPipeline` draws from a CPU generator."""
+    """The adapter: bit for bit what the pipelines below draw from a CPU generator.
+
+    Also the frame of `StableDiffusionXL`, which differs in conditioning and in the VAE.
+    """
+
+    pipelines: ClassVar[dict[Mode, Any]] = {
+        "text": StableDiffusionPipeline,
+        "image": StableDiffusionImg2ImgPipeline,
+        "inpaint": StableDiffusionInpaintPipeline,
+        "upscale": StableDiffusionImg2ImgPipeline,
+    }
 
     @torch.no_grad()
     def begin(self, model: LoadedModel, request: ImageRequest) -> Denoising:
         """See `Adapter.begin`."""
-        pipe = model.pipeline
-        check_size(request, multiple=pipe.vae_scale_factor)
-        scheduler = build_scheduler(model.trained_scheduler, request.sampler, steps=request.steps)
-        pipe.scheduler = scheduler
+        settings = self._settings(model, request.mode)
+        pipe = pipeline_for(model, request, self.pipelines[request.mode], **settings)
+        wants_scale = pipe.unet.config.time_cond_proj_dim is not None
+        # As the pipeline decides it: guidance of 1 or less needs no second row.
+        words = embed(model, request, guided=request.guidance_scale > 1 and not wants_scale)
+        conditioning = self._conditioning(pipe, request, words)
+        if wants_scale:
+            conditioning["timestep_cond"] = _embedded_scale(pipe, request, words.positive)
+        rows = len(conditioning["encoder_hidden_states"])
         generator = torch.Generator("cpu").manual_seed(request.seed)
-        conditioning = self._encode(model, request)
-        scheduler.set_timesteps(request.steps)
-        latents = pipe.prepare_latents(
-            1,
-            pipe.unet.config.in_channels,
-            request.height_px,
-            request.width_px,
-            conditioning["encoder_hidden_states"].dtype,
-            model.device,
-            generator,
+        start = first_latents(
+            request, Drawing(pipe, model.device, words.positive.dtype, rows, generator)
         )
+        self._index_first_step(pipe.scheduler, request.mode)
         return Denoising(
             request=request,
             model=model,
             adapter=self,
-            scheduler=scheduler,
-            timesteps=scheduler.timesteps,
+            scheduler=pipe.scheduler,
+            timesteps=start.timesteps,
             generator=generator,
-            latents=latents,
+            latents=start.latents,
             conditioning=conditioning,
-            rows=len(conditioning["encoder_hidden_states"]),
-            step_options=sampler_options(scheduler, generator),
+            rows=rows,
+            step_options=sampler_options(pipe.scheduler, generator),
+            model_input=start.model_input,
+            after_step=start.after_step,
         )
 
     def predict(
         self, model: LoadedModel, latents: Tensor, times: Tensor, conditioning: dict[str, Tensor]
     ) -> Tensor:
         """See `Adapter.predict`."""
-        prediction: Tensor = model.pipeline.unet(
-            latents, times, **conditioning, return_dict=False
-        )[0]
+        prediction: Tensor = model.pipeline.unet(latents, times, **conditioning, return_dict=False)[
+            0
+        ]
         return prediction
 
     def guide(self, denoising: Denoising, prediction: Tensor) -> Tensor:
@@ -81,27 +95,28 @@ class StableDiffusion:
         )[0]
         return Rendering(*to_pixels(picture), blacked_out=is_flagged)
 
-    def _encode(self, model: LoadedModel, request: ImageRequest) -> dict[str, Tensor]:
-        """Embeddings [rows, tokens, width], and the embedded guidance scale where the U-Net was
-        distilled to be told it (as LCM's are)."""
-        pipe = model.pipeline
-        wants_scale = pipe.unet.config.time_cond_proj_dim
-        # As the pipeline decides it: guidance of 1 or less needs no second row.
-        has_guidance = request.guidance_scale > 1 and wants_scale is None
-        words = embed(model, request, guided=has_guidance)
-        embeddings = words.positive
-        if words.negative is not None:
-            embeddings = torch.cat([words.negative, words.positive])
-        conditioning = {"encoder_hidden_states": embeddings}
-        if wants_scale is not None:
-            scale = torch.tensor(request.guidance_scale - 1).repeat(1)
-            conditioning["timestep_cond"] = pipe.get_guidance_scale_embedding(
-                scale, embedding_dim=wants_scale
-            ).to(device=model.device, dtype=embeddings.dtype)
-        return conditioning
+    def _settings(self, model: LoadedModel, mode: Mode) -> dict[str, Any]:
+        """What the pipeline of `mode` is built with beside the model's components."""
+        return {"requires_safety_checker": model.pipeline.safety_checker is not None}
+
+    def _conditioning(
+        self, pipe: Any, request: ImageRequest, words: PromptEmbeddings
+    ) -> dict[str, Tensor]:
+        """The U-Net's arguments [rows, ...] for these words."""
+        return {"encoder_hidden_states": stacked(words.negative, words.positive)}
+
+    def _index_first_step(self, scheduler: Any, mode: Mode) -> None:
+        """Nothing: `StableDiffusionPipeline` lets the scheduler find its first step by itself."""
 
 
-def check_size(request: ImageRequest, *, multiple: int) -> None:
-    """Raises `InvalidRequest` where the sides are not multiples of `multiple` pixels."""
-    if request.width_px % multiple or request.height_px % multiple:
-        raise InvalidRequest(f"Width and height must be multiples of {multiple} for this model.")
+def stacked(negative: Tensor | None, positive: Tensor) -> Tensor:
+    """Rows [1 or 2, ...], the unconditional one first."""
+    return positive if negative is None else torch.cat([negative, positive])
+
+
+def _embedded_scale(pipe: Any, request: ImageRequest, like: Tensor) -> Tensor:
+    """The guidance scale [1, width] for a U-Net that was distilled to be told it (as LCM's are)."""
+    scale = torch.tensor(request.guidance_scale - 1).repeat(1)
+    width = pipe.unet.config.time_cond_proj_dim
+    embedded: Tensor = pipe.get_guidance_scale_embedding(scale, embedding_dim=width)
+    return embedded.to(like)
