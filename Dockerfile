@@ -32,4 +32,4 @@ COPY webapp webapp
 COPY migrations migrations
 COPY worker worker
 USER darkroom
-CMD ["celery", "-A", "webapp.celery", "worker", "-I", "worker.tasks", "--pool=threads", "--concurrency=6", "-n", "worker@%h", "--without-gossip", "--without-mingle"]
+CMD ["celery", "-A", "webapp.celery", "worker", "-I", "worker.tasks", "--pool=threads", "--concurrency=4", "-n", "worker@%h", "--without-gossip", "--without-mingle"]

@@ -203,7 +203,7 @@ PRICE_PER_IMAGE = env.decimal(
 LEASE_S = env.integer("DARKROOM_LEASE_S", 45, minimum=10, maximum=3600)
 MAX_ATTEMPTS = 3
 SWEEP_EVERY_S = 5
-WORKER_SLOTS = env.integer("DARKROOM_WORKER_SLOTS", 2, minimum=1, maximum=64)
+WORKER_SLOTS = env.integer("DARKROOM_WORKER_SLOTS", 16, minimum=1, maximum=64)
 SERVED_MODELS = env.words("DARKROOM_SERVE")
 QUEUE_LIMIT_PER_USER = env.integer("DARKROOM_QUEUE_LIMIT", 200, minimum=1, maximum=100_000)
 STREAMS_PER_USER = 2

@@ -10,8 +10,10 @@ import os
 import queue
 import threading
 import time
+import uuid
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
 from functools import cache
 from typing import Any, TypeVar
 
@@ -28,7 +30,7 @@ from webapp.generation.claims import Claim
 from webapp.generation.services import Rendering
 from webapp.generation.storage import StoredFile, delete_files, file_names, write_image_files
 from worker.config import EngineConfig
-from worker.engine.engine import Engine
+from worker.engine.engine import Engine, EngineSnapshot
 from worker.engine.errors import (
     Cancelled,
     EngineError,
@@ -47,6 +49,9 @@ DRAIN_S = 30.0
 RENEW_SHARE = 4  # a lease is renewed four times in its length
 STALLED_S = 900.0  # loading a large model from a slow disk is one long silence
 RETRY_S = 0.5
+ROOM_CHECK_S = 1.0
+LEAST_ROOM = 2  # images
+RESERVED_SHARE = 4  # one place in four is for people who have nothing here
 Answer = TypeVar("Answer")
 
 FAILURE_CODES: dict[type[EngineError], str] = {
@@ -63,40 +68,98 @@ def answer_doorbell() -> None:
 
 
 class Desk:
-    """Claims images, has the engine draw them, and hands them in."""
+    """Claims images, has the engine draw them, and hands them in.
+
+    One thread claims, and each claimed image has a thread that waits for it. So many are claimed
+    as the engine can draw at once and as many more, so that its calls stay full, but no more:
+    what is claimed here, another worker can't draw. A share of the room is kept for people who
+    have nothing here, so that nobody's pile keeps another's image out of the engine.
+    """
 
     def __init__(self, engine: Engine, *, name: str, slots: int) -> None:
         self.engine = engine
         self.name = name
-        self.slots = threading.BoundedSemaphore(slots)
-        self.missed = threading.Event()
+        self.slots = slots
+        self.pool = ThreadPoolExecutor(slots, thread_name_prefix="drawing")
+        self.dispatching = threading.Lock()
+        self.changed = threading.Condition()
+        self.bell = False  # something may have been queued, or room been made
+        self.drawing: dict[uuid.UUID, int] = {}  # image id -> owner id
         self.draining = threading.Event()
 
     def answer(self) -> None:
-        """Draws until nothing is queued. A bell that finds every slot busy is remembered: it may
-        have rung for a row that was committed after the others last looked."""
-        self.missed.set()
-        while self.missed.is_set() and self.slots.acquire(blocking=False):
+        """Draws until nothing is queued and nothing is being drawn. A bell that finds another
+        one being answered is remembered: it may have rung for a row that was committed after the
+        other last looked."""
+        self.ring()
+        while self.bell and self.dispatching.acquire(blocking=False):
             try:
-                self.missed.clear()
-                while not self.draining.is_set() and self.draw_next():
-                    pass
+                self.dispatch()
             finally:
-                self.slots.release()
+                self.dispatching.release()
 
-    def draw_next(self) -> bool:
-        """Draws one image. False where none is queued."""
+    def ring(self) -> None:
+        """Wakes whoever claims."""
+        with self.changed:
+            self.bell = True
+            self.changed.notify_all()
+
+    def dispatch(self) -> None:
+        """Claims whenever there is room, until a bell finds nothing and no drawing is left."""
+        while True:
+            with self.changed:
+                self.bell = False
+            while not self.draining.is_set() and self.has_room() and self.start_next():
+                pass
+            with self.changed:
+                # The timeout: the engine learns on its own that more rows pay.
+                self.changed.wait_for(lambda: self.bell or not self.drawing, timeout=ROOM_CHECK_S)
+                if not self.drawing and not self.bell:
+                    return
+
+    def has_room(self) -> bool:
+        """True where one more image would soon be drawn."""
+        return len(self.drawing) < self.room()
+
+    def room(self) -> int:
+        """Images to hold: as many as one call has rows for, which is about twice as many as it
+        draws, since guidance takes two rows an image."""
+        return min(self.slots, max(LEAST_ROOM, self.engine.snapshot().row_cap))
+
+    def start_next(self) -> bool:
+        """Claims one image and has it drawn. False where none is queued that may come in."""
         close_old_connections()
-        claim = claims.claim_next(models=heartbeat.served_models(), worker=self.name)
+        claim = claims.claim_next(
+            models=heartbeat.served_models(), worker=self.name, but_not_of=self.owners_kept_out()
+        )
         if claim is None:
             return False
+        with self.changed:
+            self.drawing[claim.image_id] = claim.owner_id
+        self.pool.submit(self.draw, claim)
+        return True
+
+    def owners_kept_out(self) -> set[int]:
+        """Who may have no further image here: where the room left is what is kept for others,
+        everybody who has one."""
+        room = self.room()
+        with self.changed:
+            is_reserved = len(self.drawing) >= room - room // RESERVED_SHARE
+            return set(self.drawing.values()) if is_reserved else set()
+
+    def draw(self, claim: Claim) -> None:
+        """Draws one image, and makes room for the next."""
         try:
             Drawing(self.engine, claim).run()
-        except Exception as error:  # the task's edge: one image must not end the loop
+        except Exception as error:  # the thread's edge: one image must not end the others
             logger.exception("image %s failed unexpectedly", claim.image_id)
             unexpected = EngineError(detail=f"{type(error).__name__}: {error}")
             patiently(lambda: report_failure(claim, unexpected))
-        return True
+        finally:
+            with self.changed:
+                del self.drawing[claim.image_id]
+            self.ring()
+            close_old_connections()
 
     def drain(self) -> None:
         """Nearly finished images finish, the others give their lease back."""
@@ -202,6 +265,7 @@ class Drawing:
         rendering = Rendering(
             timings_s=timings_of(self.claim, rendered, finish_s=time.monotonic() - started),
             fingerprint=rendered.fingerprint,
+            batch={"rows_mean": round(rendered.rows.mean, 2), "rows_most": rendered.rows.most},
         )
         stored = patiently(
             lambda: services.store_image(
@@ -373,10 +437,14 @@ def close_desk(**_signal: Any) -> None:
         threading.Thread(target=desk().drain, name="drain").start()
 
 
-def vars_of(snapshot: Any) -> dict[str, Any]:
-    """The engine's gauges as JSON."""
+def vars_of(snapshot: EngineSnapshot) -> dict[str, Any]:
+    """The engine's gauges as JSON; memory in bytes."""
+    gauges = asdict(snapshot.gauges)
     return {
         "in_flight": len(snapshot.in_flight),
         "queued": snapshot.queued,
         "model": snapshot.resident_model or "",
+        "rows": snapshot.rows,
+        "row_cap": snapshot.row_cap,
+        **gauges,
     }

@@ -27,7 +27,7 @@ def taken_port() -> Iterator[int]:
 @pytest.fixture
 def stack(tmp_path: Path) -> Callable[..., Stack]:
     def build(environment: dict[str, str] | None = None, port: int = 8000) -> Stack:
-        return Stack(VarLayout(tmp_path), "127.0.0.1", port, 2, environment or {})
+        return Stack(VarLayout(tmp_path), "127.0.0.1", port, environment or {})
 
     return build
 
@@ -72,13 +72,6 @@ def test_what_is_no_port_is_refused(start: Callable[..., Running], arguments: li
     assert "is no port: 1 to 65535" in running.output
 
 
-def test_a_wrong_number_of_slots_is_refused(start: Callable[..., Running], var: Path) -> None:
-    running = start(up(var, 8000), {"DARKROOM_WORKER_SLOTS": "many"})
-
-    assert running.exit_code() == 1
-    assert "DARKROOM_WORKER_SLOTS='many': a whole number from 1 to 64." in running.output
-
-
 @pytest.mark.parametrize(
     ("environment", "started"),
     [
@@ -111,7 +104,7 @@ def test_apps_get_the_urls_only_as_the_user_set_them(stack: Callable[..., Stack]
     ],
 )
 def test_the_set_up_link_leads_to_this_host_and_port(tmp_path: Path, host: str, url: str) -> None:
-    stack = Stack(VarLayout(tmp_path), host, 8001, 2, {})
+    stack = Stack(VarLayout(tmp_path), host, 8001, {})
 
     assert stack.preparation().argv[-2:] == ("--address", url)
 

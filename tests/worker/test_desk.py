@@ -134,3 +134,34 @@ def test_one_image_that_fails_does_not_keep_the_next_one_from_being_drawn(
     assert Notice.objects.get().code == "model_unavailable:missing"
     assert get_balance(user=alice).available_ucr == START_UCR - PRICE_UCR
     assert not list(find_violations())
+
+
+def test_one_persons_pile_leaves_a_place_for_somebody_new(
+    alice: User, bob: User, tiny: DiffusionModel, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four places: one is kept for people who have nothing here, whoever was served less."""
+    monkeypatch.setattr(desk, "slots", 4)
+    monkeypatch.setattr(desk, "room", lambda: 4)
+    monkeypatch.setattr(desk, "draw", lambda claim: None)  # drawings that take for ever
+    submit(alice, tiny, count=6)
+    while desk.has_room() and desk.start_next():
+        pass
+    assert list(desk.drawing.values()) == [alice.pk] * 3
+    submit(bob, tiny, count=2)
+    while desk.has_room() and desk.start_next():
+        pass
+    assert list(desk.drawing.values()) == [alice.pk] * 3 + [bob.pk]
+
+
+def test_images_of_two_people_share_denoiser_calls_and_say_so(
+    alice: User, bob: User, tiny: DiffusionModel, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "_served", (0.0, []))
+    submit(alice, tiny, count=2, steps=40)
+    submit(bob, tiny, count=2, steps=40)
+    Desk(engine, name="this-process", slots=8).answer()
+    images = Image.objects.all()
+    assert {image.state for image in images} == {"stored"}
+    assert max(image.batch["rows_most"] for image in images) >= 4
+    assert all(1 <= image.batch["rows_mean"] <= image.batch["rows_most"] for image in images)
+    assert not list(find_violations())

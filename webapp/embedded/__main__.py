@@ -6,14 +6,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from webapp.embedded.errors import EmbeddedError, StartFailedError
+from webapp.embedded.errors import EmbeddedError
 from webapp.embedded.paths import VarLayout
 from webapp.embedded.stack import PROJECT, Stack, run_servers, run_stack
 
 DEFAULT_PORT = 8000
-DEFAULT_SLOTS = 2
 MAX_PORT = 65_535
-MAX_SLOTS = 64
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,7 +34,6 @@ def _stack(layout: VarLayout, port: int, environment: Mapping[str, str]) -> Stac
         layout=layout,
         host=environment.get("DARKROOM_HOST") or "127.0.0.1",
         port=port,
-        worker_slots=_slots(environment.get("DARKROOM_WORKER_SLOTS") or str(DEFAULT_SLOTS)),
         user_environment=dict(environment),
     )
 
@@ -55,14 +52,6 @@ def _parser() -> argparse.ArgumentParser:
 def _port(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= MAX_PORT:
         raise argparse.ArgumentTypeError(f"{text!r} is no port: 1 to {MAX_PORT}")
-    return int(text)
-
-
-def _slots(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= MAX_SLOTS:
-        raise StartFailedError(
-            f"DARKROOM_WORKER_SLOTS={text!r}: a whole number from 1 to {MAX_SLOTS}."
-        )
     return int(text)
 
 

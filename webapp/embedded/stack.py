@@ -47,7 +47,6 @@ class Stack:
     layout: VarLayout
     host: str
     port: int
-    worker_slots: int
     user_environment: Mapping[str, str]
 
     @property
@@ -108,7 +107,7 @@ class Stack:
     def _worker(self) -> Service:
         worker = self._python(
             *("worker", "-m", *CELERY, "worker", "-I", "worker.tasks"),
-            *("--pool=threads", f"--concurrency={self.worker_slots + 2}", "-n", "worker@%h"),
+            *("--pool=threads", "--concurrency=4", "-n", "worker@%h"),
             *("--without-gossip", "--without-mingle"),
         )
         return replace(

@@ -1,7 +1,7 @@
 """How workers take images: the fairest owner first, and under a lease that has to be renewed."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -41,18 +41,24 @@ def lease_end() -> datetime:
     return timezone.now() + timedelta(seconds=settings.LEASE_S)
 
 
-def claim_next(*, models: Sequence[str], worker: str) -> Claim | None:
-    """The next image of the least served owner among these model slugs, now running and leased.
+def claim_next(
+    *, models: Sequence[str], worker: str, but_not_of: Collection[int] = ()
+) -> Claim | None:
+    """The next image of the least served owner among these model slugs, now running and leased;
+    owners whose ids are in `but_not_of` are passed over.
 
     None where nothing is queued, or where other workers hold all that is.
     """
+    waiting = QueueShare.objects.filter(model__slug__in=models, queued__gt=0)
+    if but_not_of:
+        waiting = waiting.exclude(owner_id__in=but_not_of)
     passed_over: list[int] = []
     while True:
         with transaction.atomic():
             # Another worker's claim holds a share for milliseconds only: pass it over where there
             # is another one, wait for it where it is the last.
-            share = _lock_fairest_share(models, passed_over)
-            share = share or _wait_for_fairest_share(models, passed_over)
+            shares = waiting.exclude(pk__in=passed_over).order_by("served_cost", "pk")
+            share = _lock_fairest_share(shares) or _wait_for_fairest_share(shares)
             if share is None:
                 return None
             image = _lock_oldest_image(share)
@@ -70,23 +76,14 @@ def renew(*, image_id: uuid.UUID, lease_token: uuid.UUID) -> bool:
     )
 
 
-def _waiting_shares(models: Sequence[str], passed_over: list[int]) -> QuerySet[QueueShare]:
-    return (
-        QueueShare.objects.filter(model__slug__in=models, queued__gt=0)
-        .exclude(pk__in=passed_over)
-        .order_by("served_cost", "pk")
-    )
-
-
-def _lock_fairest_share(models: Sequence[str], passed_over: list[int]) -> QueueShare | None:
-    shares = _waiting_shares(models, passed_over)
+def _lock_fairest_share(shares: QuerySet[QueueShare]) -> QueueShare | None:
     return shares.select_for_update(skip_locked=True, of=("self",)).first()
 
 
-def _wait_for_fairest_share(models: Sequence[str], passed_over: list[int]) -> QueueShare | None:
+def _wait_for_fairest_share(shares: QuerySet[QueueShare]) -> QueueShare | None:
     """Waits for one row only: a waiting ORDER BY ... LIMIT 1 keeps the lock of a row that no
     longer qualifies while it waits for the next, and two of those can block each other."""
-    fairest = _waiting_shares(models, passed_over).values_list("pk", flat=True).first()
+    fairest = shares.values_list("pk", flat=True).first()
     if fairest is None:
         return None
     return QueueShare.objects.select_for_update().filter(pk=fairest).first()

@@ -17,7 +17,8 @@ MOST_AT_ONCE = 4
 
 
 def ring(*, model_slug: str, images: int = 1) -> None:
-    """Rings once per image (at most four times: a woken worker goes on until nothing is queued)."""
+    """Rings once per image, at most four times: it wakes so many workers, and a woken worker goes
+    on until nothing is queued."""
     try:
         for _ring in range(min(images, MOST_AT_ONCE)):
             app.send_task(TASK, queue=queue_name(model_slug), expires=EXPIRES_S, retry=False)

@@ -91,6 +91,9 @@ class Image(models.Model):
     failure = models.TextField(blank=True, help_text=_("The sentence that the owner sees."))
     timings_s = models.JSONField(default=dict, blank=True)
     fingerprint = models.JSONField(default=dict, blank=True)
+    batch = models.JSONField(
+        default=dict, blank=True, help_text=_("Rows of the denoiser calls that it shared.")
+    )
 
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)

@@ -7,7 +7,7 @@ inside a transaction. Locks: image, hold, account, entry, queue share.
 import secrets
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
@@ -38,6 +38,7 @@ class Rendering:
 
     timings_s: Mapping[str, float]
     fingerprint: Mapping[str, str]
+    batch: Mapping[str, float] = field(default_factory=dict)
 
 
 def submit_generation(
@@ -84,6 +85,7 @@ def store_image(
             size_bytes=file.size_bytes,
             timings_s=dict(rendering.timings_s),
             fingerprint=dict(rendering.fingerprint),
+            batch=dict(rendering.batch),
             finished_at=timezone.now(),
         )
         if stored:

@@ -17,9 +17,9 @@ from worker.config import EngineConfig
 from worker.engine.capacity import RowCap
 from worker.engine.errors import Cancelled, EngineError, EngineStopped, InvalidRequest, OutOfMemory
 from worker.engine.job import Job, OnProgress, entry_of
-from worker.engine.request import BatchRows, ImageRequest, ModelSource, RenderedImage, Stage
+from worker.engine.request import BatchRows, ImageRequest, RenderedImage, Stage
 from worker.engine.runner import Runner, RunnerGauges
-from worker.engine.scheduler import Entry, Scheduler
+from worker.engine.scheduler import Scheduler
 
 logger = logging.getLogger(__name__)
 
