@@ -210,7 +210,7 @@ def test_a_single_file_holds_the_same_model_as_its_folder(
     ("key", "channels", "sentence"),
     [
         ("lora_unet_x.alpha", 4, "is a LoRA"),
-        ("cond_stage_model.transformer.x", 9, "inpainting or editing model"),
+        ("cond_stage_model.transformer.x", 8, "is an editing model"),
         ("something.else", 4, "not a checkpoint of a known family"),
         ("model.diffusion_model.joint_blocks.0.x", 4, "holds the denoiser only"),
     ],
@@ -240,6 +240,7 @@ def test_looking_at_a_model_prints_one_line_of_json(tiny_model_dir: Path) -> Non
         "ok": True,
         "sentence": "StableDiffusionPipeline folder.",
         "native_size_px": 128,
+        "only_repaints": False,
     }
 
 

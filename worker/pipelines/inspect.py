@@ -1,14 +1,14 @@
 """Look at a model's files without opening its weights: `python -m worker.pipelines.inspect PATH`.
 
-Prints one line of JSON: family, kind, ok, sentence, native_size_px. Standard library only, so a
-scan of a folder full of models costs milliseconds.
+Prints one line of JSON: family, kind, ok, sentence, native_size_px, only_repaints. Standard
+library only, so a scan of a folder full of models costs milliseconds.
 """
 
 import json
 import struct
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ FAMILY_OF_CLASS = {
     "StableDiffusionXLPipeline": "sdxl",
     "StableDiffusion3Pipeline": "sd3",
     "FluxPipeline": "flux",
+    "StableDiffusionInpaintPipeline": "sd",
+    "StableDiffusionXLInpaintPipeline": "sdxl",
 }
 # Components a text-to-image pipeline works without; a folder may list but not hold them.
 OPTIONAL_COMPONENTS = frozenset({"safety_checker", "feature_extractor", "image_encoder"})
@@ -24,6 +26,8 @@ OPTIONAL_COMPONENTS = frozenset({"safety_checker", "feature_extractor", "image_e
 # The last two are folders of diffusers itself.
 LIBRARIES = frozenset({"diffusers", "transformers", "stable_diffusion", "kolors"})
 PICKLE_SUFFIXES = frozenset({".ckpt", ".bin", ".pt", ".pth", ".pkl"})
+# What a U-Net takes: latents alone, or latents, a mask and the latents of what is kept.
+DRAWING_CHANNELS, REPAINTING_CHANNELS = 4, 9
 LARGEST_HEADER_BYTES = 100_000_000  # the limit of the safetensors library itself
 
 Header = dict[str, Any]
@@ -33,7 +37,8 @@ Header = dict[str, Any]
 class Inspection:
     """What a path holds.
 
-    `ok` says whether it can be loaded; `sentence` says what it is, or what is wrong with it.
+    `ok` says whether it can be loaded and draws from text; `sentence` says what it is, or what is
+    wrong with it. `only_repaints` says that it can be loaded, but only repaints parts of a picture.
     `family` is sd, sdxl, sd3, flux, other (a text-to-image pipeline without a family of its own)
     or None; `kind` is folder, file or None; `native_size_px` is the side the model was trained at.
     """
@@ -43,6 +48,7 @@ class Inspection:
     ok: bool
     sentence: str
     native_size_px: int | None = None
+    only_repaints: bool = False
 
 
 def inspect_path(path: Path) -> Inspection:
@@ -75,7 +81,18 @@ def _inspect_folder(path: Path) -> Inspection:
         if fault:
             return _refusal("folder", fault)
     family = FAMILY_OF_CLASS.get(class_name, "other")
-    return Inspection(family, "folder", True, f"{class_name} folder.", _folder_size_px(path))
+    found = Inspection(family, "folder", True, f"{class_name} folder.", _folder_size_px(path))
+    denoiser = _read_json(path / "unet" / "config.json") or {}
+    return _repainting(found, path) if _takes_mask(denoiser.get("in_channels")) else found
+
+
+def _takes_mask(channels: object) -> bool:
+    return channels == REPAINTING_CHANNELS
+
+
+def _repainting(found: Inspection, path: Path) -> Inspection:
+    sentence = f"{path.name} only repaints parts of a picture."
+    return replace(found, ok=False, sentence=sentence, only_repaints=True)
 
 
 def _component_fault(path: Path, name: str, entry: object) -> str | None:
@@ -159,6 +176,7 @@ class _FileFamily:
     native_size_px: int
     configured_by: str  # hub id whose configuration and tokenizers fit such files
     matches: Callable[[Header], bool]
+    repainting_configured_by: str = ""  # the same for those that only repaint
 
 
 def _has(prefix: str) -> Callable[[Header], bool]:
@@ -173,6 +191,7 @@ _FILE_FAMILIES = (
         1024,
         "stabilityai/stable-diffusion-xl-base-1.0",
         _has("conditioner.embedders.1."),
+        "diffusers/stable-diffusion-xl-1.0-inpainting-0.1",
     ),
     _FileFamily(
         "sd",
@@ -180,6 +199,7 @@ _FILE_FAMILIES = (
         768,
         "stabilityai/stable-diffusion-2-1",
         _has("cond_stage_model.model."),
+        "stabilityai/stable-diffusion-2-inpainting",
     ),
     _FileFamily(
         "sd",
@@ -187,6 +207,7 @@ _FILE_FAMILIES = (
         512,
         "stable-diffusion-v1-5/stable-diffusion-v1-5",
         _has("cond_stage_model.transformer."),
+        "stable-diffusion-v1-5/stable-diffusion-inpainting",
     ),
     _FileFamily(
         "sd3",
@@ -221,8 +242,8 @@ def _inspect_file(path: Path) -> Inspection:
         return _refusal("file", f"{path.name} is damaged or incomplete")
     if any("lora_" in name for name in header):
         return _refusal("file", f"{path.name} is a LoRA, not a whole model")
-    if _input_channels(header) not in {None, 4}:
-        return _refusal("file", f"{path.name} is an inpainting or editing model")
+    if _input_channels(header) not in {None, DRAWING_CHANNELS, REPAINTING_CHANNELS}:
+        return _refusal("file", f"{path.name} is an editing model")
     for known in _FILE_FAMILIES:
         if known.matches(header):
             return _whole_file(path, header, known)
@@ -233,20 +254,23 @@ def _whole_file(path: Path, header: Header, known: _FileFamily) -> Inspection:
     encoders = ("cond_stage_model.", "conditioner.", "text_encoders.")
     if not any(name.startswith(encoders) for name in header):
         return _refusal("file", f"{path.name} holds the denoiser only, without text encoders")
+    repaints = _takes_mask(_input_channels(header))
     configuration = configuration_of(path)
     if _read_json(configuration / "model_index.json") is None:
+        source = known.repainting_configured_by if repaints else known.configured_by
         command = "python -m worker.pipelines.download fetch --configuration-only"
         return _refusal(
             "file",
             f"{path.name} needs its configuration beside it: "
-            f"{command} {known.configured_by} --into {configuration.name}",
+            f"{command} {source} --into {configuration.name}",
         )
     size_px = _folder_size_px(configuration) or known.native_size_px
-    return Inspection(known.family, "file", True, known.sentence, size_px)
+    found = Inspection(known.family, "file", True, known.sentence, size_px)
+    return _repainting(found, path) if repaints else found
 
 
 def _input_channels(header: Header) -> int | None:
-    """Channels the U-Net takes: 4 for text-to-image, more where an image comes along."""
+    """Channels the U-Net takes; None where it has none, or names them otherwise."""
     entry = header.get("model.diffusion_model.input_blocks.0.0.weight")
     return int(entry["shape"][1]) if entry else None
 
