@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,10 @@ from worker.pipelines.inspect import (
     inspect_path,
     read_header,
 )
+from worker.pipelines.loras import LoraShelf
 from worker.pipelines.memory import is_out_of_memory, release_memory
 from worker.pipelines.previews import LatentPreview, fit_preview
+from worker.pipelines.prompt_cache import PromptCache
 
 # float16 overflows in these families' transformers.
 _BFLOAT16_FAMILIES = frozenset({"sd3", "flux", "other"})
@@ -45,6 +47,8 @@ class LoadedModel:
     trained_scheduler: Any
     device: torch.device
     dtype: torch.dtype
+    prompts: PromptCache = field(default_factory=PromptCache)
+    loras: LoraShelf = field(default_factory=LoraShelf)
     _preview: LatentPreview | None = None
     _preview_fitted: bool = False
 

@@ -1,19 +1,40 @@
-"""From a request's words to what the denoiser is told."""
+"""From a request's words to what the denoiser is told.
 
-from collections.abc import Callable
+Prompts are read with the emphasis of `prompt_grammar`, and may be longer than a CLIP encoder's
+window: CLIP reads them in chunks, each encoded alone, joined along the tokens (as
+AUTOMATIC1111's web UI does). T5 has one long window. A short prompt without emphasis gives, bit
+for bit, what `encode_prompt` of the model's own diffusers pipeline gives.
+
+Families without an adapter hand the prompt to their pipeline as it is, without emphasis.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any, Final
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
+from worker.engine.errors import InvalidRequest
 from worker.engine.request import ImageRequest
 from worker.pipelines.loader import LoadedModel
+from worker.pipelines.prompt_grammar import Section, Span, parse
+from worker.pipelines.prompt_tokens import Token, split, tokenize
+
+# Cross-attention grows with them, and so does the memory of every row in the batch.
+MOST_CHUNKS: Final = 10
+HEAVIEST: Final = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class PromptEmbeddings:
     """The encoded prompt: embeddings [1, tokens, width], and pooled ones [1, width] where the
-    family has them; the negative ones are None without guidance."""
+    family has them; the negative ones are None without guidance.
+
+    Others may hold the same tensors: never write into them.
+    """
 
     positive: Tensor
     negative: Tensor | None = None
@@ -21,66 +42,242 @@ class PromptEmbeddings:
     negative_pooled: Tensor | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Family:
+    """Which of a pipeline's components read the prompt. `clip` and `t5` name tokenizer and
+    encoder. `penultimate`: the last but one layer counts. `pooled_only`: CLIP gives only the
+    pooled embedding. `all_pooled`: of every CLIP, side by side. `t5_tokens`: T5's window."""
+
+    clip: tuple[tuple[str, str], ...]
+    penultimate: bool = False
+    pooled_only: bool = False
+    all_pooled: bool = False
+    t5: tuple[str, str] | None = None
+    t5_tokens: int = 0
+
+
+_CLIP_1: Final = ("tokenizer", "text_encoder")
+_CLIP_2: Final = ("tokenizer_2", "text_encoder_2")
+_T5_3: Final = ("tokenizer_3", "text_encoder_3")
+_FAMILIES: Final = {
+    "sd": _Family((_CLIP_1,)),
+    "sdxl": _Family((_CLIP_1, _CLIP_2), penultimate=True),
+    "sd3": _Family((_CLIP_1, _CLIP_2), penultimate=True, all_pooled=True, t5=_T5_3, t5_tokens=256),
+    "flux": _Family((_CLIP_1,), pooled_only=True, t5=_CLIP_2, t5_tokens=512),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    """One text: CLIP's chunks [1, window, width] each, T5's [1, tokens, width], and the pooled
+    embedding [1, width] of the first chunk."""
+
+    chunks: tuple[Tensor, ...]
+    long: Tensor | None
+    pooled: Tensor | None
+
+    @property
+    def nbytes(self) -> int:
+        tensors = [*self.chunks, self.long, self.pooled]
+        return sum(tensor.nbytes for tensor in tensors if tensor is not None)
+
+
 @torch.no_grad()
 def embed(model: LoadedModel, request: ImageRequest, *, guided: bool) -> PromptEmbeddings:
     """The embeddings of `request`'s prompt, and of its negative prompt where `guided`.
 
-    For the families sd, sdxl, sd3 and flux. On the model's device, in its text encoder's dtype.
-    An empty negative prompt of SDXL is all zeros where the model was trained so.
+    For the families sd, sdxl, sd3 and flux; on the model's device, in its text encoder's dtype.
+    Both prompts get the same number of tokens. An empty negative prompt of SDXL is all zeros where
+    the model was trained so. The model must wear the LoRAs of the request. Raises `InvalidRequest`
+    for a prompt that is too long or a weight that is too large.
     """
-    return _ENCODERS[model.source.family](model, request, guided)
-
-
-def _encode_sd(model: LoadedModel, request: ImageRequest, guided: bool) -> PromptEmbeddings:
-    positive, negative = model.pipeline.encode_prompt(
-        request.prompt, model.device, 1, guided, request.negative_prompt
-    )
-    return PromptEmbeddings(positive, negative if guided else None)
-
-
-def _encode_sdxl(model: LoadedModel, request: ImageRequest, guided: bool) -> PromptEmbeddings:
-    return _of_four(
-        *model.pipeline.encode_prompt(
-            request.prompt,
-            device=model.device,
-            do_classifier_free_guidance=guided,
-            negative_prompt=request.negative_prompt or None,
-        )
-    )
-
-
-def _encode_sd3(model: LoadedModel, request: ImageRequest, guided: bool) -> PromptEmbeddings:
-    return _of_four(
-        *model.pipeline.encode_prompt(
-            request.prompt,
-            None,
-            None,
-            device=model.device,
-            do_classifier_free_guidance=guided,
-            negative_prompt=request.negative_prompt,
-        )
-    )
-
-
-def _of_four(
-    positive: Tensor, negative: Tensor | None, pooled: Tensor, negative_pooled: Tensor | None
-) -> PromptEmbeddings:
-    return PromptEmbeddings(positive, negative, pooled, negative_pooled)
-
-
-def _encode_flux(model: LoadedModel, request: ImageRequest, guided: bool) -> PromptEmbeddings:
-    positive, pooled, _ = model.pipeline.encode_prompt(request.prompt, device=model.device)
+    positive = _encoded(model, request.prompt, "prompt")
     if not guided:
-        return PromptEmbeddings(positive, pooled=pooled)
-    negative, negative_pooled, _ = model.pipeline.encode_prompt(
-        request.negative_prompt, device=model.device
+        return PromptEmbeddings(
+            _joined(model, positive, len(positive.chunks)), pooled=positive.pooled
+        )
+    negative = _encoded(model, request.negative_prompt, "negative prompt")
+    count = max(len(positive.chunks), len(negative.chunks))
+    told = _joined(model, positive, count)
+    if not request.negative_prompt and model.pipeline.config.get("force_zeros_for_empty_prompt"):
+        return PromptEmbeddings(
+            told, torch.zeros_like(told), positive.pooled, _zeros_like(positive.pooled)
+        )
+    return PromptEmbeddings(told, _joined(model, negative, count), positive.pooled, negative.pooled)
+
+
+def _zeros_like(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else torch.zeros_like(tensor)
+
+
+def _joined(model: LoadedModel, words: _Encoded, count: int) -> Tensor:
+    """All of `words` along the tokens; CLIP's part filled up to `count` chunks with that of the
+    empty prompt, and to the width of T5's where there is one."""
+    missing = count - len(words.chunks)
+    if missing:
+        empty = _encoded(model, "", "prompt").chunks
+        words = _Encoded((*words.chunks, *empty * missing), words.long, words.pooled)
+    parts = list(words.chunks)
+    if words.long is not None:
+        width = words.long.shape[-1]
+        parts = [pad(chunk, (0, width - chunk.shape[-1])) for chunk in parts] + [words.long]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+
+def _encoded(model: LoadedModel, text: str, name: str) -> _Encoded:
+    """From the model's cache where it has met `text` under the same LoRAs; `name` is for people."""
+    return model.prompts.get((model.loras.worn, text), lambda: _encode(model, text, name))
+
+
+def _encode(model: LoadedModel, text: str, name: str) -> _Encoded:
+    family = _FAMILIES[model.source.family]
+    sections = parse(text)
+    _check_weights(sections, name)
+    chunks, pooled = _encode_clip(model, family, sections, name)
+    long = None
+    if family.t5:
+        long = _encode_t5(model, family.t5, sections, name, window=family.t5_tokens)
+    return _Encoded(chunks, long, pooled)
+
+
+def _check_weights(sections: tuple[Section, ...], name: str) -> None:
+    for span in (span for section in sections for span in section):
+        if not 0 <= span.weight <= HEAVIEST:
+            raise InvalidRequest(
+                f"A weight in the {name} is {span.weight:g}; weights lie between 0 and "
+                f"{HEAVIEST:g}. Write \\( for a bracket that is only a bracket."
+            )
+
+
+# CLIP
+
+
+def _encode_clip(
+    model: LoadedModel, family: _Family, sections: tuple[Section, ...], name: str
+) -> tuple[tuple[Tensor, ...], Tensor | None]:
+    """Every chunk [1, window, widths of all encoders], and the pooled embedding of the first."""
+    pipe = model.pipeline
+    readers = [
+        (getattr(pipe, tokenizer), getattr(pipe, encoder))
+        for tokenizer, encoder in family.clip
+        if getattr(pipe, encoder) is not None
+    ]
+    chunked = [_chunks(pipe, tokenizer, sections, name) for tokenizer, _ in readers]
+    if family.pooled_only:
+        chunked = [chunks[:1] for chunks in chunked]
+    hidden, pooled = [], []
+    for row in zip_longest(*chunked, fillvalue=()):
+        answers = [
+            _read_chunk(model, family, *reader, chunk)
+            for reader, chunk in zip(readers, row, strict=True)
+        ]
+        hidden.append(torch.cat([answer for answer, _ in answers], dim=-1))
+        pooled.append([part for _, part in answers if part is not None])
+    first = pooled[0] if family.all_pooled else pooled[0][:1]
+    chunks = () if family.pooled_only else tuple(hidden)
+    return chunks, torch.cat(first, dim=-1) if first else None
+
+
+def _chunks(
+    pipe: Any, tokenizer: Any, sections: tuple[Section, ...], name: str
+) -> list[Sequence[Token]]:
+    size = tokenizer.model_max_length - 2  # begin and end
+    tokens = [tokenize(tokenizer, _converted(pipe, tokenizer, section)) for section in sections]
+    chunks = [chunk for part in tokens for chunk in split(part, size)]
+    if len(chunks) > MOST_CHUNKS:
+        raise InvalidRequest(
+            f"The {name} is too long: it fills {len(chunks)} parts of {size} tokens, and "
+            f"{MOST_CHUNKS} are the most."
+        )
+    return chunks
+
+
+def _converted(pipe: Any, tokenizer: Any, section: Section) -> Section:
+    """Words of textual inversion that stand for several tokens, written out as those."""
+    if not hasattr(pipe, "maybe_convert_prompt"):
+        return section
+    return tuple(
+        Span(pipe.maybe_convert_prompt(span.text, tokenizer), span.weight) for span in section
     )
-    return PromptEmbeddings(positive, negative, pooled, negative_pooled)
 
 
-_ENCODERS: dict[str, Callable[[LoadedModel, ImageRequest, bool], PromptEmbeddings]] = {
-    "sd": _encode_sd,
-    "sdxl": _encode_sdxl,
-    "sd3": _encode_sd3,
-    "flux": _encode_flux,
-}
+def _read_chunk(
+    model: LoadedModel, family: _Family, tokenizer: Any, encoder: Any, tokens: Sequence[Token]
+) -> tuple[Tensor, Tensor | None]:
+    """The chunk's embeddings [1, window, width], and the pooled one where this encoder's counts."""
+    numbers, weights = _window(tokenizer, tokens, tokenizer.model_max_length)
+    # Older encoders were trained without a mask; their configuration does not name it.
+    is_masked = getattr(encoder.config, "use_attention_mask", False)
+    mask = torch.arange(len(numbers)) < len(tokens) + 2
+    answer = encoder(
+        torch.tensor([numbers], device=model.device),
+        attention_mask=mask[None].long().to(model.device) if is_masked else None,
+        output_hidden_states=family.penultimate,
+    )
+    hidden = answer.hidden_states[-2] if family.penultimate else answer[0]
+    if family.pooled_only:
+        return hidden, answer.pooler_output
+    # Only encoders with a projection put the pooled embedding first.
+    return _emphasised(hidden, weights), answer[0] if answer[0].ndim == 2 else None
+
+
+# T5
+
+
+def _encode_t5(
+    model: LoadedModel,
+    component: tuple[str, str],
+    sections: tuple[Section, ...],
+    name: str,
+    *,
+    window: int,
+) -> Tensor:
+    """[1, window, width]; zeros where the model came without its T5, as SD3 may."""
+    pipe = model.pipeline
+    tokenizer, encoder = (getattr(pipe, part) for part in component)
+    if encoder is None:
+        width = pipe.transformer.config.joint_attention_dim
+        return torch.zeros(1, window, width, device=model.device, dtype=pipe.text_encoder.dtype)
+    tokens = tokenize(tokenizer, _converted(pipe, tokenizer, _without_breaks(sections)))
+    if len(tokens) + 1 > window:
+        raise InvalidRequest(
+            f"The {name} is too long: it has {len(tokens)} tokens, and this model takes at most "
+            f"{window - 1}."
+        )
+    numbers, weights = _window(tokenizer, tokens, window)
+    hidden: Tensor = encoder(torch.tensor([numbers], device=model.device))[0]
+    return _emphasised(hidden, weights)
+
+
+def _without_breaks(sections: tuple[Section, ...]) -> Section:
+    """One section: T5 has one window, where a break is no more than a space."""
+    first, *others = sections
+    return sum(((Span(" "), *section) for section in others), first)
+
+
+# Both
+
+
+def _window(tokenizer: Any, tokens: Sequence[Token], size: int) -> tuple[list[int], list[float]]:
+    """Numbers and weights of `size` tokens: begin (where there is such a mark), `tokens`, end,
+    and the tokenizer's own filling."""
+    begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+    numbers = [*begin, *(token.number for token in tokens), tokenizer.eos_token_id]
+    weights = [1.0] * len(begin) + [token.weight for token in tokens] + [1.0]
+    missing = size - len(numbers)
+    return numbers + [tokenizer.pad_token_id] * missing, weights + [1.0] * missing
+
+
+def _emphasised(hidden: Tensor, weights: list[float]) -> Tensor:
+    """Embeddings [1, tokens, width] times `weights`, then all scaled back to the mean they had.
+
+    "Original" emphasis of AUTOMATIC1111's web UI, but for which mean: that of the magnitudes.
+    The plain mean is so close to zero in SDXL's encoders, T5 and small ones that dividing by it
+    blows everything up or turns it over.
+    """
+    if all(weight == 1.0 for weight in weights):
+        return hidden
+    exact = hidden.float()
+    weighted = exact * torch.tensor(weights, device=hidden.device)[:, None]
+    restored = weighted * (exact.abs().mean() / weighted.abs().mean())
+    return restored.to(hidden.dtype)

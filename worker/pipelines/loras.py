@@ -1,0 +1,217 @@
+"""LoRAs laid over a model and taken off again (Hu et al. 2021), by diffusers' PEFT backend."""
+
+import math
+import re
+import warnings
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from diffusers.utils import (
+    convert_state_dict_to_diffusers,
+    convert_state_dict_to_peft,
+    convert_unet_state_dict_to_peft,
+)
+from diffusers.utils.peft_utils import set_adapter_layers
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from worker.engine.errors import InvalidRequest, ModelUnavailable
+from worker.engine.request import LoraSource
+from worker.pipelines.inspect import read_header
+from worker.pipelines.memory import is_out_of_memory
+
+if TYPE_CHECKING:
+    from worker.pipelines.loader import LoadedModel
+
+MOST_LOADED: Final = 8
+
+_LORA_TENSOR = re.compile(r"(.+)\.lora_([AB])\.(weight|bias)")
+
+
+@dataclass(slots=True)
+class LoraShelf:
+    """Of one model: the adapters loaded, least recently used first, and those in use.
+
+    `loaded`: file -> adapter name. `worn`: what the model draws with now.
+    """
+
+    loaded: OrderedDict[str, str] = field(default_factory=OrderedDict)
+    worn: tuple[LoraSource, ...] = ()
+    names_given: int = 0
+
+
+def apply(model: "LoadedModel", loras: tuple[LoraSource, ...]) -> None:
+    """Make the model draw with exactly `loras`; costs a comparison where it already does.
+
+    Up to `MOST_LOADED` stay loaded for the next time, more only where one set needs more. Without
+    any, the model draws bit for bit what it drew before it ever had one. Encode prompts after
+    this, since a LoRA may change the text encoder.
+
+    Raises `ModelUnavailable` naming the LoRA whose file is missing, broken, no LoRA or not for
+    this model; `InvalidRequest` for a LoRA named twice or a scale that is no number. The model
+    then draws with what it drew with before.
+    """
+    shelf = model.loras
+    if shelf.worn == loras:
+        return
+    _check(loras)
+    for lora in loras:
+        if lora.location not in shelf.loaded:
+            _load(model, lora)
+        shelf.loaded.move_to_end(lora.location)
+    _wear(model, loras)
+    _unload_surplus(model)
+
+
+def _check(loras: tuple[LoraSource, ...]) -> None:
+    for lora in loras:
+        if not math.isfinite(lora.scale):
+            raise InvalidRequest(f"The strength of the LoRA {lora.slug} is not a number.")
+        if sum(other.location == lora.location for other in loras) > 1:
+            raise InvalidRequest(f"The LoRA {lora.slug} is named twice.")
+
+
+def _wear(model: "LoadedModel", loras: tuple[LoraSource, ...]) -> None:
+    if loras:
+        names = [model.loras.loaded[lora.location] for lora in loras]
+        model.pipeline.set_adapters(names, [lora.scale for lora in loras])
+    for _, component in _components(model.pipeline):
+        set_adapter_layers(component, enabled=bool(loras))
+    model.loras.worn = loras
+
+
+def _unload_surplus(model: "LoadedModel") -> None:
+    shelf = model.loras
+    most = max(MOST_LOADED, len(shelf.worn))
+    while len(shelf.loaded) > most:
+        _, name = shelf.loaded.popitem(last=False)
+        model.pipeline.delete_adapters(name)
+
+
+def _components(pipe: Any) -> list[tuple[str, Any]]:
+    """The parts of the pipeline that a LoRA may change, by name."""
+    names = getattr(pipe, "_lora_loadable_modules", [])
+    parts = [(name, getattr(pipe, name, None)) for name in names]
+    return [(name, part) for name, part in parts if part is not None]
+
+
+# Loading
+
+
+def _load(model: "LoadedModel", lora: LoraSource) -> None:
+    """Load the adapter; the model still draws with what it wore."""
+    shelf = model.loras
+    _check_file(lora)
+    if not hasattr(model.pipeline, "load_lora_weights"):
+        raise ModelUnavailable(f"The model {model.source.slug} does not take LoRAs.")
+    name = f"lora_{shelf.names_given}"
+    shelf.names_given += 1
+    try:
+        _check_fit(model, lora)
+        _accept_second_adapter()
+        model.pipeline.load_lora_weights(lora.location, adapter_name=name, use_safetensors=True)
+    # Libraries raise whatever they like on files that do not fit; all of it means the same.
+    except Exception as error:
+        _take_back(model, name)
+        if isinstance(error, ModelUnavailable) or is_out_of_memory(error):
+            raise
+        raise _misfit(lora, f"{type(error).__name__}: {error}") from error
+    shelf.loaded[lora.location] = name
+    # Loading makes the new adapter draw, alone.
+    _wear(model, shelf.worn)
+
+
+def _take_back(model: "LoadedModel", name: str) -> None:
+    """Remove what was loaded of an adapter before its loading failed."""
+    model.pipeline.delete_adapters(name)
+    _wear(model, model.loras.worn)
+
+
+def _check_file(lora: LoraSource) -> None:
+    path = Path(lora.location)
+    if not path.is_file():
+        raise ModelUnavailable(f"The LoRA {lora.slug} is not on this worker.", detail=str(path))
+    if path.suffix.lower() != ".safetensors":
+        raise ModelUnavailable(f"The LoRA {lora.slug} is not a safetensors file.", detail=str(path))
+    header = read_header(path)
+    if header is None:
+        raise ModelUnavailable(f"The file of the LoRA {lora.slug} is damaged.", detail=str(path))
+    if not any("lora" in name for name in header):
+        raise ModelUnavailable(f"The file of {lora.slug} is not a LoRA.", detail=str(path))
+    # diffusers would leave these tensors out and draw something else.
+    if any("dora_scale" in name for name in header):
+        raise ModelUnavailable(f"The LoRA {lora.slug} is a DoRA, which is not supported.")
+
+
+def _misfit(lora: LoraSource, detail: str) -> ModelUnavailable:
+    return ModelUnavailable(f"The LoRA {lora.slug} does not fit this model.", detail=detail)
+
+
+def _accept_second_adapter() -> None:
+    """Let PEFT find a model that has an adapter already: here that is the rule.
+
+    Set at each loading, since test runners reset the filters.
+    """
+    message = "Already found a `peft_config` attribute in the model"
+    warnings.filterwarnings("ignore", message=message, category=UserWarning)
+
+
+# Whether a file fits: diffusers itself only logs the tensors that it finds no place for.
+
+
+def _check_fit(model: "LoadedModel", lora: LoraSource) -> None:
+    """Raises `ModelUnavailable` unless every tensor belongs to a layer of the model, by shape."""
+    homeless = _tensors(model, lora)
+    if not homeless:
+        raise _misfit(lora, "no tensors")
+    for name, component in _components(model.pipeline):
+        own = {
+            key.removeprefix(f"{name}."): homeless.pop(key)
+            for key in list(homeless)
+            if key.startswith(f"{name}.")
+        }
+        layers = dict(component.named_modules())
+        for key, tensor in _in_peft_naming(component, own).items():
+            if not _fits(layers, key, tensor):
+                raise _misfit(lora, f"{name}.{key} {tuple(tensor.shape)}")
+    if homeless:
+        raise _misfit(lora, f"no place for {next(iter(homeless))}")
+
+
+def _tensors(model: "LoadedModel", lora: LoraSource) -> dict[str, Tensor]:
+    """The file's tensors by diffusers' names, whichever trainer wrote it."""
+    # As `load_lora_weights` calls it: only SDXL's blocks have other numbers elsewhere.
+    options = {"unet_config": model.pipeline.unet.config} if model.source.family == "sdxl" else {}
+    found = model.pipeline.lora_state_dict(lora.location, use_safetensors=True, **options)
+    tensors: dict[str, Tensor] = found[0] if isinstance(found, tuple) else found
+    return dict(tensors)
+
+
+def _in_peft_naming(component: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """As the component's own loader names them, where it names them otherwise."""
+    if isinstance(component, PreTrainedModel):
+        tensors = convert_state_dict_to_peft(convert_state_dict_to_diffusers(tensors))
+        if not hasattr(component, "text_model"):
+            return {key.removeprefix("text_model."): value for key, value in tensors.items()}
+    elif not all("lora_A" in key or "lora_B" in key for key in tensors):
+        tensors = convert_unet_state_dict_to_peft(tensors)
+    return tensors
+
+
+def _fits(layers: dict[str, Any], key: str, tensor: Tensor) -> bool:
+    match = _LORA_TENSOR.fullmatch(key)
+    if match is None:
+        return False
+    layer, side, part = match.groups()
+    module = layers.get(layer)
+    # A layer that wears an adapter already is wrapped.
+    weight = getattr(getattr(module, "base_layer", module), "weight", None)
+    if weight is None:
+        return False
+    if part == "bias":
+        return side == "B" and tensor.shape == weight.shape[:1]
+    # weight [out, in, ...] = B [out, rank, ...] A [rank, in, ...]
+    same = slice(1, None) if side == "A" else slice(0, 1)
+    return tensor.ndim == weight.ndim and tensor.shape[same] == weight.shape[same]
