@@ -40,6 +40,7 @@ BUCKETS: Final = (1, 2, 4, 8, 16)  # rows
 # Every shape of every block class takes one entry of torch's cache; past its limit it gives up.
 _MOST_SHAPES: Final = 1024
 _LAST_COMPILE_S: Final = 10.0
+_TOLD_LETTERS: Final = 200  # compilers tell a lot
 
 
 def bucket_of(rows: int) -> int | None:
@@ -247,8 +248,7 @@ class CompiledCalls:
 
 
 def _give_up(twin: Twin, error: Exception) -> None:
-    first_line = str(error).strip().partition("\n")[0]
-    twin.failure = f"{type(error).__name__}: {first_line}"
+    twin.failure = f"{type(error).__name__}: {' '.join(str(error).split())[:_TOLD_LETTERS]}"
     slug = twin.original.source.slug
     logger.warning("%s is drawn without compiled code: %s", slug, twin.failure)
     logger.debug("what the compiler said", exc_info=error)
