@@ -1,7 +1,9 @@
 """Every other text-to-image pipeline of diffusers, called whole, one request at a time."""
 
 import inspect
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -13,6 +15,9 @@ from worker.pipelines.pixels import Rendering, to_pixels
 from worker.pipelines.samplers import build_scheduler
 from worker.pipelines.stages import StageClock
 
+Parameters = Mapping[str, inspect.Parameter]
+StepDone = Callable[[int, torch.Tensor], None]
+
 
 @torch.no_grad()
 def render(
@@ -20,60 +25,154 @@ def render(
 ) -> Rendering:
     """Return the picture the model's own pipeline makes on a CPU generator.
 
-    Raises `InvalidRequest` for a size, sampler or negative prompt the model does not take, and
-    `Cancelled` within one step.
+    Raises `InvalidRequest` for a mode, size, sampler or negative prompt the model does not take,
+    and `Cancelled` within one step. Words reach the pipeline as they are: brackets weigh nothing.
     """
     pipe = model.pipeline
-    arguments = _call_arguments(pipe, request)
-    pipe.scheduler = build_scheduler(model.trained_scheduler, request.sampler, steps=request.steps)
-    if "callback_on_step_end" in inspect.signature(pipe.__call__).parameters:
-        arguments["callback_on_step_end"] = _step_reporter(model, request, clock, preview_every)
+    arguments = call_arguments(pipe, request)
+    scheduler = build_scheduler(model.trained_scheduler, request.sampler, steps=request.steps)
+    _use_scheduler(pipe, scheduler)
+    step_done = _step_reporter(model, request, clock, preview_every)
+    arguments |= _callback(pipe, scheduler, clock, step_done)
     clock.enter("encoding")
-    hook = _denoiser(pipe).register_forward_pre_hook(_stage_hook(clock))
-    try:
+    with _denoiser_watched(pipe, clock):
         picture = pipe(**arguments).images[0]
-    finally:
-        hook.remove()
-    return Rendering(*to_pixels(picture))
+    rendering = Rendering(*to_pixels(picture))
+    _check_drawn(rendering, request)
+    return rendering
 
 
-def _call_arguments(pipe: Any, request: ImageRequest) -> dict[str, Any]:
+def _check_drawn(rendering: Rendering, request: ImageRequest) -> None:
+    """Some pipelines round the size to what suits them, and say nothing of it."""
+    drawn, asked = (rendering.width_px, rendering.height_px), (request.width_px, request.height_px)
+    if drawn != asked:
+        sentence = (
+            f"This model draws {drawn[0]}x{drawn[1]} where {asked[0]}x{asked[1]} is asked for."
+        )
+        raise InvalidRequest(sentence)
+
+
+# What is asked of the pipeline
+
+
+def call_arguments(pipe: Any, request: ImageRequest) -> dict[str, Any]:
+    if request.mode != "text":
+        raise InvalidRequest("This model only draws from text.")
     _check_size(pipe, request)
-    arguments: dict[str, Any] = {
+    accepted = inspect.signature(pipe.__call__).parameters
+    arguments = {
         "prompt": request.prompt,
         "width": request.width_px,
         "height": request.height_px,
         "num_inference_steps": request.steps,
-        "guidance_scale": request.guidance_scale,
+        _guidance_argument(accepted): request.guidance_scale,
         "generator": torch.Generator("cpu").manual_seed(request.seed),
         "output_type": "np",
     }
     if request.negative_prompt:
-        if not _takes_negative_prompt(pipe):
-            raise InvalidRequest("This model does not take a negative prompt.")
         arguments["negative_prompt"] = request.negative_prompt
+    _check_taken(arguments, accepted)
     return arguments
 
 
-def _takes_negative_prompt(pipe: Any) -> bool:
-    """A pipeline with `true_cfg_scale` ignores the negative prompt at the scale it comes with."""
-    parameters = inspect.signature(pipe.__call__).parameters
-    return "negative_prompt" in parameters and "true_cfg_scale" not in parameters
+def _guidance_argument(accepted: Parameters) -> str:
+    """Guidance by two denoiser calls is `guidance_scale` to most pipelines. Some call it
+    `true_cfg_scale`; where that comes switched off (Flux), the model is told its scale instead."""
+    return "true_cfg_scale" if _guides_by_true_cfg(accepted) else "guidance_scale"
+
+
+def _guides_by_true_cfg(accepted: Parameters) -> bool:
+    return "true_cfg_scale" in accepted and accepted["true_cfg_scale"].default > 1
+
+
+def _check_taken(arguments: dict[str, Any], accepted: Parameters) -> None:
+    missing = [name for name in arguments if name not in accepted]
+    # Where true guidance is switched off, the pipeline would take the words and ignore them.
+    is_deaf = "true_cfg_scale" in accepted and not _guides_by_true_cfg(accepted)
+    if "negative_prompt" in arguments and is_deaf:
+        missing.append("negative_prompt")
+    if missing:
+        raise InvalidRequest(f"This model does not take a {missing[0].replace('_', ' ')}.")
 
 
 def _check_size(pipe: Any, request: ImageRequest) -> None:
-    # Transformers cut the latents into patches of 2x2.
-    multiple = pipe.vae_scale_factor * (1 if hasattr(pipe, "unet") else 2)
+    multiple = _size_multiple(pipe)
     if request.width_px % multiple or request.height_px % multiple:
         raise InvalidRequest(f"Width and height must be multiples of {multiple} for this model.")
 
 
-def _denoiser(pipe: Any) -> torch.nn.Module:
-    denoiser: torch.nn.Module = getattr(pipe, "transformer", None) or pipe.unet
-    return denoiser
+def _size_multiple(pipe: Any) -> int:
+    """Pixels by which a side may grow: any less and the pipeline would round."""
+    if hasattr(pipe, "movq"):  # Kandinsky: 8x8 latents of 8x8 px
+        return 64
+    # Transformers cut the latents into patches of 2x2.
+    patch = 2 if _is_transformer(pipe) else 1
+    multiple: int = getattr(pipe, "vae_scale_factor", 8) * patch
+    return multiple
 
 
-def _stage_hook(clock: StageClock) -> Callable[[torch.nn.Module, Any], None]:
+def _is_transformer(pipe: Any) -> bool:
+    return getattr(pipe, "transformer", None) is not None
+
+
+def _use_scheduler(pipe: Any, scheduler: Any) -> None:
+    pipe.scheduler = scheduler
+    # Pipelines combined of a prior and a decoder draw with the decoder's.
+    if hasattr(pipe, "decoder_pipe"):
+        pipe.decoder_pipe.scheduler = scheduler
+
+
+# What is heard of it
+
+
+def _callback(
+    pipe: Any, scheduler: Any, clock: StageClock, step_done: StepDone
+) -> dict[str, Callable[..., Any]]:
+    """The argument by which this pipeline tells of its steps; none where it tells nothing."""
+    accepted = inspect.signature(pipe.__call__).parameters
+
+    def each_call(_pipe: Any, index: int, _t: object, tensors: dict[str, Any]) -> dict[str, Any]:
+        step_done(index + 1, tensors["latents"])
+        if index + 1 >= len(scheduler.timesteps):
+            clock.enter("decoding")
+        return {}
+
+    def each_step(index: int, _t: object, latents: torch.Tensor) -> None:
+        step_done(index + 1, latents)
+        # The older callback counts steps, of which some samplers take two calls each.
+        if index + 1 >= math.ceil(len(scheduler.timesteps) / scheduler.order):
+            clock.enter("decoding")
+
+    if "callback_on_step_end" in accepted:
+        return {"callback_on_step_end": each_call}
+    return {"callback": each_step} if "callback" in accepted else {}
+
+
+def _step_reporter(
+    model: LoadedModel, request: ImageRequest, clock: StageClock, preview_every: int
+) -> StepDone:
+    def step_done(done: int, latents: torch.Tensor) -> None:
+        preview = None
+        if preview_every and done % preview_every == 0 and done < request.steps:
+            preview = _preview(model, request, latents)
+        clock.step_done(min(done, request.steps), preview)
+
+    return step_done
+
+
+def _preview(model: LoadedModel, request: ImageRequest, latents: torch.Tensor) -> bytes | None:
+    pipe, preview = model.pipeline, model.preview()
+    if preview is None:
+        return None
+    if latents.ndim == 3 and hasattr(pipe, "_unpack_latents"):  # Flux: [1, patches, channels * 4]
+        latents = pipe._unpack_latents(
+            latents, request.height_px, request.width_px, pipe.vae_scale_factor
+        )
+    return preview.render(latents[0]) if latents.ndim == 4 else None
+
+
+@contextmanager
+def _denoiser_watched(pipe: Any, clock: StageClock) -> Iterator[None]:
     """The denoiser's first call ends the encoding; every call is a chance to stop."""
 
     def before_denoiser(_module: torch.nn.Module, _inputs: object) -> None:
@@ -81,34 +180,9 @@ def _stage_hook(clock: StageClock) -> Callable[[torch.nn.Module, Any], None]:
             clock.enter("denoising")
         clock.check()
 
-    return before_denoiser
-
-
-def _step_reporter(
-    model: LoadedModel, request: ImageRequest, clock: StageClock, preview_every: int
-) -> Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]:
-    def step_done(pipe: Any, index: int, _t: object, tensors: dict[str, Any]) -> dict[str, Any]:
-        done = index + 1
-        preview = None
-        if preview_every and done % preview_every == 0 and done < request.steps:
-            preview = _preview(model, pipe, request, tensors["latents"])
-        clock.step_done(min(done, request.steps), preview)
-        if done >= pipe.num_timesteps:
-            clock.enter("decoding")
-        return {}
-
-    return step_done
-
-
-def _preview(
-    model: LoadedModel,
-    pipe: Any,
-    request: ImageRequest,
-    latents: torch.Tensor,
-) -> bytes | None:
-    preview = model.preview()
-    if latents.ndim == 3 and hasattr(pipe, "_unpack_latents"):  # Flux: [1, patches, channels * 4]
-        latents = pipe._unpack_latents(
-            latents, request.height_px, request.width_px, pipe.vae_scale_factor
-        )
-    return preview.render(latents[0]) if preview and latents.ndim == 4 else None
+    denoiser: torch.nn.Module = pipe.transformer if _is_transformer(pipe) else pipe.unet
+    hook = denoiser.register_forward_pre_hook(before_denoiser)
+    try:
+        yield
+    finally:
+        hook.remove()
