@@ -4,7 +4,7 @@ import logging
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import cast
 
 import diffusers
@@ -15,7 +15,7 @@ from worker.engine.errors import OutOfMemory
 from worker.engine.request import ImageRequest, ModelSource, RenderedImage, Timings
 from worker.engine.runner import Denoising as AnyDenoising
 from worker.engine.runner import OnStep, RunnerGauges, ShouldStop
-from worker.pipelines import denoising, plain
+from worker.pipelines import denoising, loras, plain
 from worker.pipelines.compile import BUCKETS, CompiledCalls, should_compile, whole_bucket
 from worker.pipelines.decoding import decode
 from worker.pipelines.denoising import (
@@ -36,6 +36,7 @@ from worker.pipelines.memory import (
     memory_in_use,
     release_memory,
 )
+from worker.pipelines.prompt_cache import COUNTS
 from worker.pipelines.residency import ResidentModels
 from worker.pipelines.stable_diffusion import StableDiffusion
 from worker.pipelines.stable_diffusion_3 import StableDiffusion3
@@ -51,6 +52,13 @@ ADAPTERS: dict[str, Adapter] = {
     "sd3": StableDiffusion3(),
     "flux": Flux(),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class DiffusersGauges(RunnerGauges):
+    """`compiled`: see `DiffusersRunner.compile_state`."""
+
+    compiled: str = "off"
 
 
 class DiffusersRunner:
@@ -99,13 +107,16 @@ class DiffusersRunner:
         self.make_resident(request.model)
         with self._out_of_memory_told():
             model = self._models.resident(request.model)
+            loras.apply(model, request.loras)
             return ADAPTERS[request.model.family].begin(model, request)
 
     def step(self, batch: Sequence[AnyDenoising]) -> list[Exception | None]:
         """See `Runner.step`."""
         drawn = [self._taken_up(denoising) for denoising in batch]
         rows = sum(denoising.rows for denoising in drawn)
-        with self._out_of_memory_told(), self._meter.measuring(drawn[0].key, rows) as call:
+        first = drawn[0]
+        with self._out_of_memory_told(), self._meter.measuring(first.key, rows) as call:
+            loras.apply(first.model, first.request.loras)  # part of the key: everybody's
             return denoising.step(drawn, self._predicting(call))
 
     def row_limit(self, key: Hashable) -> int | None:
@@ -142,6 +153,7 @@ class DiffusersRunner:
         self.make_resident(request.model)
         model = self._models.resident(request.model)
         with self._out_of_memory_told():
+            loras.apply(model, request.loras)
             rendering = plain.render(
                 model, request, clock, preview_every=self._config.preview_every
             )
@@ -152,10 +164,17 @@ class DiffusersRunner:
             **asdict(rendering),
         )
 
-    def gauges(self) -> RunnerGauges:
+    def gauges(self) -> DiffusersGauges:
         """See `Runner.gauges`."""
         used, total = memory_in_use(self._device)
-        return RunnerGauges(resident=self._models.names(), memory_used=used, memory_total=total)
+        return DiffusersGauges(
+            resident=self._models.names(),
+            memory_used=used,
+            memory_total=total,
+            prompt_cache_hits=COUNTS.hits,
+            prompt_cache_misses=COUNTS.misses,
+            compiled=self.compile_state(),
+        )
 
     def compile_state(self) -> str:
         """One of off, idle, warming, ready and "failed: " with the reason; any thread may ask."""
@@ -180,6 +199,7 @@ class DiffusersRunner:
         return predict
 
     def _model_leaves(self, model: LoadedModel) -> None:
+        model.prompts.clear()
         if self._compiled is not None:
             self._compiled.leave(model)
 
@@ -206,12 +226,12 @@ class DiffusersRunner:
 
 
 def _accept_known_warnings() -> None:
-    """Let Euler's sigmas pass: diffusers hands NumPy 2 a tensor that knows no `copy` keyword.
+    """Let samplers' sigmas pass: diffusers hands NumPy 2 tensors that know none of its new ways.
 
     The numbers are right. Set for each request, since test runners reset the filters.
     """
-    message = "__array__ implementation doesn't accept a copy keyword"
-    warnings.filterwarnings("ignore", message=message, category=DeprecationWarning)
+    for message in ("__array__ implementation doesn't accept a copy", "__array_wrap__ must accept"):
+        warnings.filterwarnings("ignore", message=message, category=DeprecationWarning)
 
 
 def fingerprint(
