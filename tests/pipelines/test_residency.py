@@ -263,8 +263,13 @@ def test_the_gauges_name_the_models_and_the_memory(sources: list[ModelSource]) -
     assert runner.gauges().resident == ()
     runner.make_resident(sources[0])
     gauges = runner.gauges()
-    assert gauges.resident == ("a",)
+    assert (gauges.resident, gauges.compiled) == (("a",), "off")
     assert 0 < gauges.memory_used < gauges.memory_total
+    for _ in range(2):
+        runner.begin(ask(sources[0]))
+    seen = runner.gauges()
+    assert seen.prompt_cache_misses - gauges.prompt_cache_misses == 2  # both prompts, once
+    assert seen.prompt_cache_hits - gauges.prompt_cache_hits == 2
     assert memory_in_use(DEVICE)[1] == machine_memory()
 
 

@@ -240,7 +240,7 @@ def test_a_compiler_that_fails_is_told_of_once_and_the_original_draws(
             draw(runner, denoising)
             compiled_calls(runner).wait()
     assert torch.equal(denoising.latents, eager_latents(tiny_model_dir))
-    assert "no C++ compiler here" in runner.compile_state()
+    assert "no C++ compiler here" in runner.gauges().compiled
     assert len(caplog.records) == 1
 
 

@@ -168,9 +168,10 @@ def _local_path(source: ModelSource) -> Path:
 
 
 def _check_usable(source: ModelSource, path: Path) -> None:
-    """Refuse, unopened, whatever is not a text-to-image model in safetensors format."""
+    """Refuse, unopened, whatever draws neither from text nor into a picture, or comes in another
+    format than safetensors."""
     found = inspect_path(path)
-    if not found.ok:
+    if not (found.ok or found.only_repaints):
         sentence = f"The model {source.slug} cannot be used: {found.sentence}"
         raise ModelUnavailable(sentence, detail=str(path))
     is_wanted = (source.kind == "file") == (found.kind == "file") and found.family == source.family
@@ -222,7 +223,7 @@ def _read_folder(path: Path, dtype: torch.dtype) -> Any:
 
 def _check_text_to_image(class_name: str) -> None:
     known = {pipeline.__name__ for pipeline in AUTO_TEXT2IMAGE_PIPELINES_MAPPING.values()}
-    if class_name not in known:
+    if class_name not in known | FAMILY_OF_CLASS.keys():
         raise ModelUnavailable(f"{class_name} does not make images from text alone.")
 
 
