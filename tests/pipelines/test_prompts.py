@@ -21,7 +21,7 @@ from worker.pipelines.loader import LoadedModel, load_model
 from worker.pipelines.prompt_cache import COUNTS, PromptCache
 from worker.pipelines.prompt_grammar import Span, parse
 from worker.pipelines.prompt_tokens import Token, split, tokenize
-from worker.pipelines.prompts import MOST_CHUNKS, PromptEmbeddings, embed
+from worker.pipelines.prompts import MOST_CHUNKS, PromptEmbeddings, _converted, embed
 from worker.pipelines.tiny import build_tiny_stable_diffusion, build_tiny_tokenizer
 
 WINDOW = 77  # of the tiny models' CLIP
@@ -238,6 +238,44 @@ def test_without_guidance_there_is_no_negative_side(
     assert torch.equal(words.positive, reference(models[family], "a cat", "").positive)
 
 
+@pytest.fixture
+def fresh(_models: dict[str, LoadedModel]) -> LoadedModel:
+    """A Stable Diffusion of one's own, to be changed at will."""
+    return load_model(_models["sd"].source, EngineConfig(device="cpu"))
+
+
+def test_a_tokenizer_fills_up_with_its_own_padding(fresh: LoadedModel) -> None:
+    fresh.pipeline.tokenizer.pad_token = "!"  # as Stable Diffusion 2 does
+    told = embedded(fresh, "a cat", "a dog")
+    assert same(told, reference(fresh, "a cat", "a dog"))
+
+
+def test_a_smaller_window_means_smaller_chunks(fresh: LoadedModel) -> None:
+    fresh.pipeline.tokenizer.model_max_length = 32
+    assert same(embedded(fresh, "a cat", "a dog"), reference(fresh, "a cat", "a dog"))
+    words = embedded(fresh, "cat, " * 20, guided=False)
+    parts = [reference(fresh, "cat, " * count, "").positive for count in (15, 5)]
+    assert torch.equal(words.positive, torch.cat(parts, dim=1))
+
+
+def test_an_encoder_trained_with_a_mask_gets_one(fresh: LoadedModel) -> None:
+    unmasked = embedded(fresh, "a cat").positive
+    fresh.pipeline.text_encoder.config.use_attention_mask = True
+    fresh.prompts.clear()
+    masked = embedded(fresh, "a cat", "a dog")
+    assert same(masked, reference(fresh, "a cat", "a dog"))
+    assert not torch.equal(masked.positive, unmasked)
+
+
+def test_a_learned_word_of_several_tokens_is_written_out(fresh: LoadedModel) -> None:
+    pipe = fresh.pipeline
+    pipe.tokenizer.add_tokens(["<ink>", "<ink>_1"])
+    pipe.text_encoder.resize_token_embeddings(len(pipe.tokenizer))
+    assert same(embedded(fresh, "a <ink> cat"), reference(fresh, "a <ink> cat", ""))
+    told = tokenize(pipe.tokenizer, _converted(pipe, pipe.tokenizer, parse("a (<ink>:2)")[0]))
+    assert [token.weight for token in told] == [1, 2, 2]
+
+
 def test_sd3_without_its_t5_is_embedded_as_diffusers_does(
     models: dict[str, LoadedModel],
 ) -> None:
@@ -320,7 +358,6 @@ def test_emphasis_scales_a_words_share_and_keeps_the_whole(
     plain = embedded(model, "a cat on the mat", guided=False)
     told = embedded(model, "a (cat:1.5) on the mat", guided=False)
     changed = (told.positive / plain.positive)[0].nan_to_num(1.0).mean(dim=-1)
-    assert len(changed.round(decimals=3).unique()) >= 2
     assert (changed.max() / changed.min()).item() == pytest.approx(1.5, rel=0.02)
     whole = told.positive.abs().sum() / plain.positive.abs().sum()
     assert whole.item() == pytest.approx(1.0, rel=1e-4)

@@ -1,5 +1,6 @@
 """LoRAs laid over a model and taken off again (Hu et al. 2021), by diffusers' PEFT backend."""
 
+import logging
 import math
 import re
 import warnings
@@ -57,6 +58,7 @@ def apply(model: "LoadedModel", loras: tuple[LoraSource, ...]) -> None:
     if shelf.worn == loras:
         return
     _check(loras)
+    _accept_company()
     for lora in loras:
         if lora.location not in shelf.loaded:
             _load(model, lora)
@@ -110,7 +112,6 @@ def _load(model: "LoadedModel", lora: LoraSource) -> None:
     shelf.names_given += 1
     try:
         _check_fit(model, lora)
-        _accept_second_adapter()
         model.pipeline.load_lora_weights(lora.location, adapter_name=name, use_safetensors=True)
     # Libraries raise whatever they like on files that do not fit; all of it means the same.
     except Exception as error:
@@ -149,13 +150,16 @@ def _misfit(lora: LoraSource, detail: str) -> ModelUnavailable:
     return ModelUnavailable(f"The LoRA {lora.slug} does not fit this model.", detail=detail)
 
 
-def _accept_second_adapter() -> None:
-    """Let PEFT find a model that has an adapter already: here that is the rule.
+def _accept_company() -> None:
+    """Let the libraries find other adapters than the one in hand: here that is the rule.
 
-    Set at each loading, since test runners reset the filters.
+    PEFT warns of a second one, and of one that goes while it is active; transformers reports the
+    others' tensors as missing from the file, and leaves them alone. Set each time, since test
+    runners reset the filters.
     """
-    message = "Already found a `peft_config` attribute in the model"
-    warnings.filterwarnings("ignore", message=message, category=UserWarning)
+    for message in ("Already found a `peft_config` attribute", "Adapter .* was active which is"):
+        warnings.filterwarnings("ignore", message=message, category=UserWarning)
+    logging.getLogger("transformers.integrations.peft").setLevel(logging.ERROR)
 
 
 # Whether a file fits: diffusers itself only logs the tensors that it finds no place for.
@@ -172,12 +176,17 @@ def _check_fit(model: "LoadedModel", lora: LoraSource) -> None:
             for key in list(homeless)
             if key.startswith(f"{name}.")
         }
-        layers = dict(component.named_modules())
-        for key, tensor in _in_peft_naming(component, own).items():
-            if not _fits(layers, key, tensor):
-                raise _misfit(lora, f"{name}.{key} {tuple(tensor.shape)}")
+        if own:
+            _check_part(lora, component, own)
     if homeless:
         raise _misfit(lora, f"no place for {next(iter(homeless))}")
+
+
+def _check_part(lora: LoraSource, component: Any, tensors: dict[str, Tensor]) -> None:
+    layers = dict(component.named_modules())
+    for key, tensor in _in_peft_naming(component, tensors).items():
+        if not _fits(layers, key, tensor):
+            raise _misfit(lora, f"{type(component).__name__}: {key} {tuple(tensor.shape)}")
 
 
 def _tensors(model: "LoadedModel", lora: LoraSource) -> dict[str, Tensor]:
@@ -211,7 +220,7 @@ def _fits(layers: dict[str, Any], key: str, tensor: Tensor) -> bool:
     if weight is None:
         return False
     if part == "bias":
-        return side == "B" and tensor.shape == weight.shape[:1]
+        return bool(side == "B" and tensor.shape == weight.shape[:1])
     # weight [out, in, ...] = B [out, rank, ...] A [rank, in, ...]
     same = slice(1, None) if side == "A" else slice(0, 1)
-    return tensor.ndim == weight.ndim and tensor.shape[same] == weight.shape[same]
+    return bool(tensor.ndim == weight.ndim and tensor.shape[same] == weight.shape[same])
