@@ -6,7 +6,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help up demo test check audit bench install install-dev format messages clean
+.PHONY: help up demo test check audit bench bench-engine install install-dev format messages clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,6 +34,9 @@ audit: install-dev ## Known vulnerabilities of the pinned packages (needs the pu
 
 bench: install-dev ## The service's figures, as a table and in var/bench/service.json
 	@$(RUN) -m tests.bench.service
+
+bench-engine: install-dev ## The engine against plain diffusers (ARGS="--device cuda --model sd15"), to var/bench/engine.json
+	@$(RUN) -m tests.bench.engine.run $(ARGS)
 
 install: $(VENV)/.installed ## The virtual environment with everything that serving needs
 

@@ -5,7 +5,7 @@ import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,12 @@ class Figure:
 
 def print_table(figures: Sequence[Figure]) -> None:
     """A line a figure."""
-    print(f"\n{'figure':16} {'measured':>10} {'wanted':>10}  met  how")
+    print(f"\n{'figure':19} {'measured':>10} {'wanted':>10}  met  how")
     for figure in figures:
         sign = ">=" if figure.at_least else "<="
         met = "yes" if figure.met else "NO"
         wanted = f"{sign} {figure.wanted:g}"
-        print(f"{figure.name:16} {figure.measured:>10.4g} {wanted:>10}  {met:3}  {figure.note}")
+        print(f"{figure.name:19} {figure.measured:>10.4g} {wanted:>10}  {met:3}  {figure.note}")
 
 
 def write_json(figures: Sequence[Figure], path: Path, **facts: Any) -> None:
@@ -58,8 +58,16 @@ def machine() -> dict[str, Any]:
         "load_1min": round(os.getloadavg()[0], 2),
         "system": platform.platform(),
         "python": platform.python_version(),
-        **{name: version(name) for name in ("torch", "diffusers", "django", "celery")},
+        **{name: _version(name) for name in ("torch", "diffusers", "django", "celery")},
     }
+
+
+def _version(package: str) -> str | None:
+    """None where it is not installed: a machine that only draws has no web framework."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _processor() -> str:
