@@ -3,7 +3,8 @@
 import functools
 import itertools
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,15 +109,14 @@ def diffusers_drawing(pipeline_class: str, request: ImageRequest, **extra: Any) 
     """What plain diffusers makes of the same request; `extra` goes to the pipeline's call."""
     pipe, trained = load_pipeline(pipeline_class, Path(request.model.location))
     sampler = samplers_for(trained)[request.sampler]
-    pipe.scheduler = sampler.scheduler_class.from_config(trained.config, **sampler.options)
     last: list[torch.Tensor] = []
 
     def keep(_pipe: object, _index: int, _time: object, tensors: dict[str, Any]) -> dict[str, Any]:
         last[:] = [tensors["latents"]]
         return {}
 
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+    with known_warnings():
+        pipe.scheduler = sampler.scheduler_class.from_config(trained.config, **sampler.options)
         made = pipe(
             request.prompt,
             negative_prompt=request.negative_prompt or None,
@@ -130,10 +130,20 @@ def diffusers_drawing(pipeline_class: str, request: ImageRequest, **extra: Any) 
     return Reference(last[0], picture.tobytes())
 
 
+@contextmanager
+def known_warnings() -> Iterator[None]:
+    """Lets diffusers use what NumPy and diffusers itself will drop one day."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "__array_", DeprecationWarning)
+        warnings.filterwarnings("ignore", "`upcast_vae` is deprecated", FutureWarning)
+        yield
+
+
 @functools.cache
 def load_pipeline(pipeline_class: str, path: Path) -> tuple[Any, Any]:
     """The pipeline, and the scheduler that came with it."""
-    pipe = getattr(diffusers, pipeline_class).from_pretrained(path)
+    with known_warnings():
+        pipe = getattr(diffusers, pipeline_class).from_pretrained(path)
     pipe.set_progress_bar_config(disable=True)
     return pipe, pipe.scheduler
 

@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
 from diffusers import (
+    DiffusionPipeline,
     FlowMatchEulerDiscreteScheduler,
     FluxPipeline,
     FluxTransformer2DModel,
@@ -36,6 +38,39 @@ def build_tiny_sdxl(path: Path) -> Path:
 def build_tiny_flux(path: Path) -> Path:
     """Write a tiny Flux to `path` and return it."""
     return _build(_flux, path)
+
+
+def build_variant(
+    original: Path,
+    path: Path,
+    *,
+    pipeline_class: str = "",
+    unet: dict[str, Any] | None = None,
+    vae: dict[str, Any] | None = None,
+    scheduler: Any = None,
+) -> Path:
+    """Write the model in `original` to `path` with some things changed, and return `path`.
+
+    `unet`, `vae`: changed settings; such a part has new random weights. `scheduler`: another one.
+    """
+    pipe = DiffusionPipeline.from_pretrained(original)
+    changed: dict[str, Any] = {"scheduler": scheduler} if scheduler is not None else {}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for name, settings in (("unet", unet), ("vae", vae)):
+            part = getattr(pipe, name)
+            if settings is not None:
+                changed[name] = type(part).from_config(part.config, **settings)
+    settings = {"requires_safety_checker": False} if "safety_checker" in pipe.components else {}
+    wanted = getattr(diffusers, pipeline_class or type(pipe).__name__)
+    wanted(**(pipe.components | changed), **settings).save_pretrained(path)
+    return path
+
+
+def v_prediction_scheduler() -> Any:
+    """The noise schedule of Stable Diffusion 2, whose U-Net predicts velocity."""
+    trained = stable_diffusion_scheduler()
+    return type(trained).from_config(trained.config, prediction_type="v_prediction")
 
 
 def _build(make: Any, path: Path) -> Path:
