@@ -303,10 +303,15 @@ def broken_files(studio: Studio, folder: Path) -> dict[str, Path]:
     good = Path(studio.lora("sd", "ink").location)
     tensors = load_file(good)
     some = next(key for key in tensors if key.startswith("unet") and "lora_A" in key)
-    files = {name: folder / f"{name}.safetensors" for name in ("cut", "surplus", "rank", "wide")}
+    files = {
+        name: folder / f"{name}.safetensors" for name in ("cut", "surplus", "rank", "late", "wide")
+    }
     files["cut"].write_bytes(good.read_bytes()[:-10])
     save_file(tensors | {"unet.nowhere.lora_A.weight": torch.zeros(4, 4)}, files["surplus"])
     save_file(tensors | {some: torch.zeros(9, tensors[some].shape[1])}, files["rank"])
+    # Found out when the U-Net has its part already.
+    late = next(key for key in tensors if key.startswith("text") and "lora_A" in key)
+    save_file(tensors | {late: torch.zeros(9, tensors[late].shape[1])}, files["late"])
     save_file(tensors | {some: torch.zeros(4, 999)}, files["wide"])
     return files | {
         "missing": folder / "missing.safetensors",
@@ -326,6 +331,7 @@ def broken_files(studio: Studio, folder: Path) -> dict[str, Path]:
         ("dora", "The LoRA bad is a DoRA, which is not supported."),
         ("surplus", "The LoRA bad does not fit this model."),
         ("rank", "The LoRA bad does not fit this model."),
+        ("late", "The LoRA bad does not fit this model."),
         ("wide", "The LoRA bad does not fit this model."),
     ],
 )
