@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.pipelines.drawing import ask_for
 from worker.config import EngineConfig
 from worker.engine.errors import EngineError, OutOfMemory
 from worker.engine.request import ImageRequest, ModelSource
@@ -212,12 +213,13 @@ def small_runner(tiny_model_dir: Path, tmp_path: Path) -> tuple[DiffusersRunner,
     return DiffusersRunner(EngineConfig(device="cpu", resident_models=1)), other
 
 
+@pytest.mark.parametrize("mode", ["text", "inpaint"])
 @pytest.mark.parametrize("sampler", ["euler_a", "dpmpp_2m"])
 def test_a_parked_request_draws_on_after_its_model_was_dropped_and_loaded_anew(
-    tiny_model_dir: Path, tmp_path: Path, sources: list[ModelSource], sampler: str
+    tiny_model_dir: Path, tmp_path: Path, sources: list[ModelSource], sampler: str, mode: str
 ) -> None:
     runner, other = small_runner(tiny_model_dir, tmp_path)
-    request = ask(sources[0], sampler=sampler)
+    request = ask_for(mode, tiny_model_dir, model=sources[0], sampler=sampler)
     expected = draw(runner, runner.begin(request))
 
     parked = runner.begin(request)
@@ -243,7 +245,7 @@ def test_a_model_made_resident_has_its_preview_ready(sources: list[ModelSource])
     runner = DiffusersRunner(EngineConfig(device="cpu", preview_every=3))
     runner.make_resident(sources[0])
     denoising = runner.begin(ask(sources[0]))
-    vae = denoising.model.pipeline.vae  # type: ignore[attr-defined]
+    vae = denoising.model.pipeline.vae
     vae.encode = no_room  # fitting would need it
     assert runner.start_preview(denoising)()
 
@@ -253,7 +255,7 @@ def test_a_preview_shows_the_step_it_was_started_at(sources: list[ModelSource]) 
     denoising = runner.begin(ask(sources[0]))
     encode = runner.start_preview(denoising)
     at_once = runner.start_preview(denoising)()
-    denoising.latents.zero_()  # type: ignore[attr-defined]
+    denoising.latents.zero_()
     assert encode() == at_once
     assert runner.start_preview(denoising)() != at_once
 
@@ -283,7 +285,7 @@ def test_a_picture_too_large_to_decode_whole_is_decoded_in_parts(
     runner = DiffusersRunner(CPU)
     expected = draw(runner, runner.begin(ask(sources[0])))
     denoising = runner.begin(ask(sources[0]))
-    vae = denoising.model.pipeline.vae  # type: ignore[attr-defined]
+    vae = denoising.model.pipeline.vae
     decode, seen = vae.decode, []
 
     def decode_with_little_room(*inputs: Any, **options: Any) -> Any:
@@ -304,7 +306,7 @@ def test_a_picture_that_even_tiles_have_no_room_for_is_out_of_memory(
     runner = DiffusersRunner(CPU)
     denoising = runner.begin(ask(sources[0]))
     with monkeypatch.context() as patch:
-        patch.setattr(denoising.model.pipeline.vae, "decode", no_room)  # type: ignore[attr-defined]
+        patch.setattr(denoising.model.pipeline.vae, "decode", no_room)
         with pytest.raises(OutOfMemory, match="too large for the memory"):
             draw(runner, denoising)
     assert runner.finish(denoising).pixels  # nothing was lost

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.pipelines.tiny_transformers import build_tiny_flux, build_tiny_sd3
 from worker.config import Compile, EngineConfig
 from worker.engine.request import ImageRequest, LoraSource, ModelSource
 from worker.pipelines import compile as compiling
@@ -158,7 +159,10 @@ def test_the_original_draws_while_the_compiler_works(
 def test_padded_rows_of_several_people_come_out_as_they_would_alone(
     tiny_model_dir: Path, quick_runner: DiffusersRunner
 ) -> None:
-    changes = [{"seed": 1, "guidance_scale": 1.0}, {"seed": 2, "steps": 4, "sampler": "dpmpp_2m"}]
+    changes: list[dict[str, Any]] = [
+        {"seed": 1, "guidance_scale": 1.0},
+        {"seed": 2, "steps": 4, "sampler": "dpmpp_2m"},
+    ]
     for _ in range(2):  # the first time warms up
         both = [quick_runner.begin(ask(tiny_model_dir, **change)) for change in changes]
         draw(quick_runner, *both)
@@ -167,6 +171,25 @@ def test_padded_rows_of_several_people_come_out_as_they_would_alone(
         fingerprint = quick_runner.finish(denoising).fingerprint
         assert (fingerprint["compiled"], fingerprint["call_rows"]) == ("yes", "4")
         assert deviation(denoising.latents, eager_latents(tiny_model_dir, **change)) < 1e-5
+
+
+@pytest.mark.parametrize("family", ["sdxl", "sd3", "flux"])
+def test_every_family_with_an_adapter_is_compiled(
+    family: str, tiny_sdxl_dir: Path, tmp_path: Path, quick_runner: DiffusersRunner
+) -> None:
+    build = {"sdxl": lambda _: tiny_sdxl_dir, "sd3": build_tiny_sd3, "flux": build_tiny_flux}
+    path = build[family](tmp_path / family)
+    changes = {
+        "model": ModelSource("tiny", family, "folder", str(path)),
+        "sampler": "euler" if family == "sdxl" else "flow_euler",
+    }
+    for _ in range(2):
+        denoising = quick_runner.begin(ask(path, **changes))
+        draw(quick_runner, denoising)
+        compiled_calls(quick_runner).wait()
+    assert quick_runner.compile_state() == "ready"
+    assert quick_runner.finish(denoising).fingerprint["compiled"] == "yes"
+    assert deviation(denoising.latents, eager_latents(path, **changes)) < 1e-5
 
 
 def test_an_exact_request_is_drawn_by_the_original_at_its_own_row_count(
@@ -192,7 +215,10 @@ def test_the_twin_has_no_lora_and_does_not_draw_for_those_who_asked_for_one(
     inputs = DenoiserInputs(
         plain.latents.repeat(2, 1, 1, 1), torch.tensor([1, 1]), plain.conditioning
     )
-    assert not compiled_calls(quick_runner).predict([plain], inputs).compiled
+    with torch.no_grad():
+        assert not compiled_calls(quick_runner).predict([plain], inputs).compiled
+        plain.request = ask(tiny_model_dir)
+        assert compiled_calls(quick_runner).predict([plain], inputs).compiled
 
 
 def test_a_model_loaded_anew_is_compiled_anew(

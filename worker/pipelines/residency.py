@@ -80,6 +80,7 @@ class ResidentModels:
         self._on_leave = on_leave
         self._resident: OrderedDict[ModelSource, LoadedModel] = OrderedDict()
         self._beside: OrderedDict[ModelSource, LoadedModel] = OrderedDict()
+        self._names: tuple[str, ...] = ()
         self._sizes: dict[ModelSource, int] = {}  # measured where loaded before, else estimated
 
     def holds(self, source: ModelSource) -> bool:
@@ -88,7 +89,7 @@ class ResidentModels:
 
     def names(self) -> tuple[str, ...]:
         """Slugs of the models on the device; any thread may ask."""
-        return tuple(source.slug for source in list(self._resident))
+        return self._names
 
     def has_room_for(self, source: ModelSource) -> bool:
         """True where the model is here, or can be without another leaving."""
@@ -118,6 +119,7 @@ class ResidentModels:
         # The estimate may have been too low.
         while self._is_over_budget() and len(self._resident) > 1:
             self._let_one_leave()
+        self._note_names()
         return self._resident[source]
 
     def _bring(self, source: ModelSource, waiting: LoadedModel | None) -> LoadedModel:
@@ -169,8 +171,13 @@ class ResidentModels:
     def _held(self, models: OrderedDict[ModelSource, LoadedModel]) -> int:
         return sum(self._sizes[source] for source in models)
 
+    def _note_names(self) -> None:
+        # Race: another thread that went through the dictionary itself would see it change.
+        self._names = tuple(sorted(source.slug for source in self._resident))
+
     def _let_one_leave(self) -> None:
         source, model = self._resident.popitem(last=False)
+        self._note_names()
         self._sizes[source] = weight_bytes(model.pipeline)  # LoRAs may have come to it
         self._on_leave(model)
         if self._sizes[source] > self._budget.host:
