@@ -11,7 +11,7 @@ class Plan:
 
     clients: int = 8
     rounds: int = 2
-    saturation: int = 24
+    saturation: int = 20
     loads: tuple[float, ...] = (0.3, 0.7, 0.95, 1.3)
     arrivals: int = 12
     dumped: int = 40
