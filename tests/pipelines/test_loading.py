@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.pipelines.original_layout import write_original_file
+from tests.pipelines.tiny_transformers import build_tiny_sd3
 from worker.config import Device, EngineConfig
 from worker.engine.errors import EngineError, ModelUnavailable
 from worker.engine.request import ModelKind, ModelSource
@@ -77,6 +78,13 @@ def test_a_listed_safety_checker_that_is_not_there_is_left_out(copy: Path) -> No
         requires_safety_checker=True,
     )
     assert load_model(source(copy), CPU).pipeline.safety_checker is None
+
+
+def test_stable_diffusion_3_loads_without_its_largest_text_encoder(tmp_path: Path) -> None:
+    folder = build_tiny_sd3(tmp_path / "sd3", with_t5=False)
+    model = load_model(source(folder, family="sd3"), EngineConfig(device="cpu"))
+    assert model.pipeline.text_encoder_3 is None
+    assert model.pipeline.text_encoder_2 is not None
 
 
 def rewrite_index(path: Path, **changes: Any) -> None:

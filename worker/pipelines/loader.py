@@ -209,6 +209,8 @@ def _read_folder(path: Path, dtype: torch.dtype) -> Any:
     absent: dict[str, Any] = {
         name: None for name in OPTIONAL_COMPONENTS if name in index and not (path / name).is_dir()
     }
+    # Saved without it, such as Stable Diffusion 3 without T5: diffusers wants to be told again.
+    absent |= {name: None for name, entry in index.items() if entry in ([None, None], (None, None))}
     if "safety_checker" in absent:
         absent["requires_safety_checker"] = False
     return DiffusionPipeline.from_pretrained(
