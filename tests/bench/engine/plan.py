@@ -9,9 +9,9 @@ from tests.bench.engine.models import ModelName
 class Plan:
     """Counts of pictures for each load; `loads` are shares of the baseline's capacity."""
 
-    clients: int = 8
+    clients: int = 12
     rounds: int = 2
-    saturation: int = 20
+    saturation: int = 36
     loads: tuple[float, ...] = (0.3, 0.7, 0.95, 1.3)
     arrivals: int = 12
     dumped: int = 40
