@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
+from typing import Any
 
 import pytest
 
@@ -463,7 +464,7 @@ def test_stalling_is_measured_from_the_last_step_and_is_zero_when_idle(
      {"mode": "upscale", "start": Picture(bytes(3 * 64 * 64), 64, 64)},
      {"mode": "inpaint", "start": Picture(bytes(3 * 64 * 64), 64, 64)}],
 )  # fmt: skip
-def test_a_request_that_can_never_work_is_not_even_built(changes: dict[str, object]) -> None:
+def test_a_request_that_can_never_work_is_not_even_built(changes: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest):
         ask("one", **changes)
 

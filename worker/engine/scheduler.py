@@ -184,7 +184,8 @@ class Scheduler:
         ready.sort(key=lambda entry: self._served[entry.owner_id])
         if not ready or ready[0].alone:
             return ready[:1]
-        key, rows, batch = ready[0].key, 0, []
+        key, rows = ready[0].key, 0
+        batch: list[Entry] = []
         cap = self._row_cap(ready[0].shape)
         for entry in ready:
             fits = not batch or rows + entry.rows <= cap
