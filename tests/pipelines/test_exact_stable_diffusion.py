@@ -143,6 +143,14 @@ def test_few_steps_are_enough_for_samplers_of_higher_order(
     check(runner, ask(tiny_model_dir, sampler=sampler, steps=steps))
 
 
+def test_a_schedule_that_holds_its_first_time_twice_is_gone_through_whole(
+    runner: DiffusersRunner, tiny_model_dir: Path
+) -> None:
+    # `StableDiffusionPipeline` itself begins at the second step and runs off the end.
+    latents, _ = draw(runner, ask(tiny_model_dir, sampler="dpmpp_2m_beta", steps=40))
+    assert latents.isfinite().all()
+
+
 @pytest.mark.parametrize("mode", ["text", "image", "upscale"])
 def test_a_model_that_only_repaints_does_nothing_else(
     runner: DiffusersRunner, repainting_dir: Path, mode: str

@@ -103,7 +103,11 @@ def _from_noise(request: ImageRequest, drawing: Drawing) -> Start:
         drawing.device,
         drawing.generator,
     )
-    return Start(latents, drawing.pipe.scheduler.timesteps)
+    scheduler = drawing.pipe.scheduler
+    # Else it looks for its first step by its time, and misses it where a spacing holds that twice.
+    if hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(0)
+    return Start(latents, scheduler.timesteps)
 
 
 def _timesteps_left(request: ImageRequest, drawing: Drawing) -> Tensor:
@@ -166,7 +170,7 @@ def _from_mask(
         False,
     )
     if blends:
-        hook = _keep_unmasked(pipe.scheduler, timesteps, *picture_latents, noise, latent_mask)
+        hook = _keep_unmasked(pipe.scheduler, timesteps, picture_latents[0], noise, latent_mask)
         return Start(latents, timesteps, after_step=hook)
     beside = torch.cat([torch.cat([latent_mask, kept_latents], dim=1)] * drawing.rows)
     return Start(latents, timesteps, lambda rows: torch.cat([rows, beside], dim=1))

@@ -48,7 +48,6 @@ class StableDiffusion:
         start = first_latents(
             request, Drawing(pipe, model.device, words.positive.dtype, rows, generator)
         )
-        self._index_first_step(pipe.scheduler, request.mode)
         return Denoising(
             request=request,
             model=model,
@@ -104,9 +103,6 @@ class StableDiffusion:
     ) -> dict[str, Tensor]:
         """The U-Net's arguments [rows, ...] for these words."""
         return {"encoder_hidden_states": stacked(words.negative, words.positive)}
-
-    def _index_first_step(self, scheduler: Any, mode: Mode) -> None:
-        """Nothing: `StableDiffusionPipeline` lets the scheduler find its first step by itself."""
 
 
 def stacked(negative: Tensor | None, positive: Tensor) -> Tensor:

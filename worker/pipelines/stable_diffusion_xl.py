@@ -92,11 +92,6 @@ class StableDiffusionXL(StableDiffusion):
             ),
         }
 
-    def _index_first_step(self, scheduler: Any, mode: Mode) -> None:
-        """`StableDiffusionXLPipeline` names the first step: a spacing may hold a time twice."""
-        if mode == "text" and hasattr(scheduler, "set_begin_index"):
-            scheduler.set_begin_index(0)
-
 
 def _sizes(pipe: Any, request: ImageRequest, words: PromptEmbeddings) -> tuple[Tensor, Tensor]:
     """Original size, crop and target size [1, 6], of the conditional and unconditional row."""
@@ -130,8 +125,10 @@ def _accurate(vae: Any) -> Iterator[None]:
 
 def _unscaled(config: Any, latents: Tensor) -> Tensor:
     """The denoiser's latents as the VAE knows them; some models come with a mean and a spread."""
+    scale = float(config.scaling_factor)
     mean, spread = config.get("latents_mean"), config.get("latents_std")
     if mean is None or spread is None:
-        return latents / config.scaling_factor
+        return latents / scale
     mean, spread = (torch.tensor(each).view(1, 4, 1, 1).to(latents) for each in (mean, spread))
-    return latents * spread / config.scaling_factor + mean
+    unscaled: Tensor = latents * spread / scale + mean
+    return unscaled
