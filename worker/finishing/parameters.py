@@ -17,7 +17,7 @@ _FIELD = re.compile(r'\s*([^:,]+): ("(?:\\.|[^"\\])*"|[^,]*)(?:,|$)')
 _SIZE = re.compile(r"(\d+)x(\d+)")
 _FEWEST_FIELDS = 3
 # The two samplers' A1111 names carry the schedule in a field of its own.
-_SCHEDULE_SUFFIXES = ("Karras",)
+_SCHEDULE_SUFFIXES = ("Karras", "Exponential", "Beta")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ class Plan:
     dumped: int = 40
     light_users: int = 8
     light_each: int = 2
-    pairs: int = 11
+    pairs: int = 25
     cancels: int = 8
     deviating: int = 6
 

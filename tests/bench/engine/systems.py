@@ -35,7 +35,9 @@ class System(Protocol):
         """Whether it is still getting faster by itself, compiling in the background."""
         ...
 
-    def submit(self, request: ImageRequest, *, on_progress: OnProgress) -> Future[RenderedImage]:
+    def submit(
+        self, request: ImageRequest, *, on_progress: OnProgress | None
+    ) -> Future[RenderedImage]:
         """A future of the picture; it raises `Cancelled` where that came first."""
         ...
 
@@ -93,7 +95,9 @@ class EngineSystem:
         """See `System.is_warming`."""
         return self._runner.compile_state() == "warming"
 
-    def submit(self, request: ImageRequest, *, on_progress: OnProgress) -> Future[RenderedImage]:
+    def submit(
+        self, request: ImageRequest, *, on_progress: OnProgress | None
+    ) -> Future[RenderedImage]:
         """See `System.submit`."""
         return self._engine.submit(request, on_progress=on_progress)
 
@@ -141,7 +145,9 @@ class PipeSystem:
         """See `System.is_warming`: what `torch.compile` does here, it does while one waits."""
         return False
 
-    def submit(self, request: ImageRequest, *, on_progress: OnProgress) -> Future[RenderedImage]:
+    def submit(
+        self, request: ImageRequest, *, on_progress: OnProgress | None
+    ) -> Future[RenderedImage]:
         """See `System.submit`; nothing is told on the way."""
         entry = _Waiting(request)
         with self._changed:
