@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from typing import Any, TypeVar
 
@@ -195,23 +195,27 @@ class Drawing:
         future = self.engine.submit(image_request(self.claim), on_progress=self.news.put)
         future.add_done_callback(lambda _future: self.news.put(None))
         renew_every_s = settings.LEASE_S / RENEW_SHARE
-        while not future.done():
-            latest = self.wait_for_news(renew_every_s)
+        is_over = False
+        while not is_over:
+            latest, is_over = self.wait_for_news(renew_every_s)
             if latest is not None:
                 self.tell(latest)
             if time.monotonic() - self.renewed_at >= renew_every_s:
                 self.renew(future)
         return future.result()
 
-    def wait_for_news(self, timeout_s: float) -> Progress | None:
-        """The newest progress (an earlier preview is not lost); None on timeout or at the end."""
+    def wait_for_news(self, timeout_s: float) -> tuple[Progress | None, bool]:
+        """The newest progress, with the preview of an earlier one where it has none itself, and
+        whether the engine is done with the image. (None, False) on timeout."""
+        latest = None
         try:
-            latest = self.news.get(timeout=timeout_s)
-            while latest is not None and not self.news.empty():
-                latest = self.news.get()
+            news = self.news.get(timeout=timeout_s)
+            while news is not None:
+                latest = newer(latest, news)
+                news = self.news.get_nowait()
         except queue.Empty:
-            return None
-        return latest
+            return latest, False
+        return latest, True
 
     def tell(self, progress: Progress) -> None:
         """Sends progress to the owner's pages, and sees a cancellation on the way."""
@@ -290,6 +294,13 @@ class Drawing:
             png=finished.png,
             thumbnail_webp=finished.thumbnail_webp,
         )
+
+
+def newer(before: Progress | None, now: Progress) -> Progress:
+    """`now`, which still shows the preview that `before` brought."""
+    if before is None or now.preview or not before.preview or now.stage != before.stage:
+        return now
+    return replace(now, preview=before.preview)
 
 
 class StorageFailed(EngineError):
