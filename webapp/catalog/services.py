@@ -17,6 +17,23 @@ LARGEST_TO_USUAL = 2
 SMALLEST_SIDE_PX = 64
 LARGEST_SIDE_PX = 4096
 GRID_PX = 8
+STARTER_SLUG = "starter"
+# What the built-in model was trained for, and what its figures were measured with.
+STARTER: dict[str, Any] = {
+    "name": "Darkroom Starter",
+    "summary": "Icons and small scenes, drawn in a moment on any machine.",
+    "licence": "Apache-2.0",
+    "family": Family.SD,
+    "width_px": 128,
+    "height_px": 128,
+    "min_side_px": 96,
+    "max_side_px": 192,
+    "max_pixels": 192 * 128,
+    "steps": 20,
+    "guidance_scale": 3.0,
+    "sampler": "ddim",
+    "max_steps": 100,
+}
 
 
 def get_model(*, slug: str) -> DiffusionModel:
@@ -61,6 +78,28 @@ def add_local_model(
         side_px=side_px or found.get("native_size_px") or 0,
         steps=steps,
     )
+
+
+def offer_starter_model(*, path: Path) -> bool:
+    """Puts the built-in model at `path` on offer, chosen at first where no other model is.
+
+    True where it is new. A row that is there is an admin's own, but for where its files lie: the
+    studio may have moved. Nothing happens where `path` holds no model.
+    """
+    if not (path / "model_index.json").is_file():
+        return False
+    known = DiffusionModel.objects.filter(slug=STARTER_SLUG)
+    if known.exists():
+        known.exclude(location=str(path)).update(location=str(path), problem="")
+        return False
+    DiffusionModel.objects.create(
+        slug=STARTER_SLUG,
+        source=DiffusionModel.Source.FOLDER,
+        location=str(path),
+        **STARTER,
+    )
+    enable_model(slug=STARTER_SLUG)
+    return True
 
 
 def add_hub_model(

@@ -83,7 +83,7 @@ class Stack:
     def preparation(self) -> Service:
         """Migrations, static files, the catalogue and the first set-up link."""
         manage = str(PROJECT / "manage.py")
-        return self._python("prepare", manage, "prepare", "--test-pattern", "--address", self.url)
+        return self._python("prepare", manage, "prepare", "--address", self.url)
 
     def apps(self) -> list[Service]:
         return [self._web(), self._worker(), self._beat()]

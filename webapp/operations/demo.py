@@ -13,8 +13,8 @@ from webapp.operations.trial import PROJECT, Trial, TrialFailedError, Visitor
 
 KEPT = PROJECT / "var" / "demo" / "picture.png"
 IMAGE_TIMEOUT_S = 180.0
-PROMPT = "a fox at dusk, storybook illustration"
-NEGATIVE_PROMPT = "people, text"
+PROMPT = "a cat on a yellow background"
+NEGATIVE_PROMPT = "flat style"
 
 
 def main() -> int:
@@ -32,9 +32,6 @@ def run_demo(trial: Trial) -> None:
     """The whole story, told as it goes; raises TrialFailedError."""
     print("Starting a studio of its own (PostgreSQL, Valkey, web, worker) ...", flush=True)
     with trial.running():
-        if not trial.has_model():
-            trial.offer_tiny_model()
-            print("No model is installed: a tiny one with random weights draws abstract pictures.")
         visitor = trial.sign_up("demo")
         print(f"A stranger signed up and has {visitor.balance()} credits.", flush=True)
         draw_one(visitor)

@@ -116,10 +116,6 @@ class Trial:
             raise TrialFailedError((done.stdout + done.stderr).strip()[-2000:])
         return done.stdout
 
-    def has_model(self) -> bool:
-        """Whether any model is on offer."""
-        return bool(re.search(r"^on ", self.manage("models", "list"), re.MULTILINE))
-
     def offer_tiny_model(self, *, slug: str = "tiny", side_px: int = 128) -> Path:
         """Builds a tiny Stable Diffusion with random weights, offers it, chosen at first, and
         returns its folder."""

@@ -1,7 +1,8 @@
 """Captions: a scene in the words of a person, in English or Korean.
 
 A caption may leave out the background or the style. Most white backgrounds are left out, so that
-a prompt which names none usually gets white; likewise the 3d style is the usual one.
+a prompt which names none usually gets white. Only the 3d style is ever left out: a prompt that
+names none means that one, and the denoiser need not guess between three drawings.
 """
 
 import json
@@ -18,7 +19,7 @@ KOREAN_SHARE: Final = 0.25
 SYNONYM_SHARE: Final = 0.3
 SILENT_BACKGROUND: Final = {"white": 0.9}
 SILENT_BACKGROUND_OTHERWISE: Final = 0.08
-SILENT_STYLE: Final = {"3d": 0.7, "flat": 0.35, "cartoon": 0.35}
+SILENT_STYLE: Final = {"3d": 0.6, "flat": 0.0, "cartoon": 0.0}
 
 IRREGULAR_PLURALS: Final = {
     "mouse": "mice",

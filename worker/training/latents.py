@@ -20,6 +20,8 @@ from worker.training.scenes import Scene, draw_scene, every_single, paint
 
 SINGLE_SHARE: Final = 0.75
 SCENES_SEED: Final = 7
+# How often each style is drawn: the usual one most.
+STYLE_SHARES: Final = {"3d": 0.5, "flat": 0.2, "cartoon": 0.3}
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,16 @@ def draw_batch(
     scenes, latents = [], []
     for is_single in rng.random(batch) < SINGLE_SHARE:
         source = sets[0] if is_single or not sets[1].scenes else sets[1]
-        index = int(rng.integers(len(source.scenes)))
+        index = _draw_index(source.scenes, rng)
         scenes.append(source.scenes[index])
         latents.append(source.latents[index])
     return scenes, torch.stack(latents).float()
+
+
+def _draw_index(scenes: list[Scene], rng: Generator) -> int:
+    """A scene by chance, styles in their shares: others are drawn again."""
+    usual = max(STYLE_SHARES.values())
+    while True:
+        index = int(rng.integers(len(scenes)))
+        if rng.random() < STYLE_SHARES[scenes[index].style.slug] / usual:
+            return index

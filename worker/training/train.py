@@ -98,7 +98,10 @@ def learn_vocabulary(names: Names, concepts: Sequence[str], *, seed: int) -> CLI
 def build_learner(args: argparse.Namespace, names: Names, concepts: Sequence[str]) -> Learner:
     """Fresh networks around the trained VAE in `<work>/vae`."""
     device = torch.device(args.device)
-    tokenizer = learn_vocabulary(names, concepts, seed=args.seed)
+    if (args.work / CHECKPOINT).exists():  # its embeddings belong to that vocabulary
+        tokenizer = CLIPTokenizer.from_pretrained(args.work / FOLDER / "tokenizer")
+    else:
+        tokenizer = learn_vocabulary(names, concepts, seed=args.seed)
     torch.manual_seed(args.seed)
     vae = AutoencoderKL.from_pretrained(args.work / "vae", use_safetensors=True)
     unet = build_unet(args.size_px // 8).to(device, memory_format=torch.channels_last)

@@ -14,13 +14,9 @@ from django.db import connection
 
 from webapp.catalog import services
 from webapp.catalog.builtin import list_builtin_models
-from webapp.catalog.families import Family
-from webapp.catalog.models import DiffusionModel
-from webapp.catalog.selectors import INSTALLED
 from webapp.operations import setup
-from webapp.operations.worker_modules import run_worker_module
 
-TEST_PATTERN = "test-pattern"
+STARTER = Path(settings.BASE_DIR) / "worker" / "starter" / "pipeline"
 LOCK_ID = 7_263_405_118  # any number that nobody else takes in this database
 
 
@@ -32,30 +28,25 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """`--address` is where the studio will be served, for the set-up link."""
         parser.add_argument("--address", default="", help="where the studio is served")
-        parser.add_argument(
-            "--test-pattern",
-            action="store_true",
-            help="where no model is installed, build and offer a tiny one with random weights",
-        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Runs each step and says what it did."""
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK_ID])
             try:
-                self.prepare(options["address"], test_pattern=options["test_pattern"])
+                self.prepare(options["address"])
             finally:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK_ID])
 
-    def prepare(self, address: str, *, test_pattern: bool) -> None:
+    def prepare(self, address: str) -> None:
         """The steps, in order."""
         call_command("migrate", verbosity=0, interactive=False, stdout=self.stdout)
         self.collect_static()
         added = list_builtin_models()
         if added:
             self.stdout.write(f"Catalog: {added} well-known models listed, off until downloaded.")
-        if test_pattern and not DiffusionModel.objects.filter(INSTALLED).exists():
-            self.offer_test_pattern()
+        if services.offer_starter_model(path=STARTER):
+            self.stdout.write("Models: the starter model is on offer, and draws at once.")
         self.offer_first_admin(address)
 
     def collect_static(self) -> None:
@@ -67,22 +58,6 @@ class Command(BaseCommand):
         call_command("collectstatic", verbosity=0, interactive=False)
         stamp.write_text(wanted)
         self.stdout.write("Static files: collected.")
-
-    def offer_test_pattern(self) -> None:
-        """A model that needs no download: everything works, and the pictures are abstract."""
-        self.stdout.write("Models: none yet, building a test pattern with random weights ...")
-        self.stdout.flush()
-        target = Path(settings.MODELS_ROOT) / TEST_PATTERN
-        run_worker_module("tiny", str(target))
-        services.add_local_model(
-            path=target,
-            found={"kind": "folder", "family": Family.SD, "native_size_px": 128},
-            slug=TEST_PATTERN,
-            name="Test pattern",
-            summary="Random weights: abstract pictures, to try the studio before a model is added.",
-            steps=20,
-        )
-        services.enable_model(slug=TEST_PATTERN)
 
     def offer_first_admin(self, address: str) -> None:
         """Makes the administrator of the environment, or prints the one-time link."""
