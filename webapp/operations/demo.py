@@ -13,8 +13,8 @@ from webapp.operations.trial import PROJECT, Trial, TrialFailedError, Visitor
 
 KEPT = PROJECT / "var" / "demo" / "picture.png"
 IMAGE_TIMEOUT_S = 180.0
-PROMPT = "a cat on a yellow background"
-NEGATIVE_PROMPT = "flat style"
+PROMPT = "a smiling face on a purple background"
+NEGATIVE_PROMPT = "white background"
 
 
 def main() -> int:
