@@ -32,7 +32,9 @@ class TimerSystem:
         self.most_at_once = 0
         self.cancelled: list[str] = []
 
-    def submit(self, request: ImageRequest, *, on_progress: OnProgress) -> Future[RenderedImage]:
+    def submit(
+        self, request: ImageRequest, *, on_progress: OnProgress | None
+    ) -> Future[RenderedImage]:
         future: Future[RenderedImage] = Future()
         with self._lock:
             self._under_way[request.request_id] = future
