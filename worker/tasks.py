@@ -63,7 +63,8 @@ FAILURE_CODES: dict[type[EngineError], str] = {
 
 @shared_task(name="worker.tasks.answer_doorbell")
 def answer_doorbell() -> None:
-    """Somebody rang: draw until nothing is queued, or return at once where all slots are busy."""
+    """Somebody rang: draw until nothing is queued, or return at once where another bell is being
+    answered."""
     desk().answer()
 
 
@@ -112,8 +113,9 @@ class Desk:
             while not self.draining.is_set() and self.has_room() and self.start_next():
                 pass
             with self.changed:
-                # The timeout: the engine learns on its own that more rows pay.
-                self.changed.wait_for(lambda: self.bell or not self.drawing, timeout=ROOM_CHECK_S)
+                # The engine learns on its own that more rows pay, and rings no bell then.
+                patience_s = None if self.has_room() else ROOM_CHECK_S
+                self.changed.wait_for(lambda: self.bell or not self.drawing, timeout=patience_s)
                 if not self.drawing and not self.bell:
                     return
 
@@ -124,7 +126,7 @@ class Desk:
     def room(self) -> int:
         """Images to hold: as many as one call has rows for, which is about twice as many as it
         draws, since guidance takes two rows an image."""
-        return min(self.slots, max(LEAST_ROOM, self.engine.snapshot().row_cap))
+        return min(self.slots, max(LEAST_ROOM, self.engine.row_cap))
 
     def start_next(self) -> bool:
         """Claims one image and has it drawn. False where none is queued that may come in."""

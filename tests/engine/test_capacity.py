@@ -44,11 +44,12 @@ def test_a_larger_size_is_tried_again_after_a_while() -> None:
     assert max(reached) == 32
 
 
-def test_running_out_of_memory_halves_the_cap_for_good() -> None:
+def test_running_out_of_memory_halves_the_cap_for_a_while() -> None:
     cap = RowCap(32)
     cap.note_out_of_memory("shape", rows=6)
     assert run(cap, lambda _rows: 1.0) == 3
     assert cap.cap("another shape") == FIRST_CAP
+    assert run(cap, lambda _rows: 1.0, calls=FORGET_AFTER) > 3
 
 
 def test_memory_that_is_measured_bounds_the_cap_while_it_is_so() -> None:

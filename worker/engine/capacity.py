@@ -14,7 +14,7 @@ from typing import Final
 FIRST_CAP: Final = 4
 WORTH_IT: Final = 1.05  # twice the rows must be at least so much faster
 TRUSTED_AFTER: Final = 3  # calls of one size, the first of which may be warming up
-FORGET_AFTER: Final = 500  # calls, after which a larger size is tried again
+FORGET_AFTER: Final = 500  # calls, after which a larger size is tried again, memory or not
 SMOOTHING: Final = 0.3
 SHAPES_KEPT: Final = 256
 
@@ -58,9 +58,10 @@ class RowCap:
         known.calls += 1
         if known.calls % FORGET_AFTER == 0:
             _forget_above(known, _learned(known))
+            known.ceiling = None  # other models may have left; a call too large loses nothing
 
     def note_out_of_memory(self, shape: Hashable, *, rows: int) -> None:
-        """A call of `rows` rows did not fit: from now on at most half as many."""
+        """A call of `rows` rows did not fit: for the next while at most half as many."""
         self._known(shape).ceiling = max(1, rows // 2)
 
     def note_memory(self, shape: Hashable, limit: int | None) -> None:

@@ -146,6 +146,11 @@ class Engine:
         with self._changed:
             return time.monotonic() - self._progressed_s if self._jobs else 0.0
 
+    @property
+    def row_cap(self) -> int:
+        """Rows that the last denoiser call could have had; 0 before the first one."""
+        return self._last_call[1]
+
     def snapshot(self) -> EngineSnapshot:
         """Return what the engine is doing now."""
         gauges = self._runner.gauges()
