@@ -1,7 +1,7 @@
 """The icon sets as pixels: SVG bodies from the npm packages, rendered by resvg.
 
 Fetch the sources once, into a folder outside the repository:
-`npm install @iconify-json/fluent-emoji@1.2.6 @iconify-json/fluent-emoji-flat@1.2.7
+`npm install @iconify-json/fluent-emoji@1.2.7 @iconify-json/fluent-emoji-flat@1.2.6
 @iconify-json/noto@1.2.9 cldr-annotations-full@48.2.0`
 """
 

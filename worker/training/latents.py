@@ -15,7 +15,9 @@ from numpy.random import Generator
 from torch import Tensor
 from tqdm import tqdm
 
+from worker.training.concepts import everyday_icons
 from worker.training.icons import IconLibrary
+from worker.training.precision import mixed_precision
 from worker.training.scenes import Scene, draw_scene, every_single, paint
 
 SINGLE_SHARE: Final = 0.75
@@ -53,7 +55,7 @@ def encode_scenes(
         pixels = np.stack([paint(s, icons, size_px) for s in scenes[start : start + batch]])
         pictures = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1.0
         pictures = pictures.to(vae.device, memory_format=torch.channels_last)
-        with torch.autocast(vae.device.type, torch.bfloat16):
+        with mixed_precision(vae.device):
             latents = vae.encode(pictures).latent_dist.mode()
         encoded.append((latents.float() * vae.config.scaling_factor).half().cpu())
     return torch.cat(encoded)
@@ -115,9 +117,12 @@ def draw_batch(
 
 
 def _draw_index(scenes: list[Scene], rng: Generator) -> int:
-    """A scene by chance, styles in their shares: others are drawn again."""
-    usual = max(STYLE_SHARES.values())
+    """A scene by chance, styles in their shares, everyday things twice as often."""
+    usual, everyday = max(STYLE_SHARES.values()), everyday_icons()
     while True:
         index = int(rng.integers(len(scenes)))
-        if rng.random() < STYLE_SHARES[scenes[index].style.slug] / usual:
+        wanted = STYLE_SHARES[scenes[index].style.slug] / usual
+        if everyday.isdisjoint(scenes[index].things):
+            wanted /= 2
+        if rng.random() < wanted:
             return index

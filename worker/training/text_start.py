@@ -4,8 +4,9 @@ Trained together from random weights, the two wait for each other: backgrounds a
 minutes, but a concept is one word in 190 and its trace in the pooled prompt is too faint for the
 U-Net to follow (measured: after 24,000 pictures, wrong nouns cost no more than right ones). So the
 encoder and the U-Net's own pooling first learn, by themselves and at a tenth of the cost, to say
-from the caption alone which things it names and which latent to expect. The heads that read this
-off are thrown away.
+from the caption alone which drawings it names - a thing in a style - and which latent to expect.
+The heads that read this off are thrown away. (When they were asked for the things alone, the style
+was lost on the way: pictures in any style were a mean of all three.)
 """
 
 from collections.abc import Callable
@@ -39,7 +40,7 @@ def teach_words(
     """Trains `text_encoder` and `unet.add_embedding` for `steps` batches; returns the last loss.
 
     `draw` gives token ids [B, 32], the latents [B, 4, h, w] that they describe, and what share of
-    the things in each picture every concept has [B, concepts].
+    the things in each picture every drawing has [B, things x styles].
     """
     tokens, latents, shares = draw()
     width = unet.time_embedding.linear_2.out_features

@@ -4,11 +4,13 @@
 
 Needs the VAE that `worker.training.train_vae` left in `--work`. Reads top to bottom: latents and
 captions in, noise added (`diffusion.py`), velocity predicted, squared error down. A run that finds
-a checkpoint in `--work` goes on where it ended. With a GPU, `--device cuda --size-px 256` trains
+a checkpoint in `--work` goes on where it ended, and `--start FOLDER` begins with the weights of a
+saved pipeline instead of new ones. With a GPU, `--device cuda --size-px 256` trains
 the same recipe at 256x256.
 """
 
 import argparse
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,12 +28,13 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from worker.training.budget import Budget, learning_rate
 from worker.training.captions import Names, describe
-from worker.training.concepts import all_icons
+from worker.training.concepts import STYLES, all_icons
 from worker.training.diffusion import add_noise, build_scheduler, signal_shares, velocity
 from worker.training.ema import MovingAverage
 from worker.training.icons import IconLibrary
 from worker.training.latents import LatentSet, draw_batch, load_training_set
 from worker.training.models import build_text_encoder, build_unet, save_pipeline
+from worker.training.precision import mixed_precision
 from worker.training.scenes import Scene, draw_scene
 from worker.training.sheets import save_sheet
 from worker.training.text_start import set_words_apart, teach_words
@@ -96,21 +99,29 @@ def learn_vocabulary(names: Names, concepts: Sequence[str], *, seed: int) -> CLI
 
 
 def build_learner(args: argparse.Namespace, names: Names, concepts: Sequence[str]) -> Learner:
-    """Fresh networks around the trained VAE in `<work>/vae`."""
+    """Networks around the trained VAE in `<work>/vae`: new ones, or those of `--start`."""
     device = torch.device(args.device)
-    if (args.work / CHECKPOINT).exists():  # its embeddings belong to that vocabulary
-        tokenizer = CLIPTokenizer.from_pretrained(args.work / FOLDER / "tokenizer")
-    else:
-        tokenizer = learn_vocabulary(names, concepts, seed=args.seed)
     torch.manual_seed(args.seed)
-    vae = AutoencoderKL.from_pretrained(args.work / "vae", use_safetensors=True)
-    unet = build_unet(args.size_px // 8).to(device, memory_format=torch.channels_last)
+    vae = AutoencoderKL.from_pretrained(args.work / "vae", use_safetensors=True).float()
+    if args.start is not None:
+        tokenizer = CLIPTokenizer.from_pretrained(args.start / "tokenizer")
+        text_encoder = CLIPTextModel.from_pretrained(args.start / "text_encoder").float()
+        unet = UNet2DConditionModel.from_pretrained(args.start / "unet").float().train()
+        text_encoder.train()
+    else:
+        if (args.work / CHECKPOINT).exists():  # its embeddings belong to that vocabulary
+            tokenizer = CLIPTokenizer.from_pretrained(args.work / FOLDER / "tokenizer")
+        else:
+            tokenizer = learn_vocabulary(names, concepts, seed=args.seed)
+        text_encoder = build_text_encoder(tokenizer)
+        unet = build_unet(args.size_px // 8)
+    unet = unet.to(device, memory_format=torch.channels_last)
     if device.type == "cpu":
         # The fused kernel's backward is slow on CPUs: without it a step takes a fifth less.
         unet.set_attn_processor(AttnProcessor())
     return Learner(
         tokenizer=tokenizer,
-        text_encoder=build_text_encoder(tokenizer).to(device),
+        text_encoder=text_encoder.to(device),
         unet=unet,
         vae=vae.to(device, memory_format=torch.channels_last).eval().requires_grad_(False),
         device=device,
@@ -128,7 +139,7 @@ def denoising_loss(
 ) -> Tensor:
     """Mean squared error of the predicted velocity at `times` [B], where a_t is `share` [B]."""
     noisy = add_noise(clean, noise, share)
-    with torch.autocast(clean.device.type, torch.bfloat16):
+    with mixed_precision(clean.device):
         words = text_encoder(tokens).last_hidden_state
         predicted = unet(noisy, times, encoder_hidden_states=words).sample
     return F.mse_loss(predicted.float(), velocity(clean, noise, share))
@@ -202,18 +213,20 @@ def start_words(
     """Lets the text encoder learn what captions stand for before the U-Net listens to it."""
     rng = np.random.default_rng((args.seed, 1))
 
-    concepts = list(all_icons())
+    styles = [style.slug for style in STYLES]
+    drawings = {pair: index for index, pair in enumerate(itertools.product(all_icons(), styles))}
 
     def draw() -> tuple[Tensor, Tensor, Tensor]:
         scenes, latents = draw_batch(sets, batch=3 * args.batch // 2, rng=rng)
         captions = captions_for(scenes, names, rng, unconditional=0.0)
-        shares = torch.zeros(len(scenes), len(concepts))
+        shares = torch.zeros(len(scenes), len(drawings))
         for row, scene in zip(shares, scenes, strict=True):
             for thing in scene.things:
-                row[concepts.index(thing)] += 1.0 / len(scene.things)
+                row[drawings[thing, scene.style.slug]] += 1.0 / len(scene.things)
         return learner.tokens(captions), latents.to(learner.device), shares.to(learner.device)
 
-    set_words_apart(learner.text_encoder)
+    if args.start is None:
+        set_words_apart(learner.text_encoder)
     teach_words(learner.text_encoder, learner.unet, draw, steps=args.word_steps)
 
 
@@ -317,6 +330,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--packages", type=Path, required=True, help="the node_modules folder")
     parser.add_argument("--work", type=Path, required=True, help="where checkpoints are kept")
+    parser.add_argument("--start", type=Path, help="a pipeline's folder to begin with")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--steps", type=int)

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from worker.training.budget import Budget, learning_rate
 from worker.training.concepts import all_icons
 from worker.training.icons import IconLibrary
+from worker.training.precision import mixed_precision
 from worker.training.scenes import draw_scene, paint
 from worker.training.sheets import save_sheet
 from worker.training.vae_start import start_near_linear
@@ -75,12 +76,12 @@ def reconstruction_loss(output: Tensor, target: Tensor) -> Tensor:
 
 def vae_loss(vae: AutoencoderKL, pictures: Tensor, *, kl_weight: float) -> tuple[Tensor, Tensor]:
     """(loss, mean squared error) of reconstructing `pictures` from a sampled latent."""
-    with torch.autocast(pictures.device.type, torch.bfloat16):
+    with mixed_precision(pictures.device):
         moments = vae.quant_conv(vae.encoder(pictures))
     mean, log_variance = moments.float().chunk(2, dim=1)
     log_variance = log_variance.clamp(-20.0, 10.0)
     latents = mean + torch.randn_like(mean) * torch.exp(0.5 * log_variance)
-    with torch.autocast(pictures.device.type, torch.bfloat16):
+    with mixed_precision(pictures.device):
         output = vae.decoder(vae.post_quant_conv(latents)).float()
     kl = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).mean()
     loss = reconstruction_loss(output, pictures) + kl_weight * kl
