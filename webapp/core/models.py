@@ -1,6 +1,10 @@
-"""What the people who run the studio have to know."""
+"""What the people who run the studio have to know, and what they did."""
 
+import uuid
+
+from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 
@@ -21,3 +25,71 @@ class Notice(models.Model):
 
     def __str__(self) -> str:
         return self.sentence[:80]
+
+
+class AuditLine(models.Model):
+    """Who did what to whom, when and why; append-only (triggers refuse UPDATE, DELETE, TRUNCATE).
+
+    Names are copied: the line reads the same after an account is gone.
+    """
+
+    at = models.DateTimeField(_("when"), auto_now_add=True, db_index=True)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("who"),
+    )
+    actor_name = models.CharField(_("who"), max_length=254, blank=True)
+    action = models.CharField(_("did"), max_length=64)
+    subject_kind = models.CharField(_("kind"), max_length=32)
+    subject_id = models.CharField(max_length=64, db_index=True)
+    subject_name = models.CharField(_("to whom or what"), max_length=254, blank=True)
+    reason = models.CharField(_("why"), max_length=500, blank=True)
+    before = models.JSONField(_("before"), default=dict, blank=True)
+    after = models.JSONField(_("after"), default=dict, blank=True)
+
+    class Meta:
+        verbose_name = _("audit line")
+        verbose_name_plural = _("audit log")
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["subject_kind", "subject_id", "-id"], name="audit_subject")]
+
+    def __str__(self) -> str:
+        return f"{self.actor_name or '–'} {self.action} {self.subject_name}"
+
+
+class IdempotencyKey(models.Model):
+    """One request that must happen once: running -> done with its answer; kept for 24 hours.
+
+    `token` belongs to the run that holds the key, so that a run which was given up for lost can
+    no longer write its answer.
+    """
+
+    class State(models.TextChoices):
+        RUNNING = "running", _("running")
+        DONE = "done", _("done")
+
+    scope = models.CharField(max_length=64)
+    key = models.CharField(max_length=64)
+    body_hash = models.CharField(max_length=64)
+    state = models.CharField(max_length=8, choices=State, default=State.RUNNING)
+    token = models.UUIDField(default=uuid.uuid4)
+    answer = models.JSONField(null=True, blank=True)
+    started_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["scope", "key"], name="idempotency_key_once"),
+            models.CheckConstraint(
+                condition=Q(state="running", answer=None) | Q(state="done", answer__isnull=False),
+                name="idempotency_answer_when_done",
+            ),
+        ]
+        indexes = [models.Index(fields=["started_at"], name="idempotency_age")]
+
+    def __str__(self) -> str:
+        return f"{self.scope} {self.key} {self.state}"

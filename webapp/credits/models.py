@@ -1,10 +1,12 @@
-"""The books. Only `credits.ledger` writes these tables (an import contract keeps it so).
+"""The books. Only `credits.ledger` writes the first five tables (a test keeps it so).
 
     Account ──< Hold          one per image: held -> captured | released, exactly once
        │
        └─────< Entry >─── Transaction     double entry; the entries of one sum to zero
 
-Transaction and Entry are append-only: triggers refuse UPDATE, DELETE and TRUNCATE.
+Transaction, Entry and CodeUse are append-only: triggers refuse UPDATE, DELETE and TRUNCATE. So is
+TopUpBatch, but for its actor, who may go. A hold is resolved once and never deleted; an account
+keeps its owner until the link is cut, and its pseudonym for ever.
 """
 
 import uuid
@@ -12,6 +14,7 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 
@@ -36,6 +39,9 @@ class Account(models.Model):
     pseudonym = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     posted_ucr = models.BigIntegerField(_("posted"), default=0)
     held_ucr = models.BigIntegerField(_("held"), default=0)
+    low_told_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("Told that little is left; empty once there is more.")
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -74,6 +80,12 @@ class Transaction(models.Model):
         CAPTURE = "capture", _("image")
         TOP_UP = "top_up", _("top-up")
         ADJUSTMENT = "adjustment", _("adjustment")
+        REVERSAL = "reversal", _("undone")
+        REFUND = "refund", _("refund")
+        CODE = "code", _("code")
+        ALLOWANCE = "allowance", _("monthly allowance")
+        INVITATION = "invitation", _("invitation")
+        REPAIR = "repair", _("correction")
 
     kind = models.CharField(max_length=16, choices=Kind)
     # No database constraint: the line stays as it was written when the actor's account goes.
@@ -88,17 +100,40 @@ class Transaction(models.Model):
     )
     actor_name = models.CharField(max_length=254, blank=True)
     reason = models.CharField(_("reason"), max_length=200, blank=True)
+    note = models.CharField(
+        _("note"), max_length=500, blank=True, help_text=_("Only administrators see it.")
+    )
+    batch = models.ForeignKey(
+        "TopUpBatch", on_delete=models.RESTRICT, null=True, blank=True, related_name="transactions"
+    )
+    reverses = models.OneToOneField(
+        "self", on_delete=models.RESTRICT, null=True, blank=True, related_name="reversed_by"
+    )
     idempotency_key = models.CharField(max_length=120, unique=True)
-    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+    created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         verbose_name = _("transaction")
         verbose_name_plural = _("transactions")
+        # The ledger of the admin site turns a million pages by them, newest first.
+        indexes = [
+            models.Index(fields=["-created_at", "-id"], name="transaction_newest"),
+            models.Index(fields=["kind", "-created_at", "-id"], name="transaction_kind_newest"),
+        ]
         constraints = [
             models.CheckConstraint(
-                condition=~Q(kind__in=["top_up", "adjustment"])
+                condition=~Q(kind__in=["top_up", "adjustment", "reversal", "refund"])
                 | (~Q(actor_name="") & ~Q(reason="")),
                 name="transaction_by_hand_needs_actor_and_reason",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="reversal", reverses__isnull=False)
+                | (~Q(kind="reversal") & Q(reverses=None)),
+                name="transaction_reversal_names_what_it_undoes",
+            ),
+            models.CheckConstraint(
+                condition=Q(batch=None) | Q(kind__in=["top_up", "adjustment"]),
+                name="transaction_of_a_batch_is_by_hand",
             ),
         ]
 
@@ -107,10 +142,19 @@ class Transaction(models.Model):
 
 
 class Entry(models.Model):
-    """One line of a transaction on one account."""
+    """One line of a transaction on one account.
+
+    `kind` and `at` repeat the transaction's (a trigger copies them, nobody else writes them), so
+    that one index finds any line of a long statement: what a filter skips is skipped inside it.
+    """
 
     transaction = models.ForeignKey(Transaction, on_delete=models.RESTRICT, related_name="entries")
-    account = models.ForeignKey(Account, on_delete=models.RESTRICT, related_name="entries")
+    # Without an index of its own: `entry_statement` begins with the account.
+    account = models.ForeignKey(
+        Account, on_delete=models.RESTRICT, related_name="entries", db_index=False
+    )
+    kind = models.CharField(max_length=16, choices=Transaction.Kind, db_default="", editable=False)
+    at = models.DateTimeField(db_default=Now(), editable=False)
     amount_ucr = models.BigIntegerField(_("amount"))
     balance_after_ucr = models.BigIntegerField(
         _("balance after"), null=True, help_text=_("Empty on the system's accounts.")
@@ -122,8 +166,35 @@ class Entry(models.Model):
         verbose_name_plural = _("entries")
         constraints = [
             models.CheckConstraint(condition=~Q(amount_ucr=0), name="entry_amount_not_zero"),
+            models.CheckConstraint(
+                condition=Q(balance_after_ucr=None) | Q(balance_after_ucr__gte=0),
+                name="entry_balance_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind__in=["capture", "refund"], image_id__isnull=False)
+                | (~Q(kind__in=["capture", "refund"]) & Q(image_id=None)),
+                name="entry_image_only_of_a_charge_or_refund",
+            ),
         ]
-        indexes = [models.Index(fields=["account", "-id"], name="entry_statement")]
+        indexes = [
+            models.Index(
+                fields=["account", "-id", "kind", "at"],
+                include=["amount_ucr"],
+                name="entry_statement",
+            ),
+            # People's lines alone: who got or lost how much at once.
+            models.Index(
+                fields=["amount_ucr"],
+                condition=Q(balance_after_ucr__isnull=False),
+                name="entry_amount",
+            ),
+            models.Index(
+                fields=["-id"],
+                include=["amount_ucr", "transaction", "kind", "at"],
+                condition=Q(balance_after_ucr__isnull=False),
+                name="entry_newest",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.amount_ucr} on {self.account_id}"
@@ -157,7 +228,175 @@ class Hold(models.Model):
         ]
         indexes = [
             models.Index(fields=["account"], condition=Q(state="held"), name="hold_open"),
+            models.Index(
+                fields=["account", "state", "-resolved_at", "-id"],
+                include=["amount_ucr"],
+                name="hold_statement",
+            ),
+            models.Index(fields=["account", "created_at"], name="hold_of_a_day"),
         ]
 
     def __str__(self) -> str:
         return f"{self.amount_ucr} {self.state}"
+
+
+class TopUpBatch(models.Model):
+    """Many people topped up at once: one commit, one reason, one line in the books for each."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+        verbose_name=_("by"),
+    )
+    actor_name = models.CharField(_("by"), max_length=254)
+    reason = models.CharField(_("reason"), max_length=200)
+    note = models.CharField(_("note"), max_length=500, blank=True)
+    people = models.PositiveIntegerField(_("people"))
+    total_ucr = models.BigIntegerField(_("total"))
+    lines_hash = models.CharField(max_length=64)
+    created_at = models.DateTimeField(_("when"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("batch of top-ups")
+        verbose_name_plural = _("batches of top-ups")
+        ordering = ["-created_at"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(people__gte=1) & ~Q(actor_name="") & ~Q(reason=""),
+                name="batch_needs_people_actor_and_reason",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.created_at:%Y-%m-%d %H:%M} {self.reason}"
+
+
+class CodeBatch(models.Model):
+    """Codes made together. No code is stored: each is derived from the studio's secret, this
+    batch and its number, so that the CSV can be written again and a stolen database holds none."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(_("name"), max_length=80)
+    amount_ucr = models.BigIntegerField(_("credits"))
+    count = models.PositiveIntegerField(_("codes"))
+    uses_per_code = models.PositiveIntegerField(_("people per code"), default=1)
+    per_user_limit = models.PositiveIntegerField(_("codes per person"), default=1)
+    expires_at = models.DateTimeField(_("until"), null=True, blank=True)
+    revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+        verbose_name=_("by"),
+    )
+    created_at = models.DateTimeField(_("made"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("batch of codes")
+        verbose_name_plural = _("batches of codes")
+        ordering = ["-created_at"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(amount_ucr__gt=0, count__gte=1, uses_per_code__gte=1)
+                & Q(per_user_limit__gte=1),
+                name="code_batch_gives_something",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Code(models.Model):
+    """One code, as its HMAC."""
+
+    batch = models.ForeignKey(CodeBatch, on_delete=models.RESTRICT, related_name="codes")
+    number = models.PositiveIntegerField(_("number"))
+    digest = models.CharField(max_length=64, unique=True)
+    uses_left = models.PositiveIntegerField(_("uses left"))
+
+    class Meta:
+        verbose_name = _("code")
+        verbose_name_plural = _("codes")
+        constraints = [
+            models.UniqueConstraint(fields=["batch", "number"], name="code_number_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.batch_id}/{self.number}"
+
+
+class CodeUse(models.Model):
+    """Who redeemed a code; the same person never twice."""
+
+    code = models.ForeignKey(Code, on_delete=models.RESTRICT, related_name="uses")
+    account = models.ForeignKey(Account, on_delete=models.RESTRICT, related_name="code_uses")
+    transaction = models.OneToOneField(Transaction, on_delete=models.RESTRICT, related_name="+")
+    at = models.DateTimeField(_("when"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("use of a code")
+        verbose_name_plural = _("uses of codes")
+        constraints = [
+            models.UniqueConstraint(fields=["code", "account"], name="code_once_per_person"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.code} by {self.account_id}"
+
+
+class CreditRequest(models.Model):
+    """A user asks for credits: open -> approved | declined | withdrawn, once."""
+
+    class State(models.TextChoices):
+        OPEN = "open", _("open")
+        APPROVED = "approved", _("approved")
+        DECLINED = "declined", _("declined")
+        WITHDRAWN = "withdrawn", _("withdrawn")
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="credit_requests",
+        verbose_name=_("user"),
+    )
+    amount_ucr = models.BigIntegerField(_("asked for"))
+    reason = models.CharField(_("reason"), max_length=500)
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.OPEN)
+    granted_ucr = models.BigIntegerField(_("granted"), null=True, blank=True)
+    answer = models.CharField(_("answer"), max_length=200, blank=True)
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("by"),
+    )
+    decided_at = models.DateTimeField(_("decided"), null=True, blank=True)
+    created_at = models.DateTimeField(_("asked"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("request for credits")
+        verbose_name_plural = _("requests for credits")
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user"], condition=Q(state="open"), name="credit_request_one_open"
+            ),
+            models.CheckConstraint(
+                condition=Q(amount_ucr__gt=0), name="credit_request_amount_positive"
+            ),
+            models.CheckConstraint(
+                condition=Q(state="open", decided_at=None)
+                | (~Q(state="open") & Q(decided_at__isnull=False)),
+                name="credit_request_decided_has_a_time",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} {self.get_state_display()}"

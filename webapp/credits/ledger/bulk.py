@@ -1,0 +1,114 @@
+"""Many people topped up in one batch: all or nothing, in a handful of statements."""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from webapp.accounts.models import User
+from webapp.core.errors import Conflict, InvalidInput
+from webapp.core.units import format_credits
+from webapp.credits.ledger.by_hand import MAX_BY_HAND_UCR, check_words, most_at_once
+from webapp.credits.ledger.posting import Line, lock_accounts_of, post
+from webapp.credits.models import Account, TopUpBatch, Transaction
+
+Lines = Sequence[tuple[int, int]]
+
+
+@transaction.atomic
+def top_up_many(
+    *,
+    batch_id: uuid.UUID,
+    lines: Lines,
+    actor: User,
+    reason: str,
+    note: str = "",
+    reasons: Mapping[int, str] | None = None,
+) -> TopUpBatch:
+    """The batch of `(user id, amount in micro-credits)`, booked in one commit; a negative amount
+    takes credits away. `reasons` (user id -> reason) stand on the lines of those people in place
+    of the batch's reason.
+
+    The same id with the same body answers with the batch that was made before; with another body
+    it raises Conflict. Raises InvalidInput that names the first line that can't be booked (an
+    amount of 0 or an absurd one, a user twice or without an account, more taken than is
+    available), and changes nothing then.
+    """
+    own = {user_id: text.strip() for user_id, text in (reasons or {}).items() if text.strip()}
+    for text in (reason, *own.values()):
+        check_words(reason=text, note=note)
+    _check_lines(lines)
+    body_hash = _hash([sorted(lines), reason.strip(), note.strip(), sorted(own.items())])
+    batch, is_new = TopUpBatch.objects.get_or_create(
+        pk=batch_id,
+        defaults={
+            "actor": actor,
+            "actor_name": actor.email,
+            "reason": reason.strip(),
+            "note": note.strip(),
+            "people": len(lines),
+            "total_ucr": sum(amount_ucr for _user_id, amount_ucr in lines),
+            "lines_hash": body_hash,
+        },
+    )
+    if batch.lines_hash != body_hash:
+        raise Conflict(_("This batch was already booked with other lines. Start a new one."))
+    if is_new:
+        accounts = lock_accounts_of(user_id for user_id, _amount_ucr in lines)
+        _check_accounts(lines, accounts)
+        booked = [
+            _line(batch, accounts[user_id], amount_ucr, reason=own.get(user_id, ""))
+            for user_id, amount_ucr in lines
+        ]
+        post(booked, actor=actor, reason=batch.reason, note=batch.note, batch_id=batch.pk)
+    return batch
+
+
+def _check_lines(lines: Lines) -> None:
+    if not lines:
+        raise InvalidInput(_("There is nobody in this batch."), field="lines")
+    seen: set[int] = set()
+    for number, (user_id, amount_ucr) in enumerate(lines, start=1):
+        if amount_ucr == 0:
+            raise _refusal(number, _("0 credits change nothing."))
+        if abs(amount_ucr) > MAX_BY_HAND_UCR:
+            raise _refusal(number, most_at_once())
+        if user_id in seen:
+            raise _refusal(number, _("This person is in the batch twice."))
+        seen.add(user_id)
+
+
+def _check_accounts(lines: Lines, accounts: Mapping[int, Account]) -> None:
+    for number, (user_id, amount_ucr) in enumerate(lines, start=1):
+        account = accounts.get(user_id)
+        if account is None:
+            raise _refusal(number, _("There is no account of this person."))
+        if account.available_ucr + amount_ucr < 0:
+            available = format_credits(account.available_ucr)
+            sentence = _("Only %(available)s credits are available to take.")
+            raise _refusal(number, sentence % {"available": available})
+
+
+def _refusal(number: int, sentence: str) -> InvalidInput:
+    told = _("Line %(number)d: %(sentence)s") % {"number": number, "sentence": sentence}
+    return InvalidInput(told, field="lines")
+
+
+def _line(batch: TopUpBatch, account: Account, amount_ucr: int, *, reason: str) -> Line:
+    is_top_up = amount_ucr > 0
+    return Line(
+        account_id=account.pk,
+        amount_ucr=amount_ucr,
+        kind=Transaction.Kind.TOP_UP if is_top_up else Transaction.Kind.ADJUSTMENT,
+        against=Account.Kind.GRANTS if is_top_up else Account.Kind.ADJUSTMENTS,
+        key=f"batch:{batch.pk}:{account.user_id}",
+        reason=reason,
+    )
+
+
+def _hash(body: Sequence[object]) -> str:
+    """Of what was asked, whatever the order of its lines."""
+    return hashlib.sha256(json.dumps(body).encode()).hexdigest()

@@ -1,0 +1,128 @@
+"""Corrections: what was given is taken back, what was charged is given back, by new entries."""
+
+import uuid
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from webapp.accounts.models import User
+from webapp.core.errors import Conflict, NotFound
+from webapp.credits.ledger.by_hand import check_words
+from webapp.credits.ledger.posting import Line, not_enough, post
+from webapp.credits.models import Account, Entry, Hold, TopUpBatch, Transaction
+
+UNDOABLE = {
+    Transaction.Kind.TOP_UP,
+    Transaction.Kind.ADJUSTMENT,
+    Transaction.Kind.CODE,
+    Transaction.Kind.ALLOWANCE,
+    Transaction.Kind.INVITATION,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BatchUndo:
+    """How many lines of a batch were undone, and which could not be: `(user id, micro-credits
+    that are missing)`. The user's id is None where the account was closed meanwhile."""
+
+    undone: int
+    kept: list[tuple[int | None, int]]
+
+
+@transaction.atomic
+def reverse(*, transaction_id: int, actor: User, reason: str) -> Transaction:
+    """Undoes a top-up, adjustment, code, allowance or invitation, once, as a new transaction.
+
+    Raises NotFound; Conflict where it was undone before or is of another kind (an image is
+    refunded instead); NotEnoughCredits where the credits were spent meanwhile; InvalidInput for
+    a reason that is empty or too long.
+    """
+    check_words(reason=reason)
+    undone = Transaction.objects.filter(pk=transaction_id).first()
+    if undone is None:
+        raise NotFound(_("There is no such booking."))
+    if undone.kind not in UNDOABLE:
+        raise Conflict(_("This booking cannot be undone."))
+    (line,) = _opposites(transaction_id=transaction_id)
+    account = Account.objects.select_for_update().get(pk=line.account_id)
+    if Transaction.objects.filter(reverses=undone).exists():
+        raise Conflict(_("This booking was undone before."))
+    if account.available_ucr + line.amount_ucr < 0:
+        raise not_enough(available_ucr=account.available_ucr, needed_ucr=-line.amount_ucr)
+    posted = post([line], actor=actor, reason=reason.strip())
+    return Transaction.objects.get(pk=posted[line.key])
+
+
+@transaction.atomic
+def reverse_batch(*, batch_id: uuid.UUID, actor: User, reason: str) -> BatchUndo:
+    """Undoes what can be of a batch; lines that were undone before count as neither.
+
+    Raises NotFound, and InvalidInput for a reason that is empty or too long.
+    """
+    check_words(reason=reason)
+    # One undo of a batch after the other: the second finds what the first one left.
+    if not TopUpBatch.objects.select_for_update().filter(pk=batch_id).exists():
+        raise NotFound(_("There is no such batch."))
+    in_batch = Account.objects.filter(entries__transaction__batch=batch_id, kind="user")
+    locked = Account.objects.select_for_update().filter(pk__in=in_batch.values("pk"))
+    accounts = {account.pk: account for account in locked.order_by("pk")}
+    undone: list[Line] = []
+    kept: list[tuple[int | None, int]] = []
+    for line in _opposites(transaction__batch=batch_id, transaction__reversed_by=None):
+        account = accounts[line.account_id]
+        left_ucr = account.available_ucr + line.amount_ucr
+        if left_ucr < 0:
+            kept.append((account.user_id, -left_ucr))
+        else:
+            undone.append(line)
+    post(undone, actor=actor, reason=reason.strip())
+    return BatchUndo(undone=len(undone), kept=kept)
+
+
+@transaction.atomic
+def refund_image(*, image_id: uuid.UUID, actor: User, reason: str) -> Transaction:
+    """Gives back what an image cost, once.
+
+    Raises Conflict where it was not charged or was refunded before, InvalidInput for a reason
+    that is empty or too long.
+    """
+    check_words(reason=reason)
+    hold = Hold.objects.filter(image_id=image_id, state=Hold.State.CAPTURED).first()
+    if hold is None:
+        raise Conflict(_("This image was not charged."))
+    Account.objects.select_for_update().get(pk=hold.account_id)
+    line = Line(
+        account_id=hold.account_id,
+        amount_ucr=hold.amount_ucr,
+        kind=Transaction.Kind.REFUND,
+        against=Account.Kind.REVENUE,
+        key=f"refund:{image_id}",
+        image_id=image_id,
+    )
+    posted = post([line], actor=actor, reason=reason.strip())
+    if not posted:
+        raise Conflict(_("This image was refunded before."))
+    return Transaction.objects.get(pk=posted[line.key])
+
+
+def _opposites(**which: object) -> list[Line]:
+    """The lines that undo the transactions, each against the account that it came from."""
+    entries = Entry.objects.filter(account__kind=Account.Kind.USER, **which)
+    sources = Entry.objects.filter(transaction__in=entries.values("transaction_id"))
+    against = dict(
+        sources.exclude(account__kind=Account.Kind.USER).values_list(
+            "transaction_id", "account__kind"
+        )
+    )
+    return [
+        Line(
+            account_id=entry.account_id,
+            amount_ucr=-entry.amount_ucr,
+            kind=Transaction.Kind.REVERSAL,
+            against=Account.Kind(against[entry.transaction_id]),
+            key=f"reverse:{entry.transaction_id}",
+            reverses_id=entry.transaction_id,
+        )
+        for entry in entries.order_by("pk")
+    ]
