@@ -83,6 +83,22 @@ def picture_bytes(kind: str = "PNG", side_px: int = 64) -> bytes:
     return file.getvalue()
 
 
+STRIP_STEPS = ((0, 999.0), (1, 749.0), (2, 499.0), (3, 249.0), (4, 0.0))
+
+
+def strip_bytes(frames: int = len(STRIP_STEPS), side_px: int = 64) -> bytes:
+    """Frames side by side, the first one grey, the last one the picture of `picture_bytes`."""
+    picture = Picture.linear_gradient("L").resize((side_px, side_px)).convert("RGB")
+    sheet = Picture.new("RGB", (frames * side_px, side_px))
+    for place in range(frames):
+        grey = Picture.new("RGB", picture.size, (128, 128, 128))
+        shown = Picture.blend(grey, picture, place / max(1, frames - 1))
+        sheet.paste(shown, (place * side_px, 0))
+    file = io.BytesIO()
+    sheet.save(file, "WEBP")
+    return file.getvalue()
+
+
 def finish(claimed: Claim) -> bool:
     """Stores a claimed image as a worker would; False where the lease is lost."""
     stored = write_image_files(
@@ -90,6 +106,8 @@ def finish(claimed: Claim) -> bool:
         lease_token=claimed.lease_token,
         png=picture_bytes(),
         thumbnail_webp=picture_bytes("WEBP"),
+        strip_webp=strip_bytes(),
+        strip_steps=STRIP_STEPS,
     )
     return services.store_image(
         image_id=claimed.image_id,

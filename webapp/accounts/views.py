@@ -1,0 +1,29 @@
+"""The door that an invitation opens."""
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+
+from webapp.accounts import invitations
+from webapp.core.errors import NotFound
+
+
+@never_cache
+@require_GET
+def invite(request: HttpRequest, token: str) -> HttpResponse:
+    """Remembers the invitation and leads to the sign-up page."""
+    if request.user.is_authenticated:
+        messages.info(
+            request, _("You have an account already: the invitation is for somebody new.")
+        )
+        return redirect("studio")
+    found = invitations.find_invitation(token=token)
+    if found is None and settings.SIGNUP != "closed":
+        raise NotFound(_("This invitation was used up, or it is too old. Ask for a new one."))
+    if found is not None:
+        invitations.remember_invitation(request, found)
+    return redirect("account_signup")
