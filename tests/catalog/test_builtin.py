@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from tests.people import make_model
+from webapp.accounts.models import User
 from webapp.catalog.builtin import LISTED, list_builtin_models
 from webapp.catalog.families import Family
 from webapp.catalog.models import DiffusionModel
@@ -25,10 +26,10 @@ HUB_IDS = {
 }
 
 
-def test_the_well_known_models_are_listed_and_off(db: None) -> None:
+def test_the_well_known_models_are_listed_and_off(alice: User) -> None:
     assert list_builtin_models() == len(HUB_IDS)
     assert dict(DiffusionModel.objects.values_list("slug", "location")) == HUB_IDS
-    assert not list_offered_models().exists()
+    assert not list_offered_models(user=alice).exists()
 
 
 def test_listing_again_leaves_an_admins_changes_alone(db: None) -> None:
@@ -97,13 +98,13 @@ def test_a_model_that_was_not_downloaded_cannot_be_enabled(db: None) -> None:
         enable_model(slug="sdxl")
 
 
-def test_an_unknown_model_is_refused_with_what_is_on_offer(db: None) -> None:
+def test_an_unknown_model_is_refused_with_what_is_on_offer(alice: User) -> None:
     make_model("tiny")
     make_model("off", enabled=False)
     with pytest.raises(InvalidInput, match=r"There is no model “nope”\. On offer: tiny\."):
-        get_offered_model(slug="nope")
+        get_offered_model(slug="nope", user=alice)
     with pytest.raises(InvalidInput, match=r"“off” is switched off\. On offer: tiny\."):
-        get_offered_model(slug="off")
+        get_offered_model(slug="off", user=alice)
 
 
 @pytest.mark.parametrize("slug", ["", "Tiny", "-tiny", "a b", "a/b", "../etc", "x" * 65])

@@ -13,6 +13,7 @@ from django.core.management import CommandError
 
 from tests.people import make_model
 from tests.pipelines.test_download import HUB_ID, Hub
+from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.selectors import list_offered_models
 
@@ -51,12 +52,12 @@ def refuse(manage_models: Manage, *arguments: str | Path) -> str:
 
 
 def test_a_folder_is_added_off_and_offered_on_purpose(
-    manage_models: Manage, tiny_model_dir: Path
+    manage_models: Manage, tiny_model_dir: Path, alice: User
 ) -> None:
     assert "Added tiny (Stable Diffusion 1.x / 2.x)." in manage_models("add", tiny_model_dir)
-    assert not list_offered_models().exists()
+    assert not list_offered_models(user=alice).exists()
     manage_models("enable", "tiny")
-    model = list_offered_models().get()
+    model = list_offered_models(user=alice).get()
     assert (model.slug, model.family, model.width_px, model.is_default) == ("tiny", "sd", 128, True)
     assert f"on  * tiny {'':19} sd    {tiny_model_dir}" in manage_models("list")
     manage_models("disable", "tiny")
@@ -170,7 +171,11 @@ def test_scanning_what_is_no_folder_is_refused(manage_models: Manage, tmp_path: 
 
 
 def test_a_hub_model_is_downloaded_after_its_licence_was_accepted(
-    manage_models: Manage, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    manage_models: Manage,
+    hub: Hub,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    alice: User,
 ) -> None:
     manage_models("add", HUB_ID, "--family", "sd")
     monkeypatch.setattr("builtins.input", lambda _question: "n")
@@ -181,7 +186,7 @@ def test_a_hub_model_is_downloaded_after_its_licence_was_accepted(
     assert "Licence: apache-2.0" in said
     assert "100.0%" in said
     manage_models("enable", "tiny")
-    assert list_offered_models().get().path == str(tmp_path / "models" / "tiny")
+    assert list_offered_models(user=alice).get().path == str(tmp_path / "models" / "tiny")
     assert (tmp_path / "models" / "tiny" / "model_index.json").is_file()
 
 

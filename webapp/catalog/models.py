@@ -1,10 +1,16 @@
-"""Models on offer: where they lie, what they can do, what they are good at by default."""
+"""Models on offer, and the price list.
 
+A price list is never changed: a new version takes its place, and open quotes keep theirs. It is
+complete: a flat price, models that cost otherwise, and what each group pays of it.
+"""
+
+from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from webapp.accounts.models import UserGroup
 from webapp.catalog.families import Family
 from webapp.catalog.samplers import SAMPLER_NAMES, samplers_of
 
@@ -33,6 +39,13 @@ class DiffusionModel(models.Model):
         max_length=500, blank=True, help_text=_("Where a downloaded hub model lies.")
     )
     enabled = models.BooleanField(_("enabled"), default=False)
+    groups = models.ManyToManyField(
+        UserGroup,
+        blank=True,
+        related_name="+",
+        verbose_name=_("only for"),
+        help_text=_("Nobody chosen: for everybody."),
+    )
     is_default = models.BooleanField(_("chosen at first"), default=False)
     width_px = models.PositiveIntegerField(_("width"), default=512)
     height_px = models.PositiveIntegerField(_("height"), default=512)
@@ -99,3 +112,85 @@ class DiffusionModel(models.Model):
 def queue_name(slug: str) -> str:
     """The name of the queue for a model's slug."""
     return f"images.{slug}"
+
+
+class PriceList(models.Model):
+    """One version of the price list; the newest is in force. Before there is one, every image
+    costs `DARKROOM_PRICE_PER_IMAGE`."""
+
+    flat_ucr = models.BigIntegerField(_("one image"))
+    note = models.CharField(_("note"), max_length=200, blank=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("by"),
+    )
+    created_at = models.DateTimeField(_("since"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("price list")
+        verbose_name_plural = _("price lists")
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(condition=Q(flat_ucr__gte=0), name="price_list_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.pk}"
+
+
+class ModelPrice(models.Model):
+    """What one model costs, where that is not the list's flat price."""
+
+    class Mode(models.TextChoices):
+        FLAT = "flat", _("per image")
+        METERED = "metered", _("by size and steps")
+
+    price_list = models.ForeignKey(PriceList, on_delete=models.CASCADE, related_name="models")
+    model = models.ForeignKey(DiffusionModel, on_delete=models.PROTECT, related_name="+")
+    mode = models.CharField(_("how"), max_length=8, choices=Mode)
+    flat_ucr = models.BigIntegerField(_("one image"), null=True, blank=True)
+    factor = models.DecimalField(
+        _("factor"), max_digits=16, decimal_places=12, null=True, blank=True
+    )
+    floor_ucr = models.BigIntegerField(_("never below"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("price of a model")
+        verbose_name_plural = _("prices of models")
+        constraints = [
+            models.UniqueConstraint(fields=["price_list", "model"], name="model_price_once"),
+            models.CheckConstraint(
+                condition=Q(mode="flat", flat_ucr__gte=0, factor=None, floor_ucr=None)
+                | Q(mode="metered", flat_ucr=None, factor__gt=0, floor_ucr__gte=0),
+                name="model_price_flat_or_metered",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.get_mode_display()}"
+
+
+class GroupPrice(models.Model):
+    """What share of the list's prices a group pays: 1 is all of it, 0 nothing."""
+
+    price_list = models.ForeignKey(PriceList, on_delete=models.CASCADE, related_name="groups")
+    group = models.ForeignKey(UserGroup, on_delete=models.SET_NULL, null=True, related_name="+")
+    group_name = models.CharField(max_length=80)
+    multiplier = models.DecimalField(_("share of the price"), max_digits=7, decimal_places=4)
+
+    class Meta:
+        verbose_name = _("price of a group")
+        verbose_name_plural = _("prices of groups")
+        constraints = [
+            models.UniqueConstraint(fields=["price_list", "group"], name="group_price_once"),
+            models.CheckConstraint(
+                condition=Q(multiplier__gte=0, multiplier__lte=100), name="group_price_in_range"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.group_name} × {self.multiplier}"

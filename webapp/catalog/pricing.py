@@ -1,10 +1,196 @@
-"""What an image costs. Quoted and rounded once, at submission; the quote is stored with it."""
+"""What an image costs. Quoted and rounded once, at submission; the quote is stored with it.
+
+The newest `PriceList` is in force; before there is one, every image costs
+`DARKROOM_PRICE_PER_IMAGE`. A price is flat, or metered by the curve that DreamStudio used:
+
+    max(floor, (width * height - 169527) * steps / 30 * factor)        in credits
+
+times the share that the person's group pays.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 
 from django.conf import settings
+from django.db.models import FilteredRelation, Q, Subquery
+from django.utils.translation import gettext as _
 
-from webapp.core.units import to_ucr
+from webapp.accounts.models import User, UserGroup
+from webapp.catalog.families import Family
+from webapp.catalog.models import DiffusionModel, ModelPrice, PriceList
+from webapp.core.errors import InvalidInput
+from webapp.core.units import UCR_PER_CREDIT, to_ucr
+
+# The curve is calibrated at 30 steps, and crosses zero at about 412 x 412 pixels.
+FREE_PIXELS = 169_527
+USUAL_STEPS = 30
+METERED_UNIT_UCR = UCR_PER_CREDIT // 100
+SUGGESTED_FACTORS: dict[str, Decimal] = {
+    Family.SD: Decimal("2.16e-6"),
+    Family.SDXL: Decimal("5.4e-6"),
+}
+WHOLE_PRICE = Decimal(1)
+NO_GROUP = 0
 
 
-def price_per_image_ucr() -> int:
-    """The flat price of one image in micro-credits, whatever its size and number of steps."""
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What one image costs, and how that came about.
+
+    `terms` is JSON: `mode` ("flat" or "metered"), `flat_ucr` or `factor` and `floor_ucr`,
+    `multiplier` (a decimal string), `group` ("" for nobody's), `width_px`, `height_px`, `steps`.
+    """
+
+    price_each_ucr: int
+    price_list_id: int | None
+    terms: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How one model is priced: flat (`flat_ucr`), or metered (`factor` and `floor_ucr`)."""
+
+    mode: str
+    flat_ucr: int | None = None
+    factor: Decimal | None = None
+    floor_ucr: int | None = None
+
+    @property
+    def is_metered(self) -> bool:
+        """True where size and steps matter."""
+        return self.mode == ModelPrice.Mode.METERED
+
+    def price_ucr(
+        self, *, width_px: int, height_px: int, steps: int, multiplier: Decimal = WHOLE_PRICE
+    ) -> int:
+        """Micro-credits for one image, rounded half up: to a hundredth of a credit where it is
+        metered, to a micro-credit where it is flat."""
+        if self.factor is None or self.floor_ucr is None:
+            return _round(Decimal(self.flat_ucr or 0) * multiplier, unit_ucr=1)
+        area = width_px * height_px - FREE_PIXELS
+        curve_ucr = area * steps * self.factor * UCR_PER_CREDIT / USUAL_STEPS
+        metered_ucr = max(Decimal(self.floor_ucr), curve_ucr)
+        return _round(metered_ucr * multiplier, unit_ucr=METERED_UNIT_UCR)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON, without what this mode does not have."""
+        if self.factor is None:
+            return {"mode": self.mode, "flat_ucr": self.flat_ucr}
+        return {"mode": self.mode, "factor": plain(self.factor), "floor_ucr": self.floor_ucr}
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """The list in force as one person reads it; `multiplier` None: their group has no price."""
+
+    list_id: int | None
+    since: datetime | None
+    flat_ucr: int
+    multiplier: Decimal | None = WHOLE_PRICE
+    group: str = ""
+    models: Mapping[int, Terms] = field(default_factory=dict)
+
+    @property
+    def problem(self) -> str:
+        """The sentence for somebody whose group was given no price; "" for all others."""
+        if self.multiplier is not None:
+            return ""
+        return _("Your group “%(group)s” has no price yet: an administrator must give it one.") % {
+            "group": self.group
+        }
+
+    @property
+    def share(self) -> str:
+        """The multiplier as it is written; "" where there is none."""
+        return "" if self.multiplier is None else plain(self.multiplier)
+
+    @property
+    def flat_each_ucr(self) -> int | None:
+        """What an image of a model without a price of its own costs; None where there is a
+        `problem`."""
+        if self.multiplier is None:
+            return None
+        return _round(self.flat_ucr * self.multiplier, unit_ucr=1)
+
+    def terms_of(self, model: DiffusionModel) -> Terms:
+        """The model's own price, or the list's flat one."""
+        flat = Terms(ModelPrice.Mode.FLAT, flat_ucr=self.flat_ucr)
+        return self.models.get(model.pk, flat)
+
+    def quote(self, *, model: DiffusionModel, width_px: int, height_px: int, steps: int) -> Quote:
+        """The price of one image; raises InvalidInput for a group without a price."""
+        if self.multiplier is None:
+            raise InvalidInput(self.problem, field="model")
+        terms = self.terms_of(model)
+        size = {"width_px": width_px, "height_px": height_px, "steps": steps}
+        return Quote(
+            price_each_ucr=terms.price_ucr(**size, multiplier=self.multiplier),
+            price_list_id=self.list_id,
+            terms={
+                **terms.as_dict(),
+                "multiplier": plain(self.multiplier),
+                "group": self.group,
+                **size,
+            },
+        )
+
+
+def quote_image(
+    *, user: User, model: DiffusionModel, width_px: int, height_px: int, steps: int
+) -> Quote:
+    """What one image costs this user now, by the list in force.
+
+    Raises InvalidInput where the user's group has no price in it.
+    """
+    prices = read_prices(user=user)
+    return prices.quote(model=model, width_px=width_px, height_px=height_px, steps=steps)
+
+
+def read_prices(*, user: User) -> Prices:
+    """The list in force for this user, in one query: every submission asks it."""
+    newest = PriceList.objects.order_by("-pk").values("pk")[:1]
+    # Prices of groups that were deleted have no group: NO_GROUP matches none of them.
+    group_id = user.group_id or NO_GROUP
+    is_mine = Q(groups__group=group_id)
+    in_force = PriceList.objects.annotate(
+        mine=FilteredRelation("groups", condition=is_mine),
+        group=Subquery(UserGroup.objects.filter(pk=group_id).values("name")),
+    )
+    rows = in_force.filter(pk=Subquery(newest)).values_list(
+        "pk",
+        "created_at",
+        "flat_ucr",
+        "mine__multiplier",
+        "group",
+        "models__model_id",
+        "models__mode",
+        "models__flat_ucr",
+        "models__factor",
+        "models__floor_ucr",
+    )
+    prices = Prices(None, None, price_before_any_list_ucr(), WHOLE_PRICE)
+    models: dict[int, Terms] = {}
+    for list_id, since, flat_ucr, multiplier, group, model_id, mode, flat, factor, floor in rows:
+        prices = Prices(list_id, since, flat_ucr, multiplier, group or "", models)
+        if model_id is not None:
+            models[model_id] = Terms(mode, flat, factor, floor)
+    if user.group_id is None:
+        return replace(prices, multiplier=WHOLE_PRICE)
+    return prices
+
+
+def price_before_any_list_ucr() -> int:
+    """What every image costs as long as no price list was made."""
     return to_ucr(settings.PRICE_PER_IMAGE)
+
+
+def plain(number: Decimal) -> str:
+    """The number without an exponent and without trailing zeros: 0.00000216."""
+    return f"{number.normalize():f}"
+
+
+def _round(amount_ucr: Decimal, *, unit_ucr: int) -> int:
+    return int((amount_ucr / unit_ucr).quantize(Decimal(1), ROUND_HALF_UP)) * unit_ucr

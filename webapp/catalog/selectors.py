@@ -3,24 +3,33 @@
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
+from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.core.errors import InvalidInput
 
 INSTALLED = ~Q(source=DiffusionModel.Source.HUB) | ~Q(installed_path="")
 
 
-def list_offered_models() -> QuerySet[DiffusionModel]:
-    """Enabled models whose files are here, the default first."""
-    return DiffusionModel.objects.filter(INSTALLED, enabled=True)
+def list_offered_models(*, user: User) -> QuerySet[DiffusionModel]:
+    """Enabled models whose files are here and that are for everybody or for the user's group, the
+    default first."""
+    for_user = Q(groups=None)
+    if user.group_id is not None:
+        for_user |= Q(groups=user.group_id)
+    return DiffusionModel.objects.filter(INSTALLED, for_user, enabled=True)
 
 
-def get_offered_model(*, slug: str) -> DiffusionModel:
-    """The enabled model of that slug; raises InvalidInput with what is on offer otherwise."""
-    model = list_offered_models().filter(slug=slug).first()
+def get_offered_model(*, slug: str, user: User) -> DiffusionModel:
+    """The model of that slug, where it is on offer to the user; raises InvalidInput with what is
+    on offer otherwise."""
+    offered_models = list_offered_models(user=user)
+    model = offered_models.filter(slug=slug).first()
     if model is not None:
         return model
-    offered = ", ".join(list_offered_models().values_list("slug", flat=True))
-    if DiffusionModel.objects.filter(slug=slug).exists():
+    offered = ", ".join(offered_models.values_list("slug", flat=True))
+    if DiffusionModel.objects.filter(INSTALLED, slug=slug, enabled=True).exists():
+        sentence = _("The model “%(slug)s” is for other groups. On offer: %(offered)s.")
+    elif DiffusionModel.objects.filter(slug=slug).exists():
         sentence = _("The model “%(slug)s” is switched off. On offer: %(offered)s.")
     else:
         sentence = _("There is no model “%(slug)s”. On offer: %(offered)s.")
