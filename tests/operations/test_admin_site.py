@@ -6,6 +6,7 @@ from django.db.models import Model
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from tests.operations.passwords import give_password
 from tests.people import PASSWORD, claim, finish, make_model, make_user, submit
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
@@ -19,17 +20,21 @@ BOOKS: list[type[Model]] = [Transaction, Account, Hold, Image]
 LISTS = [
     "accounts/user",
     "catalog/diffusionmodel",
+    "core/auditline",
     "core/notice",
     "credits/transaction",
     "credits/account",
     "credits/hold",
+    "credits/topupbatch",
     "generation/image",
+    "operations/bookscheck",
 ]
 
 
 @pytest.fixture
 def admin(client: Client, charlie: User) -> Client:
     client.force_login(charlie)
+    give_password(client)
     return client
 
 

@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.people import make_user, submit
+from tests.operations.passwords import give_password
+from tests.people import PASSWORD, claim, finish, make_user, submit
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
+from webapp.core.models import AuditLine
 from webapp.core.units import UCR_PER_CREDIT
-from webapp.credits.models import Transaction
+from webapp.credits.models import Entry, Transaction
 from webapp.credits.selectors import get_balance
 
 CREDIT = UCR_PER_CREDIT
@@ -19,6 +21,7 @@ CREDIT = UCR_PER_CREDIT
 @pytest.fixture
 def admin(client: Client, charlie: User) -> Client:
     client.force_login(charlie)
+    give_password(client)
     return client
 
 
@@ -74,6 +77,7 @@ def test_no_more_is_taken_than_is_available(
         ("amount", "0", "more than 0"),
         ("amount", "0.0000001", "no more than 6 decimal places"),
         ("amount", "1e12", "no more than"),
+        ("note", "x" * 501, "at most 500 characters"),
         ("amount", "1000000.000001", "At most 1000000.00 credits"),
         ("reason", "", "This field is required."),
         ("reason", "   ", "This field is required."),
@@ -136,3 +140,118 @@ def test_a_reason_is_text_and_never_markup(admin: Client, alice: User) -> None:
     for page in (hers.get("/credits/"), admin.get("/admin/credits/transaction/")):
         assert "<script>alert(1)" not in page.content.decode()
         assert "&lt;script&gt;alert(1)" in page.content.decode()
+
+
+def test_the_page_says_what_there_was_before_and_what_there_is_now(
+    admin: Client, alice: User
+) -> None:
+    url = book(admin, alice, amount="12.5")["Location"]
+    page = admin.get(url).content.decode()
+    assert "12.50 credits were booked: 200.00 before, 212.50 now." in page
+
+
+def test_the_note_is_for_administrators_alone(admin: Client, alice: User) -> None:
+    book(admin, alice, note="her teacher asked")
+    posted = Transaction.objects.get(kind="top_up")
+    assert posted.note == "her teacher asked"
+    assert (
+        "her teacher asked"
+        in admin.get(f"/admin/credits/transaction/{posted.pk}/change/").content.decode()
+    )
+    hers = Client()
+    hers.force_login(alice)
+    assert "her teacher asked" not in hers.get("/credits/").content.decode()
+
+
+def test_each_booking_is_one_line_in_the_audit_log(
+    admin: Client, alice: User, charlie: User
+) -> None:
+    key = str(uuid.uuid4())
+    for _click in range(2):
+        book(admin, alice, amount="-12.5", key=key)
+    line = AuditLine.objects.get(action="credits.adjustment")
+    assert (line.actor_id, line.subject_id, line.reason) == (charlie.pk, str(alice.pk), "prize")
+    assert (line.before["balance"], line.after["balance"]) == ("200.00", "187.50")
+
+
+def test_nothing_is_booked_without_the_password_of_the_last_minutes(
+    client: Client, alice: User, charlie: User
+) -> None:
+    client.force_login(charlie)
+    assert book(client, alice)["Location"].startswith("/accounts/reauthenticate/")
+    assert posted_by_hand() == 0
+    url = f"/accounts/reauthenticate/?next=/admin/accounts/user/{alice.pk}/credits/"
+    client.post(url, {"password": PASSWORD})
+    assert posted_by_hand() == 1
+
+
+def undo(admin: Client, posted: Transaction, reason: str = "a mistake") -> Any:
+    return admin.post(f"/admin/credits/transaction/{posted.pk}/undo/", {"reason": reason})
+
+
+def test_a_top_up_is_undone_by_a_new_entry(admin: Client, alice: User) -> None:
+    book(admin, alice)
+    posted = Transaction.objects.get(kind="top_up")
+    page = admin.get(f"/admin/accounts/user/{alice.pk}/change/").content.decode()
+    assert f"/admin/credits/transaction/{posted.pk}/undo/" in page
+    assert undo(admin, posted).status_code == 302
+    assert get_balance(user=alice).posted_ucr == 200 * CREDIT
+    assert Transaction.objects.get(reverses=posted).reason == "a mistake"
+    line = AuditLine.objects.get(action="credits.undo")
+    assert (line.subject_id, line.reason) == (str(alice.pk), "a mistake")
+    page = admin.get(f"/admin/accounts/user/{alice.pk}/change/").content.decode()
+    assert f"/admin/credits/transaction/{posted.pk}/undo/" not in page
+
+
+def test_nothing_is_undone_twice_without_a_reason_or_after_it_was_spent(
+    admin: Client, alice: User, offered_model: DiffusionModel
+) -> None:
+    book(admin, alice)
+    posted = Transaction.objects.get(kind="top_up")
+    assert "This field is required." in undo(admin, posted, " ").content.decode()
+    undo(admin, posted)
+    assert "undone before" in undo(admin, posted).content.decode()
+    book(admin, alice)
+    book(admin, alice, amount="-204.5")
+    spent = Transaction.objects.filter(kind="top_up").latest("pk")
+    assert "0.50 are available" in undo(admin, spent).content.decode()
+    assert Transaction.objects.filter(kind="reversal").count() == 1
+
+
+def test_the_price_of_an_image_is_given_back_once(
+    admin: Client, alice: User, offered_model: DiffusionModel
+) -> None:
+    submit(alice, offered_model)
+    claimed = claim(offered_model)
+    finish(claimed)
+    page = f"/admin/generation/image/{claimed.image_id}/"
+    assert "Refund the image" in admin.get(f"{page}change/").content.decode()
+    assert admin.post(f"{page}refund/", {"reason": "blurred"}).status_code == 302
+    assert get_balance(user=alice).posted_ucr == 200 * CREDIT
+    assert "Refund the image" not in admin.get(f"{page}change/").content.decode()
+    again = admin.post(f"{page}refund/", {"reason": "blurred"}).content.decode()
+    assert "refunded before" in again
+    line = AuditLine.objects.get(action="credits.refund")
+    assert (line.subject_id, line.after["image"]) == (str(alice.pk), str(claimed.image_id))
+    assert Entry.objects.filter(image_id=claimed.image_id, kind="refund").count() == 2
+
+
+@pytest.mark.parametrize("path", ["credits/transaction/999/undo", "generation/image/{}/refund"])
+def test_what_is_not_there_is_neither_undone_nor_refunded(admin: Client, path: str) -> None:
+    assert admin.get(f"/admin/{path.format(uuid.uuid4())}/").status_code == 404
+
+
+def test_staff_without_the_right_to_change_people_undo_and_refund_nothing(
+    client: Client, admin: Client, alice: User, offered_model: DiffusionModel
+) -> None:
+    book(admin, alice)
+    posted = Transaction.objects.get(kind="top_up")
+    submit(alice, offered_model)
+    claimed = claim(offered_model)
+    finish(claimed)
+    client.force_login(make_user("dora", is_staff=True))
+    give_password(client)
+    assert undo(client, posted).status_code == 403
+    refund = client.post(f"/admin/generation/image/{claimed.image_id}/refund/", {"reason": "x"})
+    assert refund.status_code == 403
+    assert not Transaction.objects.filter(kind__in=["reversal", "refund"]).exists()

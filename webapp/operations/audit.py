@@ -1,87 +1,98 @@
-"""The invariants of the books and of the queue, each one query; files are read one by one.
+"""The check of the books and of the queue: `invariants` are asked one by one, files are read one
+by one, and what was found is kept as the studio's health.
 
 posted = sum of entries = balance after the last one        held = sum of open holds
-every transaction sums to 0        every charge has its hold
+every transaction sums to 0, and so do all        every charge has its hold, at the quoted price
 image stored <=> exactly one capture <=> its file is there with the stored hash
 open hold <=> queued or running image      shares count what is queued
+an undo is minus what it undoes, a refund is what was charged, once      batches, codes: as booked
 """
 
 import hashlib
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 from django.core.files.storage import default_storage
 from django.db import connection
+from django.utils import timezone
+from django.utils.translation import gettext as _
 
+from webapp.core.notices import tell_admins, withdraw
 from webapp.core.units import format_credits
 from webapp.generation.models import Image
+from webapp.operations.invariants import INVARIANTS
+from webapp.operations.models import BooksCheck
 
 HASH_CHUNK_BYTES = 1 << 20
-
-QUERIES: dict[str, str] = {
-    "account {0}: posted is {1}, its entries sum to {2}": """
-        SELECT a.id, a.posted_ucr, COALESCE(SUM(e.amount_ucr), 0)::bigint
-        FROM credits_account a LEFT JOIN credits_entry e ON e.account_id = a.id
-        WHERE a.kind = 'user' GROUP BY a.id
-        HAVING a.posted_ucr <> COALESCE(SUM(e.amount_ucr), 0)""",
-    "account {0}: held is {1}, its open holds sum to {2}": """
-        SELECT a.id, a.held_ucr, COALESCE(SUM(h.amount_ucr), 0)::bigint
-        FROM credits_account a LEFT JOIN credits_hold h
-            ON h.account_id = a.id AND h.state = 'held'
-        GROUP BY a.id HAVING a.held_ucr <> COALESCE(SUM(h.amount_ucr), 0)""",
-    "transaction {0}: its {1} entries sum to {2}": """
-        SELECT t.id, COUNT(e.id), COALESCE(SUM(e.amount_ucr), 0)::bigint
-        FROM credits_transaction t LEFT JOIN credits_entry e ON e.transaction_id = t.id
-        GROUP BY t.id HAVING COUNT(e.id) < 2 OR COALESCE(SUM(e.amount_ucr), 0) <> 0""",
-    "user {0}: has no account": """
-        SELECT u.id FROM accounts_user u LEFT JOIN credits_account a ON a.user_id = u.id
-        WHERE a.id IS NULL""",
-    "image {0}: {1}, but its hold is {2}": """
-        SELECT i.id, i.state, COALESCE(h.state, 'missing')
-        FROM generation_image i JOIN generation_generation g ON g.id = i.generation_id
-        LEFT JOIN credits_hold h ON h.image_id = i.id
-        WHERE g.price_each_ucr > 0 AND COALESCE(h.state, 'missing') <> CASE
-            WHEN i.state = 'stored' THEN 'captured'
-            WHEN i.state IN ('queued', 'running') THEN 'held' ELSE 'released' END""",
-    "hold {0}: is open, but there is no image {1}": """
-        SELECT h.id, h.image_id FROM credits_hold h
-        LEFT JOIN generation_image i ON i.id = h.image_id
-        WHERE h.state = 'held' AND i.id IS NULL""",
-    "hold {0}: is {1}, with {2} lines on its account": """
-        SELECT h.id, h.state, COUNT(e.id) FROM credits_hold h
-        LEFT JOIN credits_entry e ON e.image_id = h.image_id AND e.account_id = h.account_id
-        GROUP BY h.id HAVING COUNT(e.id) <> CASE WHEN h.state = 'captured' THEN 1 ELSE 0 END""",
-    "hold {0}: {1} was held, {2} was charged": """
-        SELECT h.id, h.amount_ucr, -e.amount_ucr FROM credits_hold h
-        JOIN credits_entry e ON e.image_id = h.image_id AND e.account_id = h.account_id
-        WHERE h.state = 'captured' AND e.amount_ucr <> -h.amount_ucr""",
-    "entry {0}: charges for image {1}, which has no hold": """
-        SELECT e.id, e.image_id FROM credits_entry e
-        LEFT JOIN credits_hold h ON h.image_id = e.image_id
-        WHERE e.image_id IS NOT NULL AND h.id IS NULL""",
-    "entry {0}: says {1} is left after it, the lines up to it sum to {2}": """
-        SELECT id, balance_after_ucr, running FROM (
-            SELECT e.id, e.balance_after_ucr, (SUM(e.amount_ucr) OVER
-                (PARTITION BY e.account_id ORDER BY e.id))::bigint AS running
-            FROM credits_entry e JOIN credits_account a ON a.id = e.account_id
-            WHERE a.kind = 'user') lines
-        WHERE balance_after_ucr IS DISTINCT FROM running""",
-    "share {0}: counts {1} queued images, there are {2}": """
-        SELECT s.id, s.queued, COUNT(i.id) FROM generation_queueshare s
-        LEFT JOIN generation_image i
-            ON i.owner_id = s.owner_id AND i.model_id = s.model_id AND i.state = 'queued'
-        GROUP BY s.id HAVING s.queued <> COUNT(i.id)""",
-}
+ROWS_AT_ONCE = 500
+SENTENCES_KEPT = 20
+CHECKS_KEPT = 400
+# The check is nightly: one that is older than this says that it no longer runs.
+FRESH = timedelta(days=2)
+NOTICE = "books:violated"
 
 
-def find_violations(*, files: bool = True) -> Iterator[str]:
-    """One sentence for each violated invariant; with `files` every stored picture is read too."""
-    for sentence, query in QUERIES.items():
-        with connection.cursor() as cursor:
-            cursor.execute(query)
-            for row in cursor.fetchall():
-                yield sentence.format(*row)
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One invariant that does not hold: which, about what, and the sentence that says so."""
+
+    code: str
+    sentence: str
+    facts: tuple[Any, ...] = ()
+
+
+def find_violations(*, files: bool = True) -> Iterator[Violation]:
+    """Each violated invariant; with `files` every stored picture is read too."""
+    for code in INVARIANTS:
+        yield from find_violations_of(code=code)
     if files:
         yield from _find_file_violations()
+
+
+def find_violations_of(*, code: str) -> Iterator[Violation]:
+    """Each violation of one invariant; the first of its facts is the id of what it is about."""
+    sentence, query = INVARIANTS[code]
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        for row in cursor:
+            yield Violation(code, sentence.format(*row), tuple(row))
+
+
+def check_books(*, files: bool) -> BooksCheck:
+    """The check that ran now, kept; admins are told what it found, or that it is mended."""
+    started = time.monotonic()
+    violations = list(find_violations(files=files))
+    return keep_check(violations, took_s=time.monotonic() - started)
+
+
+def keep_check(violations: Sequence[Violation], *, took_s: float) -> BooksCheck:
+    """The check, written as the studio's health; the notice to admins stands while it is bad."""
+    first = [one.sentence for one in violations[:SENTENCES_KEPT]]
+    check = BooksCheck.objects.create(
+        violations=len(violations),
+        first_sentences=first,
+        summary=summarise(),
+        took_s=took_s,
+    )
+    kept = BooksCheck.objects.order_by("-pk").values("pk")[:CHECKS_KEPT]
+    BooksCheck.objects.exclude(pk__in=kept).delete()
+    if violations:
+        sentence = _("The check of the books found %(count)d faults.") % {"count": len(violations)}
+        tell_admins(code=NOTICE, sentence=sentence, detail="\n".join(first))
+    else:
+        withdraw(code_suffix=NOTICE)
+    return check
+
+
+def get_books_state() -> str:
+    """ "clean" or "violated", as the newest check said; "unchecked" without one of two days."""
+    newest = BooksCheck.objects.filter(at__gt=timezone.now() - FRESH).first()
+    if newest is None:
+        return "unchecked"
+    return "violated" if newest.violations else "clean"
 
 
 def summarise() -> str:
@@ -100,16 +111,24 @@ def summarise() -> str:
     )
 
 
-def _find_file_violations() -> Iterator[str]:
+def _find_file_violations() -> Iterator[Violation]:
     stored = Image.objects.filter(state=Image.State.STORED).only("file", "thumbnail", "sha256")
-    for image in stored.iterator():
-        for name in (image.file, image.thumbnail):
-            if not default_storage.exists(name):
-                yield f"image {image.pk}: its file {name} is gone"
-                break
-        else:
-            if _sha256(image.file) != image.sha256:
-                yield f"image {image.pk}: its file {image.file} was changed"
+    for image in stored.iterator(chunk_size=ROWS_AT_ONCE):
+        fault = _find_fault(image)
+        # Somebody may have deleted the picture since the row was read.
+        if fault and Image.objects.filter(pk=image.pk, file=image.file).exists():
+            yield Violation("file", f"image {image.pk}: {fault}", (image.pk,))
+
+
+def _find_fault(image: Image) -> str:
+    """What is wrong with the image's files; "" where nothing is."""
+    for name in (image.file, image.thumbnail):
+        if not default_storage.exists(name):
+            return f"its file {name} is gone"
+    try:
+        return "" if _sha256(image.file) == image.sha256 else f"its file {image.file} was changed"
+    except FileNotFoundError:
+        return f"its file {image.file} is gone"
 
 
 def _sha256(name: str) -> str:

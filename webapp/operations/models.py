@@ -1,6 +1,7 @@
-"""The one-time link that makes the first administrator."""
+"""The one-time link that makes the first administrator, and what the nightly check found."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class SetupLink(models.Model):
@@ -12,3 +13,21 @@ class SetupLink(models.Model):
 
     def __str__(self) -> str:
         return f"{self.created_at:%Y-%m-%d %H:%M} {'used' if self.used_at else 'open'}"
+
+
+class BooksCheck(models.Model):
+    """One run of the check of the books; the newest is shown as the studio's health."""
+
+    at = models.DateTimeField(_("when"), auto_now_add=True)
+    violations = models.PositiveIntegerField(_("violations"))
+    first_sentences = models.JSONField(_("found"), default=list, blank=True)
+    summary = models.CharField(_("the books hold"), max_length=200)
+    took_s = models.FloatField(_("seconds"))
+
+    class Meta:
+        verbose_name = _("check of the books")
+        verbose_name_plural = _("checks of the books")
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M}: {self.violations}"

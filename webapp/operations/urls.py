@@ -2,9 +2,15 @@
 
 from django.urls import path
 
-from webapp.operations import views
+from webapp.operations import account_views, acting_views, views
 
 urlpatterns = [
     path("setup/<str:token>/", views.setup, name="setup"),
+    path("account/", account_views.account, name="account"),
+    path("account/sessions/end/", account_views.end_sessions, name="end_sessions"),
+    path("account/export/", account_views.export, name="export"),
+    path("account/deletion/", account_views.delete_account, name="delete_account"),
+    path("language/", account_views.choose_language, name="choose_language"),
+    path("acting/end/", acting_views.end, name="end_acting"),
     path("healthz/", views.healthz, name="healthz"),
 ]

@@ -1,10 +1,13 @@
 """`manage.py check_credits`: exit 0 when the books are clean, 1 with a line for each fault."""
 
+import json
+import time
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from webapp.operations.audit import find_violations, summarise
+from webapp.operations.audit import Violation, find_violations, keep_check, summarise
+from webapp.operations.repairs import repair_books
 
 
 class Command(BaseCommand):
@@ -15,12 +18,44 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """`--no-files` leaves the pictures on the disk unread."""
         parser.add_argument("--no-files", action="store_true", help="do not read the pictures")
+        parser.add_argument(
+            "--repair",
+            action="store_true",
+            help="first mend what can be mended without touching a line of the books",
+        )
+        parser.add_argument("--json", action="store_true", help="say it as one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Prints what it found; raises CommandError (exit 1) where anything is violated."""
+        """Prints what it mended and found; raises CommandError (exit 1) where anything is still
+        violated. A check with files is kept, as the nightly one is."""
+        repairs = self._repair(quiet=options["json"]) if options["repair"] else []
+        started = time.monotonic()
         violations = list(find_violations(files=not options["no_files"]))
-        for sentence in violations:
-            self.stdout.write(sentence)
+        if not options["no_files"]:
+            keep_check(violations, took_s=time.monotonic() - started)
+        if options["json"]:
+            self._print_json(repairs, violations)
+        else:
+            for violation in violations:
+                self.stdout.write(violation.sentence)
         if violations:
             raise CommandError(f"{len(violations)} violations: the books need a look.")
-        self.stdout.write(f"The books are clean: {summarise()}.")
+        if not options["json"]:
+            self.stdout.write(f"The books are clean: {summarise()}.")
+
+    def _repair(self, *, quiet: bool) -> list[str]:
+        repairs = []
+        for sentence in repair_books():
+            repairs.append(sentence)
+            if not quiet:
+                self.stdout.write(f"Repair: {sentence}")
+        return repairs
+
+    def _print_json(self, repairs: list[str], violations: list[Violation]) -> None:
+        said = {
+            "clean": not violations,
+            "summary": summarise(),
+            "repairs": repairs,
+            "violations": [{"code": one.code, "sentence": one.sentence} for one in violations],
+        }
+        self.stdout.write(json.dumps(said, ensure_ascii=False, indent=2))

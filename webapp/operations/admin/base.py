@@ -1,0 +1,106 @@
+"""What the pages of the admin site share."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, cast
+
+from django.db.models import Field, Model, QuerySet
+from django.forms import BaseModelForm
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+
+from webapp.accounts.models import User
+from webapp.core import audit
+from webapp.core.units import format_credits
+
+SECRET = "password"  # noqa: S105 - the name of a field, whose values are never written down
+
+
+class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
+    """Rows that only services write: they can be looked at, and nothing else."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody adds by hand."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody changes by hand."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody deletes by hand."""
+        return False
+
+
+class AuditedAdmin(ModelAdmin):  # type: ignore[misc]
+    """Rows that administrators change by hand: each change is a line in the audit log, written in
+    the transaction of the change (the admin site saves and deletes inside one).
+
+    Actions are named `<audit_name>.create`, `.change` and `.delete`; a form that changed nothing
+    leaves no line. Fields of `audit_skips` are left out.
+    """
+
+    audit_name: ClassVar[str] = ""
+    audit_skips: ClassVar[frozenset[str]] = frozenset({"last_login"})
+
+    def save_model(
+        self, request: HttpRequest, obj: Model, form: "BaseModelForm[Any]", change: bool
+    ) -> None:
+        """Remembers the row as it was; `save_related` writes the line, when all is saved."""
+        stored = type(obj)._default_manager.filter(pk=obj.pk).first() if change else None
+        form.audited_before = self._facts(stored)  # type: ignore[attr-defined]
+        super().save_model(request, obj, form, change)
+
+    def save_related(
+        self, request: HttpRequest, form: "BaseModelForm[Any]", formsets: Any, change: bool
+    ) -> None:
+        """Saves what belongs to the row, then writes the line."""
+        super().save_related(request, form, formsets, change)
+        before: Mapping[str, Any] = form.audited_before  # type: ignore[attr-defined]
+        after = self._facts(form.instance)
+        names = [name for name in after if before.get(name) != after[name]]
+        if names:
+            self._record(
+                request,
+                form.instance,
+                "change" if change else "create",
+                before={name: before[name] for name in names if name in before},
+                after={name: after[name] for name in names},
+            )
+
+    def delete_model(self, request: HttpRequest, obj: Model) -> None:
+        """Writes down what is deleted, and deletes it."""
+        self._record(request, obj, "delete", before=self._facts(obj))
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: "QuerySet[Model]") -> None:
+        """One line for each row of the list's action."""
+        for row in queryset:
+            self._record(request, row, "delete", before=self._facts(row))
+        super().delete_queryset(request, queryset)
+
+    def _record(self, request: HttpRequest, row: Model, what: str, **facts: Any) -> None:
+        name = self.audit_name or row._meta.model_name
+        audit.record(
+            actor=cast("User", request.user), action=f"{name}.{what}", subject=row, **facts
+        )
+
+    def _facts(self, row: Model | None) -> dict[str, Any]:
+        """Field -> value as JSON: amounts in credits, other rows by their names."""
+        if row is None:
+            return {}
+        fields = [*row._meta.concrete_fields, *row._meta.many_to_many]
+        kept = [field for field in fields if field.name not in self.audit_skips]
+        return dict(_fact(row, field) for field in kept)
+
+
+def _fact(row: Model, field: "Field[Any, Any]") -> tuple[str, Any]:
+    if field.many_to_many:
+        return field.name, sorted(str(other) for other in getattr(row, field.name).all())
+    value = getattr(row, field.name)
+    if field.name == SECRET:
+        # Whether there is one can be told; the hash itself is nobody's to read.
+        return field.name, "set" if value else ""
+    if field.name.endswith("_ucr"):
+        return field.name.removesuffix("_ucr"), None if value is None else format_credits(value)
+    plain = value is None or isinstance(value, bool | int | float | str)
+    return field.name, value if plain else str(value)

@@ -1,0 +1,70 @@
+"""Models on offer."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import ManyToManyField, Model
+from django.forms import BaseModelForm
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
+
+from webapp.catalog.models import DiffusionModel
+from webapp.operations.admin.base import AuditedAdmin
+
+
+class DiffusionModelForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Leaves "one model is chosen at first" to `save_model`, which moves the choice."""
+
+    def _get_validation_exclusions(self) -> set[str]:
+        return {*super()._get_validation_exclusions(), "is_default"}  # type: ignore[misc]
+
+
+@admin.register(DiffusionModel)
+class DiffusionModelAdmin(AuditedAdmin):
+    """Models on offer; files are added with `manage.py models`."""
+
+    audit_name = "model"
+    audit_skips = frozenset({"created_at", "problem"})
+    form = DiffusionModelForm
+    list_display = ["name", "family", "enabled", "is_default", "is_installed", "problem"]
+    list_filter = ["enabled", "family"]
+    search_fields = ["name", "slug", "location"]
+    readonly_fields = ["slug", "source", "location", "revision", "installed_path", "problem"]
+
+    @admin.display(description=_("files are here"), boolean=True)
+    def is_installed(self, model: DiffusionModel) -> bool:
+        """False for a hub model that was not downloaded."""
+        return model.is_installed
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Files are looked at before a row is written: `manage.py models add`."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Pictures point at their model: it is switched off instead."""
+        return False
+
+    def formfield_for_manytomany(
+        self, db_field: "ManyToManyField[Any, Any]", request: HttpRequest, **options: Any
+    ) -> Any:
+        """Groups are few: one box for each."""
+        options["widget"] = UnfoldAdminCheckboxSelectMultipleWidget()
+        return super().formfield_for_manytomany(db_field, request, **options)
+
+    def save_model(
+        self, request: HttpRequest, obj: Model, form: "BaseModelForm[Any]", change: bool
+    ) -> None:
+        """One model is chosen at first: choosing another takes it from the one before."""
+        if form.cleaned_data.get("is_default"):
+            for other in DiffusionModel.objects.exclude(pk=obj.pk).filter(is_default=True):
+                DiffusionModel.objects.filter(pk=other.pk).update(is_default=False)
+                self._record(
+                    request,
+                    other,
+                    "change",
+                    before={"is_default": True},
+                    after={"is_default": False},
+                )
+        super().save_model(request, obj, form, change)

@@ -1,0 +1,343 @@
+"""Codes: batches of them are made, written as a CSV, watched and revoked."""
+
+import csv
+import uuid
+from datetime import MAXYEAR, date, datetime, timedelta
+from typing import Any, cast
+from urllib.parse import urlencode
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.text import slugify
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from unfold.decorators import action
+from unfold.enums import ActionVariant
+from unfold.widgets import (
+    UnfoldAdminDecimalFieldWidget,
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from webapp.accounts.models import User
+from webapp.core.errors import DarkroomError
+from webapp.core.units import format_credits, to_ucr
+from webapp.credits import codes
+from webapp.credits.models import CodeBatch, CodeUse
+from webapp.operations.admin.ask import Button, ask_page, put_on_form
+from webapp.operations.admin.base import ReadOnlyAdmin
+from webapp.operations.admin.reauthentication import require_password
+
+CHANGE = "credits.change_codebatch"
+
+
+class MakeCodesForm(forms.Form):
+    """A batch of codes; the hidden id makes a double click one batch."""
+
+    name = forms.CharField(
+        label=gettext_lazy("Name"),
+        max_length=codes.MAX_NAME_LENGTH,
+        help_text=gettext_lazy("Only administrators see it."),
+        widget=UnfoldAdminTextInputWidget,
+    )
+    amount = forms.DecimalField(
+        label=gettext_lazy("Credits of one code"),
+        max_digits=13,
+        decimal_places=6,
+        widget=UnfoldAdminDecimalFieldWidget,
+    )
+    count = forms.IntegerField(
+        label=gettext_lazy("How many codes"), widget=UnfoldAdminIntegerFieldWidget
+    )
+    uses_per_code = forms.IntegerField(
+        label=gettext_lazy("People for one code"),
+        initial=1,
+        help_text=gettext_lazy("How many people can redeem the same code, each of them once."),
+        widget=UnfoldAdminIntegerFieldWidget,
+    )
+    per_user_limit = forms.IntegerField(
+        label=gettext_lazy("Codes for one person"),
+        initial=1,
+        help_text=gettext_lazy("How many different codes of this batch one person can redeem."),
+        widget=UnfoldAdminIntegerFieldWidget,
+    )
+    last_day = forms.DateField(
+        label=gettext_lazy("Last day"),
+        required=False,
+        help_text=gettext_lazy("Good until the end of this day. Empty: for ever."),
+        widget=UnfoldAdminTextInputWidget(attrs={"type": "date"}),
+    )
+    batch_id = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
+
+    def clean_last_day(self) -> date | None:
+        """The day; one without a day after it cannot be a last one."""
+        day: date | None = self.cleaned_data["last_day"]
+        if day is not None and day.year == MAXYEAR:
+            raise forms.ValidationError(_("That day is too far away."))
+        return day
+
+    def clean(self) -> dict[str, Any] | None:
+        """The cleaned fields; a hidden field has no place of its own for its complaint."""
+        if "batch_id" in self.errors:
+            self.add_error("name", _("This form is incomplete. Open it again."))
+        return super().clean()
+
+    def expires_at(self) -> datetime | None:
+        """The moment after the last day, in the studio's time zone."""
+        day = self.cleaned_data["last_day"]
+        if day is None:
+            return None
+        return timezone.make_aware(datetime.combine(day + timedelta(days=1), datetime.min.time()))
+
+
+class RevokeForm(forms.Form):
+    """Why a batch is ended."""
+
+    reason = forms.CharField(
+        label=gettext_lazy("Reason"),
+        max_length=codes.MAX_REASON_LENGTH,
+        help_text=gettext_lazy("It stands in the audit log."),
+        widget=UnfoldAdminTextInputWidget,
+    )
+
+
+@admin.register(CodeBatch)
+class CodeBatchAdmin(ReadOnlyAdmin):
+    """Batches of codes; they are never changed, only revoked."""
+
+    list_display = ["name", "amount", "count", "redeemed", "last_day", "state", "created_at"]
+    list_filter = ["created_at"]
+    search_fields = ["name"]
+    list_select_related = ["created_by"]
+    fields = readonly_fields = [
+        "name",
+        "amount",
+        "count",
+        "uses_per_code",
+        "per_user_limit",
+        "last_day",
+        "state",
+        "progress",
+        "users",
+        "created_by",
+        "created_at",
+    ]
+    actions_list = ["make_codes"]
+    actions_detail = ["write_csv", "revoke"]
+
+    class Media:
+        css = {"all": ["css/one-click.css"]}
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[CodeBatch]:
+        """With the number of uses, so that a page of the list is one query."""
+        batches: QuerySet[CodeBatch] = super().get_queryset(request)
+        return batches.annotate(uses=Count("codes__uses"))
+
+    @admin.display(description=gettext_lazy("credits"), ordering="amount_ucr")
+    def amount(self, batch: CodeBatch) -> str:
+        """What one code gives."""
+        return format_credits(batch.amount_ucr)
+
+    @admin.display(description=gettext_lazy("redeemed"), ordering="uses")
+    def redeemed(self, batch: CodeBatch) -> str:
+        """How often its codes were redeemed, of how often they can be."""
+        return f"{getattr(batch, 'uses', 0)} / {batch.count * batch.uses_per_code}"
+
+    @admin.display(description=gettext_lazy("last day"), ordering="expires_at")
+    def last_day(self, batch: CodeBatch) -> str:
+        """The last whole or begun day on which the codes are good."""
+        day = codes.last_day(batch)
+        return day.isoformat() if day else "–"
+
+    @admin.display(description=gettext_lazy("state"))
+    def state(self, batch: CodeBatch) -> str:
+        """Whether its codes can be redeemed."""
+        if batch.revoked_at is not None:
+            day = timezone.localtime(batch.revoked_at).date().isoformat()
+            return _("revoked on %(day)s") % {"day": day}
+        expired = batch.expires_at is not None and batch.expires_at <= timezone.now()
+        return _("expired") if expired else _("open")
+
+    @admin.display(description=gettext_lazy("so far"))
+    def progress(self, batch: CodeBatch) -> str:
+        """How far the batch is used up, in a sentence."""
+        used = codes.summarise_batch(batch=batch)
+        sentence = _(
+            "Uses: %(uses)d. People: %(people)d. Credits given: %(given)s."
+            " Untouched codes: %(untouched)d."
+        )
+        return sentence % {
+            "uses": used.uses,
+            "people": used.people,
+            "given": format_credits(used.given_ucr),
+            "untouched": used.untouched,
+        }
+
+    @admin.display(description=gettext_lazy("who"))
+    def users(self, batch: CodeBatch) -> str:
+        """The way to the list of its uses."""
+        url = reverse("admin:credits_codeuse_changelist")
+        query = urlencode({"code__batch__id__exact": batch.pk})
+        return format_html(
+            '<a class="one-click-other" href="{}?{}">{}</a>', url, query, _("Every use")
+        )
+
+    @action(description=gettext_lazy("Make codes"), url_path="make", icon="add")  # type: ignore[untyped-decorator]
+    def make_codes(self, request: HttpRequest) -> HttpResponse:
+        """A form for a batch; then the batch's page, where its CSV is written."""
+        _allow(request, "credits.add_codebatch")
+        form = MakeCodesForm(request.POST if request.method == "POST" else None)
+        if form.is_valid():
+            require_password(request)
+            batch = _make(request, form)
+            if batch is not None:
+                sentence = _("%(count)d codes were made. Write the CSV to give them out.")
+                messages.success(request, sentence % {"count": batch.count})
+                return redirect("admin:credits_codebatch_change", batch.pk)
+        return ask_page(
+            self,
+            request,
+            title=_("Make codes"),
+            sentences=[_("Everybody who is given a code can redeem it for credits.")],
+            form=form,
+            buttons=[Button("make", _("Make them"))],
+            back=reverse("admin:credits_codebatch_changelist"),
+        )
+
+    @action(description=gettext_lazy("Write the CSV"), url_path="csv", icon="download")  # type: ignore[untyped-decorator]
+    def write_csv(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Asks first: whoever has the file can redeem the codes. Then the file."""
+        batch = self._batch(request, object_id)
+        form = forms.Form(request.POST if request.method == "POST" else None)
+        if form.is_valid():
+            require_password(request)
+            try:
+                return _csv(batch, actor=cast("User", request.user))
+            except DarkroomError as error:
+                put_on_form(form, error)
+        return ask_page(
+            self,
+            request,
+            title=_("Write the codes of %(batch)s") % {"batch": batch},
+            sentences=[
+                _("Whoever has this file can redeem the codes."),
+                _("It can be written at any time, and each time stands in the audit log."),
+            ],
+            form=form,
+            buttons=[Button("write", _("Write the CSV"))],
+            back=reverse("admin:credits_codebatch_change", args=[batch.pk]),
+        )
+
+    @action(  # type: ignore[untyped-decorator]
+        description=gettext_lazy("Revoke"),
+        url_path="revocation",
+        icon="block",
+        variant=ActionVariant.DANGER,
+    )
+    def revoke(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """A form for the reason; then the batch's page."""
+        batch = self._batch(request, object_id)
+        form = RevokeForm(request.POST if request.method == "POST" else None)
+        if form.is_valid():
+            require_password(request)
+            try:
+                codes.revoke_batch(
+                    batch_id=batch.pk,
+                    actor=cast("User", request.user),
+                    reason=form.cleaned_data["reason"],
+                )
+            except DarkroomError as error:
+                put_on_form(form, error)
+            else:
+                messages.success(request, _("The codes are revoked."))
+                return redirect("admin:credits_codebatch_change", batch.pk)
+        return ask_page(
+            self,
+            request,
+            title=_("Revoke %(batch)s") % {"batch": batch},
+            sentences=[self.progress(batch), _("What was redeemed stays with its people.")],
+            form=form,
+            buttons=[Button("revoke", _("Revoke them"), "danger")],
+            back=reverse("admin:credits_codebatch_change", args=[batch.pk]),
+        )
+
+    def _batch(self, request: HttpRequest, object_id: str) -> CodeBatch:
+        """The batch, for an administrator who may change it."""
+        _allow(request, CHANGE)
+        try:
+            return codes.get_batch(batch_id=uuid.UUID(object_id))
+        except ValueError:
+            return codes.get_batch(batch_id=uuid.UUID(int=0))
+
+
+@admin.register(CodeUse)
+class CodeUseAdmin(ReadOnlyAdmin):
+    """Who redeemed which code, and when."""
+
+    list_display = ["at", "account", "batch", "number", "amount"]
+    list_filter = [("code__batch", admin.RelatedOnlyFieldListFilter)]
+    list_select_related = ["account__user", "code__batch"]
+    search_fields = ["account__user__email", "code__batch__name"]
+    ordering = ["-pk"]
+    show_full_result_count = False
+
+    @admin.display(description=gettext_lazy("batch"))
+    def batch(self, use: CodeUse) -> str:
+        """Whose code it was."""
+        return use.code.batch.name
+
+    @admin.display(description=gettext_lazy("number"))
+    def number(self, use: CodeUse) -> int:
+        """Which line of the batch's CSV."""
+        return use.code.number
+
+    @admin.display(description=gettext_lazy("credits"))
+    def amount(self, use: CodeUse) -> str:
+        """What it gave."""
+        return format_credits(use.code.batch.amount_ucr)
+
+
+def _allow(request: HttpRequest, permission: str) -> None:
+    if not cast("User", request.user).has_perm(permission):
+        raise PermissionDenied
+
+
+def _make(request: HttpRequest, form: MakeCodesForm) -> CodeBatch | None:
+    """None where the sentence that says why not stands on the form now."""
+    told = form.cleaned_data
+    try:
+        return codes.create_batch(
+            batch_id=told["batch_id"],
+            actor=cast("User", request.user),
+            name=told["name"],
+            amount_ucr=to_ucr(told["amount"]),
+            count=told["count"],
+            uses_per_code=told["uses_per_code"],
+            per_user_limit=told["per_user_limit"],
+            expires_at=form.expires_at(),
+        )
+    except DarkroomError as error:
+        put_on_form(form, error)
+        return None
+
+
+def _csv(batch: CodeBatch, *, actor: User) -> HttpResponse:
+    lines = codes.export_batch(batch_id=batch.pk, actor=actor)
+    name = slugify(batch.name) or "codes"
+    response = HttpResponse(
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="codes-{name}.csv"'},
+    )
+    writer = csv.writer(response)
+    writer.writerow(["code", "credits", "uses_left", "last_day"])
+    day = codes.last_day(batch)
+    for line in lines:
+        writer.writerow([line.text, format_credits(batch.amount_ucr), line.uses_left, day or ""])
+    return response

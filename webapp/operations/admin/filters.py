@@ -1,0 +1,100 @@
+"""Filters with something to fill in, for the lists of the admin site."""
+
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class FormFilter(admin.ListFilter):
+    """A filter whose parameters are a form's fields. A value that will not do is said in a
+    sentence, and then the list is empty: it never shows more than what was asked for."""
+
+    template = "operations/form_filter.html"
+    form_class: ClassVar[type[forms.Form]]
+
+    def __init__(
+        self,
+        request: HttpRequest,
+        params: dict[str, list[str]],
+        model: type[Model],
+        model_admin: "admin.ModelAdmin[Any]",
+    ) -> None:
+        super().__init__(request, params, model, model_admin)
+        for name in map(str, self.form_class.base_fields):
+            values = params.pop(name, [""])
+            if values[-1]:
+                self.used_parameters[name] = values[-1]
+        self.form = self.form_class(self.used_parameters or None, auto_id="filter_%s")
+
+    def expected_parameters(self) -> list[str | None]:
+        """The names of the form's fields."""
+        return [str(name) for name in self.form_class.base_fields]
+
+    def has_output(self) -> bool:
+        """Always there."""
+        return True
+
+    def choices(self, changelist: ChangeList) -> Iterator[Any]:
+        """None: the form is drawn instead."""
+        return iter(())
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
+        """The rows that fit; all where nothing was filled in."""
+        if not self.used_parameters:
+            return queryset
+        if self.form.is_valid():
+            return self.narrow(queryset, self.form.cleaned_data)
+        for name, errors in self.form.errors.items():
+            messages.error(request, f"{self.form.fields[name].label}: {errors[0]}")
+        return queryset.none()
+
+    def narrow(self, queryset: "QuerySet[Any]", given: dict[str, Any]) -> "QuerySet[Any]":
+        """The rows that fit what was given (a field that was left empty is None)."""
+        raise NotImplementedError
+
+
+class DatesForm(forms.Form):
+    """Two days, both included."""
+
+    since = forms.DateField(
+        label=_("From"), required=False, widget=forms.DateInput(attrs={"type": "date"})
+    )
+    until = forms.DateField(
+        label=_("To"), required=False, widget=forms.DateInput(attrs={"type": "date"})
+    )
+
+
+class DatesFilter(FormFilter):
+    """Rows of some days; the column is said by a subclass."""
+
+    title = _("date")
+    form_class = DatesForm
+    column: ClassVar[str]
+
+    def narrow(self, queryset: "QuerySet[Any]", given: dict[str, Any]) -> "QuerySet[Any]":
+        """From the first moment of the one day to the last of the other, in the studio's zone."""
+        if given["since"]:
+            queryset = queryset.filter(**{f"{self.column}__gte": midnight(given["since"])})
+        if given["until"]:
+            after = given["until"] + timedelta(days=1)
+            queryset = queryset.filter(**{f"{self.column}__lt": midnight(after)})
+        return queryset
+
+
+class CreatedFilter(DatesFilter):
+    """By `created_at`."""
+
+    column = "created_at"
+
+
+def midnight(day: date) -> datetime:
+    """The first moment of the day, in the studio's time zone."""
+    return timezone.make_aware(datetime.combine(day, time.min))

@@ -1,0 +1,244 @@
+"""Invitations: made, shown once, watched and taken back."""
+
+from datetime import MAXYEAR, date, datetime, timedelta
+from typing import cast
+from urllib.parse import urlencode
+
+from django import forms
+from django.conf import settings
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from unfold.decorators import action
+from unfold.enums import ActionVariant
+from unfold.widgets import (
+    UnfoldAdminDecimalFieldWidget,
+    UnfoldAdminEmailInputWidget,
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminSingleDateWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from webapp.accounts import invitations
+from webapp.accounts.invitations import Terms
+from webapp.accounts.models import Invitation, User, UserGroup
+from webapp.core.errors import DarkroomError
+from webapp.core.units import format_credits, to_ucr
+from webapp.operations.admin.ask import Button, ask_page, put_on_form
+from webapp.operations.admin.base import ReadOnlyAdmin
+from webapp.operations.admin.reauthentication import require_password
+from webapp.operations.invitation_mails import mail_invitation
+
+
+class InviteForm(forms.Form):
+    """What an invitation gives, to whom, how often and until when."""
+
+    note = forms.CharField(
+        label=gettext_lazy("Note"),
+        max_length=200,
+        required=False,
+        help_text=gettext_lazy("Only administrators see it."),
+        widget=UnfoldAdminTextInputWidget,
+    )
+    email = forms.EmailField(
+        label=gettext_lazy("Only for this address"),
+        max_length=254,
+        required=False,
+        help_text=gettext_lazy("Empty: for anybody who has the link."),
+        widget=UnfoldAdminEmailInputWidget,
+    )
+    group = forms.ModelChoiceField(
+        label=gettext_lazy("Group"),
+        queryset=UserGroup.objects.all(),
+        required=False,
+        empty_label=gettext_lazy("No group"),
+        help_text=gettext_lazy("Who signs up by the link is in it."),
+        widget=UnfoldAdminSelectWidget,
+    )
+    grant = forms.DecimalField(
+        label=gettext_lazy("Extra credits"),
+        max_digits=13,
+        decimal_places=6,
+        initial=0,
+        help_text=gettext_lazy("On top of the welcome credits, for each person."),
+        widget=UnfoldAdminDecimalFieldWidget,
+    )
+    uses = forms.IntegerField(
+        label=gettext_lazy("How many people"), initial=1, widget=UnfoldAdminIntegerFieldWidget
+    )
+    last_day = forms.DateField(
+        label=gettext_lazy("Last day"),
+        required=False,
+        help_text=gettext_lazy("Good until the end of this day. Empty: for ever."),
+        widget=UnfoldAdminSingleDateWidget,
+    )
+
+    def clean_last_day(self) -> date | None:
+        """The day; raises ValidationError for one that is over, or has no day after it."""
+        day: date | None = self.cleaned_data["last_day"]
+        if day is not None and not timezone.localdate() <= day < date(MAXYEAR, 1, 1):
+            raise forms.ValidationError(_("Choose today or a later day."))
+        return day
+
+    def terms(self) -> Terms:
+        """As the service takes them; the end is the moment after the last day."""
+        told = self.cleaned_data
+        end = told["last_day"] and datetime.combine(told["last_day"], datetime.min.time())
+        return Terms(
+            note=told["note"],
+            email=told["email"],
+            group=told["group"],
+            grant_ucr=to_ucr(told["grant"]),
+            uses=told["uses"],
+            expires_at=end and timezone.make_aware(end + timedelta(days=1)),
+        )
+
+
+@admin.register(Invitation)
+class InvitationAdmin(ReadOnlyAdmin):
+    """Links that let people sign up; never changed, only taken back."""
+
+    list_display = ["__str__", "gives", "group", "used", "until", "state", "people", "created_at"]
+    list_filter = ["group", "created_at"]
+    list_select_related = ["group"]
+    search_fields = ["note", "email"]
+    fields = readonly_fields = [
+        "note",
+        "email",
+        "group",
+        "gives",
+        "used",
+        "until",
+        "state",
+        "people",
+        "created_by",
+        "created_at",
+    ]
+    actions_list = ["invite"]
+    actions_detail = ["revoke"]
+
+    @admin.display(description=gettext_lazy("extra credits"), ordering="grant_ucr")
+    def gives(self, invitation: Invitation) -> str:
+        """What each person gets on top."""
+        return format_credits(invitation.grant_ucr) if invitation.grant_ucr else "–"
+
+    @admin.display(description=gettext_lazy("used"))
+    def used(self, invitation: Invitation) -> str:
+        """How many signed up by it, of how many may."""
+        return f"{invitation.uses - invitation.uses_left} / {invitation.uses}"
+
+    @admin.display(description=gettext_lazy("last day"), ordering="expires_at")
+    def until(self, invitation: Invitation) -> str:
+        """The last day on which it is good."""
+        if invitation.expires_at is None:
+            return "–"
+        last = timezone.localtime(invitation.expires_at) - timedelta(microseconds=1)
+        return last.date().isoformat()
+
+    @admin.display(description=gettext_lazy("state"))
+    def state(self, invitation: Invitation) -> str:
+        """Whether somebody can still sign up by it."""
+        if invitation.revoked_at is not None:
+            day = timezone.localtime(invitation.revoked_at).date().isoformat()
+            return _("taken back on %(day)s") % {"day": day}
+        if invitation.expires_at is not None and invitation.expires_at <= timezone.now():
+            return _("expired")
+        return _("open") if invitation.uses_left else _("used up")
+
+    @admin.display(description=gettext_lazy("who came"))
+    def people(self, invitation: Invitation) -> str:
+        """The way to the list of those who came by it."""
+        if invitation.uses == invitation.uses_left:
+            return "–"
+        query = urlencode({"invitation__id__exact": invitation.pk})
+        url = reverse("admin:accounts_user_changelist")
+        return format_html('<a class="link" href="{}?{}">{}</a>', url, query, _("Show them"))
+
+    @action(description=gettext_lazy("Invite"), url_path="make", icon="person_add")  # type: ignore[untyped-decorator]
+    def invite(self, request: HttpRequest) -> HttpResponse:
+        """A form for the terms; then the link, which is shown this once."""
+        _allow(request)
+        form = InviteForm(request.POST if request.method == "POST" else None)
+        if form.is_valid():
+            require_password(request)
+            try:
+                terms, actor = form.terms(), cast("User", request.user)
+                made, token = invitations.make_invitation(actor=actor, terms=terms)
+            except DarkroomError as error:
+                put_on_form(form, error)
+            else:
+                return self._show(request, made, token)
+        return ask_page(
+            self,
+            request,
+            title=_("Invite people"),
+            sentences=[_closed() if settings.SIGNUP == "closed" else _mode()],
+            form=form,
+            buttons=[Button("make", _("Make the link"))],
+            back=reverse("admin:accounts_invitation_changelist"),
+        )
+
+    def _show(self, request: HttpRequest, made: Invitation, token: str) -> HttpResponse:
+        link = f"{settings.PUBLIC_URL or request.build_absolute_uri('/').rstrip('/')}" + reverse(
+            "invite", args=[token]
+        )
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": _("The link"),
+            "link": link,
+            "mailed_to": mail_invitation(invitation=made, link=link),
+            "back": reverse("admin:accounts_invitation_change", args=[made.pk]),
+        }
+        response = TemplateResponse(request, "operations/invitation_made.html", context)
+        response["Cache-Control"] = "no-store"
+        return response
+
+    @action(  # type: ignore[untyped-decorator]
+        description=gettext_lazy("Take back"),
+        url_path="revocation",
+        icon="block",
+        variant=ActionVariant.DANGER,
+    )
+    def revoke(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Asks first; then the invitation's page."""
+        _allow(request)
+        invitation = get_object_or_404(Invitation, pk=object_id)
+        back = reverse("admin:accounts_invitation_change", args=[invitation.pk])
+        if request.method == "POST":
+            actor = cast("User", request.user)
+            if invitations.revoke_invitation(invitation=invitation, actor=actor):
+                messages.success(request, _("The link works no more."))
+            return redirect(back)
+        return ask_page(
+            self,
+            request,
+            title=_("Take back %(invitation)s") % {"invitation": invitation},
+            sentences=[_("Who came by it stays; nobody else can sign up by it.")],
+            form=forms.Form(),
+            buttons=[Button("revoke", _("Take it back"), "danger")],
+            back=back,
+        )
+
+
+def _allow(request: HttpRequest) -> None:
+    if not cast("User", request.user).has_perm("accounts.add_invitation"):
+        raise PermissionDenied
+
+
+def _mode() -> str:
+    if settings.SIGNUP == "invite":
+        return _("People sign up by invitation alone. The link is shown once, after this form.")
+    return _("Anybody can sign up; a link can bring a group and credits. It is shown once.")
+
+
+def _closed() -> str:
+    return _("Sign-up is closed: a link works only once DARKROOM_SIGNUP is open or invite.")

@@ -1,0 +1,182 @@
+"""What an administrator does to a person beside their credits: switch off and on, delete, look
+through their eyes. `UserAdmin` takes `PersonActions` as a base, and `PERSON_ACTIONS` among its
+`actions_detail`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from unfold.decorators import action
+from unfold.enums import ActionVariant
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from webapp.accounts.models import User
+from webapp.core.errors import DarkroomError
+from webapp.operations import people
+from webapp.operations.acting import start_acting
+from webapp.operations.admin.ask import Button, ask_page, put_on_form
+from webapp.operations.admin.reauthentication import require_password
+
+PERSON_ACTIONS = ["act_as", "suspend", "restore", "delete_person"]
+
+
+class ReasonForm(forms.Form):
+    """Why; the audit log keeps it."""
+
+    reason = forms.CharField(
+        label=gettext_lazy("Reason"),
+        max_length=people.MAX_REASON_LENGTH,
+        help_text=gettext_lazy("It stands in the audit log."),
+        widget=UnfoldAdminTextInputWidget,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Act:
+    """One thing that can be done to a person, and the words around it."""
+
+    title: str
+    sentences: list[str]
+    button: Button
+    done: str
+    act: Callable[[HttpRequest, User, str], None]
+    leads_to: str = ""
+
+
+class PersonActions:
+    """Each action is a page that asks why, and for the password where it was not given lately."""
+
+    @action(description=gettext_lazy("See as they do"), url_path="eyes", icon="visibility")  # type: ignore[untyped-decorator]
+    def act_as(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Then the studio, as the person sees it."""
+        person = _person(request, object_id)
+        act = _Act(
+            title=_("See the studio as %(person)s") % {"person": person},
+            sentences=[
+                _("For 30 minutes you see their pictures and prompts, and can change nothing."),
+                _("That you looked, and why, stands in the audit log for good."),
+            ],
+            button=Button("look", _("Look")),
+            done="",
+            act=lambda request, person, reason: start_acting(request, person=person, reason=reason),
+            leads_to=reverse("studio"),
+        )
+        return _ask(self, request, person, act)
+
+    @action(  # type: ignore[untyped-decorator]
+        description=gettext_lazy("Switch off"),
+        url_path="suspension",
+        icon="block",
+        variant=ActionVariant.DANGER,
+    )
+    def suspend(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Then the person's page."""
+        person = _person(request, object_id)
+        act = _Act(
+            title=_("Switch off %(person)s") % {"person": person},
+            sentences=[
+                _(
+                    "They are signed out everywhere and can't come in. What is waiting or"
+                    " developing is cancelled, and its credits come back."
+                ),
+                _("Pictures and credits stay as they are until the account is switched on again."),
+            ],
+            button=Button("suspend", _("Switch off"), "danger"),
+            done=_("The account is switched off."),
+            act=_with_actor(people.suspend_user),
+        )
+        return _ask(self, request, person, act)
+
+    @action(description=gettext_lazy("Switch on"), url_path="restoration", icon="check_circle")  # type: ignore[untyped-decorator]
+    def restore(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Then the person's page."""
+        person = _person(request, object_id)
+        act = _Act(
+            title=_("Switch on %(person)s") % {"person": person},
+            sentences=[
+                _("They can sign in again. Why it was off: %(why)s") % {"why": _why(person)}
+            ],
+            button=Button("restore", _("Switch on")),
+            done=_("The account is switched on."),
+            act=_with_actor(people.restore_user),
+        )
+        return _ask(self, request, person, act)
+
+    @action(  # type: ignore[untyped-decorator]
+        description=gettext_lazy("Delete"),
+        url_path="deletion",
+        icon="delete",
+        variant=ActionVariant.DANGER,
+    )
+    def delete_person(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Then the list of people."""
+        person = _person(request, object_id)
+        act = _Act(
+            title=_("Delete %(person)s") % {"person": person},
+            sentences=[
+                _(
+                    "Their pictures, prompts, requests and sessions are deleted within minutes,"
+                    " and nobody can bring them back. Credits that are left are lost."
+                ),
+                _(
+                    "What stays: the books, under a pseudonym, and the audit log, which keeps the"
+                    " address."
+                ),
+            ],
+            button=Button("delete", _("Delete for good"), "danger"),
+            done=_("The account is being deleted. It is gone within minutes."),
+            act=_with_actor(people.delete_user),
+            leads_to=reverse("admin:accounts_user_changelist"),
+        )
+        return _ask(self, request, person, act)
+
+
+def _person(request: HttpRequest, object_id: str) -> User:
+    """The person, for an administrator with all rights; raises PermissionDenied or Http404."""
+    if not cast("User", request.user).is_superuser:
+        raise PermissionDenied
+    return get_object_or_404(User, pk=object_id)
+
+
+def _ask(admin: Any, request: HttpRequest, person: User, act: _Act) -> HttpResponse:
+    back = reverse("admin:accounts_user_change", args=[person.pk])
+    form = ReasonForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        require_password(request)
+        try:
+            act.act(request, person, form.cleaned_data["reason"])
+        except DarkroomError as error:
+            put_on_form(form, error)
+        else:
+            if act.done:
+                messages.success(request, act.done)
+            return redirect(act.leads_to or back)
+    return ask_page(
+        admin,
+        request,
+        title=act.title,
+        sentences=act.sentences,
+        form=form,
+        buttons=[act.button],
+        back=back,
+    )
+
+
+def _with_actor(service: Callable[..., None]) -> Callable[[HttpRequest, User, str], None]:
+    def act(request: HttpRequest, person: User, reason: str) -> None:
+        service(user=person, actor=request.user, reason=reason)
+
+    return act
+
+
+def _why(person: User) -> str | Promise:
+    return person.suspended_reason or _("nobody wrote it down")

@@ -1,0 +1,32 @@
+"""The mail that carries an invitation to the one address that it is for."""
+
+import logging
+import smtplib
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.template.loader import render_to_string
+from django.utils.translation import gettext as _
+
+from webapp.accounts.models import Invitation
+
+logger = logging.getLogger(__name__)
+
+
+def mail_invitation(*, invitation: Invitation, link: str) -> str:
+    """Sends the link to the invitation's address and returns that address.
+
+    "" where the invitation is for anybody, where no mail server is set up, or where it did not
+    take the mail, which is logged: the link is on the administrator's page in any case. Call it
+    outside of any transaction.
+    """
+    if not invitation.email or not settings.EMAIL_HOST:
+        return ""
+    body = render_to_string("accounts/invitation.txt", {"invitation": invitation, "link": link})
+    subject = _("You are invited to Darkroom")
+    try:
+        EmailMessage(subject, f"{body.strip()}\n", to=[invitation.email]).send()
+    except (smtplib.SMTPException, OSError) as error:
+        logger.error("the invitation to %s was not sent: %s", invitation.email, error)
+        return ""
+    return invitation.email

@@ -1,0 +1,181 @@
+"""What is done to a person as a whole, over all rooms: switched off, switched on, deleted.
+
+Deleting is asked for in one commit (switched off, marked, written down) and done afterwards in
+short transactions by `finish_deletions`, which may be killed anywhere and run again.
+"""
+
+import logging
+
+import redis
+from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.models import Session
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from kombu.exceptions import OperationalError as BrokerAway
+
+from webapp.accounts.models import User
+from webapp.accounts.sessions import new_epoch
+from webapp.celery import app
+from webapp.core import audit
+from webapp.core.errors import Conflict, InvalidInput
+from webapp.credits import ledger
+from webapp.generation.erasure import cancel_all, erase_pictures
+from webapp.generation.models import Image, QueueShare
+
+logger = logging.getLogger(__name__)
+
+MAX_REASON_LENGTH = 200
+FINISH_DELETIONS = "webapp.operations.tasks.finish_deletions"
+SESSIONS_AT_ONCE = 500
+
+
+def suspend_user(*, user: User, actor: User, reason: str) -> None:
+    """Switches an account off: sessions end, live images are cancelled, their credits come back.
+
+    Raises InvalidInput for an empty or long reason, and Conflict where it is the actor's own, the
+    last administrator's, or switched off already; then nothing changes.
+    """
+    reason = _checked(reason)
+    if user.pk == actor.pk:
+        raise Conflict(_("Nobody switches their own account off."))
+    with transaction.atomic():
+        _keep_an_administrator(but=user)
+        off = User.objects.filter(pk=user.pk, is_active=True).update(
+            is_active=False, suspended_reason=reason, session_epoch=new_epoch()
+        )
+        if not off:
+            raise Conflict(_("This account is switched off already."))
+        audit.record(
+            actor=actor,
+            action="user.suspend",
+            subject=user,
+            reason=reason,
+            before={"is_active": True},
+            after={"is_active": False},
+        )
+    cancel_all(owner=user)
+
+
+def restore_user(*, user: User, actor: User, reason: str) -> None:
+    """Switches an account on again; its sessions stay ended, and what was cancelled stays so.
+
+    Raises InvalidInput for an empty or long reason, and Conflict where it is on already or being
+    deleted.
+    """
+    reason = _checked(reason)
+    with transaction.atomic():
+        stored = User.objects.select_for_update().get(pk=user.pk)
+        on = User.objects.filter(pk=user.pk, is_active=False, deletion_asked_at=None).update(
+            is_active=True, suspended_reason="", session_epoch=new_epoch()
+        )
+        if not on:
+            raise Conflict(_("This account is switched on already, or it is being deleted."))
+        audit.record(
+            actor=actor,
+            action="user.restore",
+            subject=user,
+            reason=reason,
+            before={"is_active": False, "suspended_reason": stored.suspended_reason},
+            after={"is_active": True},
+        )
+
+
+def delete_user(*, user: User, actor: User, reason: str) -> None:
+    """Switches the account off for good and has it deleted, pictures and all, within minutes.
+
+    What is left are the books under a pseudonym, and the administrators' log. Asked for twice it
+    is done once. Raises InvalidInput for an empty or long reason, and Conflict where it is the
+    last administrator's; then nothing changes.
+    """
+    reason = _checked(reason)
+    with transaction.atomic():
+        _keep_an_administrator(but=user)
+        marked = User.objects.filter(pk=user.pk, deletion_asked_at=None).update(
+            is_active=False,
+            deletion_asked_at=timezone.now(),
+            session_epoch=new_epoch(),
+        )
+        if marked:
+            audit.record(actor=actor, action="user.delete", subject=user, reason=reason)
+        transaction.on_commit(_ring_for_deletions)
+
+
+def finish_deletions() -> int:
+    """Erases everybody who is marked for it; who can't be erased now is tried again at the next
+    tick. Returns how many are gone."""
+    marked = User.objects.filter(deletion_asked_at__isnull=False).order_by("deletion_asked_at")
+    people = list(marked)
+    if people:
+        _erase_sessions({str(user.pk) for user in people})
+    return sum(_erase_person(user) for user in people)
+
+
+def end_work_of_the_suspended() -> int:
+    """Cancels what is queued or running for accounts that are off: a request that was on its way
+    when somebody switched them off, or what a crash left. Returns how many images."""
+    waiting = QueueShare.objects.filter(queued__gt=0, owner__is_active=False)
+    running = Image.objects.filter(state=Image.State.RUNNING, owner__is_active=False)
+    owners = {*waiting.values_list("owner", flat=True), *running.values_list("owner", flat=True)}
+    return sum(cancel_all(owner=user) for user in User.objects.filter(pk__in=owners))
+
+
+def _erase_person(user: User) -> bool:
+    """True where the person is gone now; False where a request came between, or somebody who
+    erases beside us was faster."""
+    cancel_all(owner=user)
+    erase_pictures(owner=user)
+    try:
+        return _erase_row(user)
+    except Conflict as error:
+        logger.warning("the deletion of user %d is put off: %s", user.pk, error)
+        return False
+
+
+@transaction.atomic
+def _erase_row(user: User) -> bool:
+    # First the account, as whoever submits: their commit needs the user's row, which is locked
+    # second. While that is ours nobody can make an image that points at it.
+    ledger.close_account(user=user)
+    row = User.objects.select_for_update().filter(pk=user.pk).first()
+    if row is None:
+        return False
+    if Image.objects.filter(owner=row).exists():
+        raise Conflict(_("Pictures of this account are still developing. End them first."))
+    row.delete()
+    return True
+
+
+def _erase_sessions(user_ids: set[str]) -> None:
+    """They are over since the deletion was asked for, but their rows still name the address."""
+    theirs = [
+        session.pk
+        for session in Session.objects.iterator(SESSIONS_AT_ONCE)
+        if session.get_decoded().get(SESSION_KEY) in user_ids
+    ]
+    Session.objects.filter(pk__in=theirs).delete()
+
+
+def _keep_an_administrator(*, but: User) -> None:
+    """Raises Conflict where nobody else could open the admin site with all rights. Locks them
+    all, so that two administrators cannot switch each other off."""
+    administrators = User.objects.filter(is_superuser=True, is_active=True)
+    ids = list(administrators.select_for_update().order_by("pk").values_list("pk", flat=True))
+    if ids == [but.pk]:
+        raise Conflict(_("This is the last administrator. Make another one first."))
+
+
+def _checked(reason: str) -> str:
+    reason = reason.strip()
+    if not 1 <= len(reason) <= MAX_REASON_LENGTH:
+        sentence = _("Write a reason of 1 to %(most)d characters.") % {"most": MAX_REASON_LENGTH}
+        raise InvalidInput(sentence, field="reason")
+    return reason
+
+
+def _ring_for_deletions() -> None:
+    """Has it done soon; where the broker is away the next minute's tick does it."""
+    try:
+        app.send_task(FINISH_DELETIONS, retry=False)
+    except (BrokerAway, redis.RedisError, OSError) as error:
+        logger.warning("a deletion waits for the next tick: %s", error)

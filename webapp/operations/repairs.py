@@ -1,0 +1,86 @@
+"""What `manage.py check_credits --repair` may do, and no more.
+
+It counts anew what is held, resolves holds whose image has ended (charged where it is stored,
+given back otherwise), and writes the line that an account's balance lacks. It never touches a
+line that was written. Each repair is one commit with its line in the audit log.
+"""
+
+import uuid
+from collections.abc import Iterator
+
+from django.db import IntegrityError, transaction
+from django.db.models import Model
+
+from webapp.core import audit
+from webapp.core.units import format_credits
+from webapp.credits import ledger
+from webapp.credits.models import Account, Hold
+from webapp.generation.models import Image
+from webapp.operations.audit import find_violations_of
+
+
+def repair_books() -> Iterator[str]:
+    """Mends what may be mended; one sentence for each thing that was done or had to be left."""
+    for violation in list(find_violations_of(code="held")):
+        yield _recount_held(violation.facts[0])
+    for image_id in _list_ended():
+        if told := _resolve_hold(image_id):
+            yield told
+    for violation in list(find_violations_of(code="posted")):
+        yield _post_difference(violation.facts[0])
+
+
+def _list_ended() -> list[uuid.UUID]:
+    """The images with an open hold that nobody will resolve: they have ended, or are gone."""
+    live = Image.objects.filter(state__in=Image.LIVE)
+    ended = Hold.objects.filter(state=Hold.State.HELD).exclude(image_id__in=live.values("pk"))
+    return list(ended.order_by("pk").values_list("image_id", flat=True))
+
+
+@transaction.atomic
+def _recount_held(account_id: int) -> str:
+    before = Account.objects.select_for_update().get(pk=account_id)
+    if not ledger.recount_held(account_id=account_id):
+        return f"account {account_id}: left alone, its open holds are more than it has"
+    after = Account.objects.get(pk=account_id)
+    _record(before, before={"held_ucr": before.held_ucr}, after={"held_ucr": after.held_ucr})
+    return f"account {account_id}: held was counted anew, {format_credits(after.held_ucr)}"
+
+
+def _resolve_hold(image_id: uuid.UUID) -> str:
+    """What became of the hold; "" where somebody else resolved it meanwhile."""
+    try:
+        return _resolve_ended(image_id)
+    except IntegrityError:
+        return f"image {image_id}: left alone, its account holds less than its hold says"
+
+
+@transaction.atomic
+def _resolve_ended(image_id: uuid.UUID) -> str:
+    image = Image.objects.select_for_update().filter(pk=image_id).first()
+    is_stored = image is not None and image.state == Image.State.STORED
+    resolve = ledger.capture if is_stored else ledger.release
+    if not resolve(image_id=image_id):
+        return ""
+    hold = Hold.objects.get(image_id=image_id)
+    _record(hold, before={"state": Hold.State.HELD.value}, after={"state": hold.state})
+    return f"image {image_id}: its hold is {hold.state}"
+
+
+@transaction.atomic
+def _post_difference(account_id: int) -> str:
+    missing_ucr = ledger.post_difference(account_id=account_id)
+    account = Account.objects.get(pk=account_id)
+    _record(account, before={}, after={"entry_ucr": missing_ucr})
+    return f"account {account_id}: a line of {format_credits(missing_ucr)} was added"
+
+
+def _record(subject: Model, *, before: dict[str, object], after: dict[str, object]) -> None:
+    audit.record(
+        actor=None,
+        action="credits.repair",
+        subject=subject,
+        reason="check_credits --repair",
+        before=before,
+        after=after,
+    )

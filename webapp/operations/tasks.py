@@ -1,0 +1,51 @@
+"""What Celery beat asks for every night, and every minute."""
+
+import logging
+
+from celery import shared_task
+from django.conf import settings
+from django.db import OperationalError
+
+from webapp.core.idempotency import purge_old_keys
+from webapp.core.valkey import valkey
+from webapp.operations.audit import check_books
+from webapp.operations.people import end_work_of_the_suspended
+from webapp.operations.people import finish_deletions as finish_all_deletions
+
+logger = logging.getLogger(__name__)
+
+# Reading every picture can take hours, and the broker hands out a task anew after one.
+CHECKING_KEY = "darkroom:books-check"
+CHECKING_S = 12 * 3600
+
+
+@shared_task(name="webapp.operations.tasks.check_nightly")
+def check_nightly() -> None:
+    """Checks the books and keeps what was found; nothing where a check is running already."""
+    if not valkey().set(CHECKING_KEY, "1", nx=True, ex=CHECKING_S):
+        return
+    try:
+        check_books(files=settings.CHECK_FILES)
+    except OperationalError as error:
+        logger.error("the check of the books is put off, the database does not answer: %s", error)
+    finally:
+        valkey().delete(CHECKING_KEY)
+
+
+@shared_task(name="webapp.operations.tasks.purge")
+def purge() -> None:
+    """Forgets the keys of requests that were sent more than a day ago."""
+    try:
+        purge_old_keys()
+    except OperationalError as error:
+        logger.error("the purge is put off, the database does not answer: %s", error)
+
+
+@shared_task(name="webapp.operations.tasks.finish_deletions")
+def finish_deletions() -> None:
+    """Erases those who are to be deleted, and ends the work of accounts that are switched off."""
+    try:
+        finish_all_deletions()
+        end_work_of_the_suspended()
+    except OperationalError as error:
+        logger.error("deletions are put off, the database does not answer: %s", error)
