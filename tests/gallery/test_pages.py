@@ -1,4 +1,4 @@
-"""The gallery's doors, the bytes of private pictures, and the statement."""
+"""The gallery's doors, and the bytes of private pictures."""
 
 import uuid
 from datetime import timedelta
@@ -13,9 +13,6 @@ from tests.pages import serve_plain_static
 from tests.people import claim, finish, picture_bytes, submit
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
-from webapp.credits import ledger
-from webapp.gallery.statement import LINES_SHOWN, list_lines
-from webapp.generation import services
 from webapp.generation.models import Image
 from webapp.generation.storage import delete_files
 
@@ -131,7 +128,6 @@ def test_the_gallery_shows_only_ones_own_and_by_day(
 
 def test_a_cursor_of_ones_own_making_is_refused(as_alice: Client) -> None:
     assert as_alice.get("/gallery/?cursor=abc").status_code == 400
-    assert as_alice.get("/credits/?before=abc").status_code == 400
 
 
 def test_the_gallery_asks_the_database_the_same_for_one_picture_and_for_many(
@@ -142,42 +138,12 @@ def test_the_gallery_asks_the_database_the_same_for_one_picture_and_for_many(
 ) -> None:
     draw(alice, offered_model)
     as_alice.get("/gallery/")
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(6):
         as_alice.get("/gallery/")
     for _picture in range(4):
         draw(alice, offered_model)
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(6):
         as_alice.get("/gallery/")
-
-
-def test_the_statement_links_lines_to_pictures_and_tells_what_was_not_charged(
-    as_alice: Client, alice: User, charlie: User, offered_model: DiffusionModel
-) -> None:
-    kept, gone = draw(alice, offered_model), draw(alice, offered_model, prompt="forgotten")
-    services.delete_image(owner=alice, image_id=gone.pk)
-    cancelled = submit(alice, offered_model, prompt="second thoughts").images.get()
-    services.cancel_image(owner=alice, image_id=cancelled.pk)
-    ledger.top_up(user=alice, amount_ucr=5_000_000, actor=charlie, reason="a prize", key="1")
-    page = as_alice.get("/credits/").content.decode()
-    assert page.index("A prize") < page.index("second thoughts") < page.index("was deleted")
-    assert f'href="/images/{kept.pk}/"' in page
-    for words in ("+5.00", "not charged", "−0.20", "+200.00", "Welcome credits", "204.60"):
-        assert words in page
-    assert "forgotten" not in page
-
-
-def test_the_pages_of_a_statement_hold_every_line_once(
-    alice: User, charlie: User, offered_model: DiffusionModel
-) -> None:
-    for number in range(LINES_SHOWN):
-        reason, key = f"gift {number}", str(number)
-        ledger.top_up(user=alice, amount_ucr=1_000_000, actor=charlie, reason=reason, key=key)
-    for image in submit(alice, offered_model, count=10).images.all():
-        services.cancel_image(owner=alice, image_id=image.pk)
-    first, more = list_lines(owner=alice, before=None)
-    second, end = list_lines(owner=alice, before=first[-1].place)
-    assert (len(first), more, len(second), end) == (LINES_SHOWN, True, 11, False)
-    assert len({line.key for line in (*first, *second)}) == LINES_SHOWN + 11
 
 
 def test_a_stranger_is_sent_to_the_sign_in_page(client: Client) -> None:

@@ -10,7 +10,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from webapp.accounts.requests import SignedInRequest
-from webapp.core.errors import NotFound
+from webapp.core.errors import InvalidInput, NotFound
+from webapp.gallery.downloads import encode
 from webapp.generation.models import Image
 from webapp.generation.selectors import get_owned_image
 from webapp.generation.storage import read_file
@@ -36,11 +37,24 @@ def image_thumbnail(request: SignedInRequest, image_id: uuid.UUID) -> HttpRespon
 
 @login_required
 @require_GET
-def image_download(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
-    """The picture as a file named after its prompt and seed."""
+def image_strip(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
+    """The previews of its run side by side, WebP; 404 where none were kept."""
     image = get_owned_image(owner=request.user, image_id=image_id)
-    response = _private(image.file, content_type="image/png")
-    disposition = content_disposition_header(as_attachment=True, filename=download_name(image))
+    return _private(image.strip, content_type="image/webp")
+
+
+@login_required
+@require_GET
+def image_download(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
+    """The picture as a file named after its prompt and seed: `?format=` png (as it was stored),
+    jpeg or webp, `&metadata=no` without what made it."""
+    image = get_owned_image(owner=request.user, image_id=image_id)
+    with_metadata = _read_metadata(request.GET.get("metadata", "yes"))
+    name = request.GET.get("format", "png")
+    body, form = encode(image, name=name, with_metadata=with_metadata)
+    response = private_bytes(body, content_type=form.content_type)
+    filename = f"{download_name(image).removesuffix('png')}{form.suffix}"
+    disposition = content_disposition_header(as_attachment=True, filename=filename)
     response["Content-Disposition"] = str(disposition)
     return response
 
@@ -51,6 +65,12 @@ def download_name(image: Image) -> str:
     return f"{words or 'image'}-{image.seed}.png"
 
 
+def _read_metadata(text: str) -> bool:
+    if text not in {"yes", "no"}:
+        raise InvalidInput(_("metadata can be one of: yes, no."), field="metadata")
+    return text == "yes"
+
+
 def _private(name: str, *, content_type: str) -> HttpResponse:
     try:
         body = read_file(name) if name else None
@@ -58,6 +78,11 @@ def _private(name: str, *, content_type: str) -> HttpResponse:
         body = None
     if body is None:
         raise NotFound(_("There is no picture here, or not any more."))
+    return private_bytes(body, content_type=content_type)
+
+
+def private_bytes(body: bytes, *, content_type: str) -> HttpResponse:
+    """An answer that no cache keeps, no other site embeds and no browser takes for a page."""
     response = HttpResponse(body, content_type=content_type)
     response["Cache-Control"] = "private, no-store"
     response["X-Content-Type-Options"] = "nosniff"

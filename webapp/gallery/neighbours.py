@@ -16,8 +16,9 @@ class Neighbours:
 
 
 def get_neighbours(image: Image) -> Neighbours:
-    """The owner's stored pictures next to this one; none for a picture that is not stored."""
-    if image.state != Image.State.STORED:
+    """The owner's stored pictures next to this one; none for a picture that is not stored, or
+    in the bin."""
+    if image.state != Image.State.STORED or image.binned_at:
         return Neighbours(None, None)
     same_time = Q(finished_at=image.finished_at)
     newer = Q(finished_at__gt=image.finished_at) | (same_time & Q(pk__gt=image.pk))
@@ -29,4 +30,5 @@ def get_neighbours(image: Image) -> Neighbours:
 
 
 def _stored(image: Image) -> QuerySet[Image]:
-    return Image.objects.filter(owner_id=image.owner_id, state=Image.State.STORED).only("pk")
+    shown = Image.objects.filter(state=Image.State.STORED, binned_at=None)
+    return shown.filter(owner_id=image.owner_id).only("pk")

@@ -1,4 +1,4 @@
-"""Reading finished images: pages of the gallery by cursor, any page as fast as the first."""
+"""Reading finished images: pages of the wall by cursor, any page as fast as the first."""
 
 import base64
 import binascii
@@ -6,56 +6,205 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Q
+from django.db import connection
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from webapp.accounts.models import User
-from webapp.core.errors import InvalidInput
+from webapp.core.errors import InvalidInput, NotFound
+from webapp.gallery.filters import FAVOURITES, WallFilter, end_of, start_of
+from webapp.gallery.models import Collection
+from webapp.gallery.searching import Among, FoundFirst, LookedAt, Search, write_search
 from webapp.generation.models import Image
+from webapp.generation.selectors import bin_kept_since
 
 PAGE_SIZE = 60
+COUNTED_MOST = 1000
+# So many images are looked at for a common word: one that is in every sixteenth fills a page.
+LOOKED_AT_MOST = 1000
+# So many requests are named by the index for a rare one.
+NAMED_MOST = 1000
+# The fields of a Picture, in its order; the join to the request comes with them.
+SHOWN = (
+    "pk",
+    "finished_at",
+    "binned_at",
+    "is_favourite",
+    "generation__prompt",
+    "generation__width_px",
+    "generation__height_px",
+)
 
 
 @dataclass(frozen=True, slots=True)
-class GalleryPage:
-    """Up to 60 images, newest first; `next_cursor` is "" on the last page."""
+class Picture:
+    """What the wall shows of an image."""
 
-    images: list[Image]
+    pk: uuid.UUID
+    finished_at: datetime
+    binned_at: datetime | None
+    is_favourite: bool
+    prompt: str
+    width_px: int
+    height_px: int
+
+
+# An image and its time in the walk: what a cursor is made of.
+Place = tuple[uuid.UUID, datetime]
+Found = tuple[list[Place], int, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class WallPage:
+    """Up to 60 pictures, newest first; `next_cursor` is "" on the last page. `counted` is how many
+    there are behind the cursor, at most 1,000; where `is_more`, there are more than that."""
+
+    pictures: list[Picture]
     next_cursor: str
+    counted: int
+    is_more: bool
 
 
-def list_gallery_page(*, owner: User, cursor: str = "") -> GalleryPage:
-    """The owner's stored images behind the cursor; raises InvalidInput for a cursor not ours."""
-    images = (
-        Image.objects.filter(owner=owner, state=Image.State.STORED)
-        .select_related("generation")
-        .order_by("-finished_at", "-pk")
-    )
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """The images of a place in its order, newest first by `clock`."""
+
+    images: QuerySet[Image]
+    clock: str
+
+
+def list_wall_page(*, owner: User, wall: WallFilter, cursor: str = "") -> WallPage:
+    """The owner's stored images that the filter shows, behind the cursor.
+
+    Raises InvalidInput for a cursor that is not ours and a search that cannot be asked for, and
+    NotFound for a collection that is not the owner's.
+    """
+    search = write_search(owner=owner, wall=wall)
+    walk = walk_place(owner=owner, wall=wall)
     if cursor:
-        finished_at, pk = _read_cursor(cursor)
-        images = images.filter(
-            Q(finished_at__lte=finished_at), Q(finished_at__lt=finished_at) | Q(pk__lt=pk)
-        )
-    page = list(images[: PAGE_SIZE + 1])
-    more = len(page) > PAGE_SIZE
-    return GalleryPage(page[:PAGE_SIZE], _write_cursor(page[PAGE_SIZE - 1]) if more else "")
+        walk = _behind(walk, cursor)
+    if search is None:
+        return _look(walk)
+    found, counted, is_more = _search(walk, search)
+    pictures = _load([pk for pk, _when in found[:PAGE_SIZE]])
+    next_cursor = write_cursor(*found[PAGE_SIZE - 1]) if len(found) > PAGE_SIZE else ""
+    return WallPage(pictures, next_cursor, min(counted, COUNTED_MOST), is_more)
 
 
-def count_gallery(*, owner: User) -> int:
-    """How many finished images the owner has."""
-    return Image.objects.filter(owner=owner, state=Image.State.STORED).count()
+def walk_place(*, owner: User, wall: WallFilter) -> Walk:
+    """The images of the filter's place and dates, without its search. Raises NotFound for a
+    collection that is not the owner's."""
+    images = Image.objects.filter(owner=owner, state=Image.State.STORED)
+    if wall.since:
+        images = images.filter(finished_at__gte=start_of(wall.since))
+    if wall.until:
+        images = images.filter(finished_at__lt=end_of(wall.until))
+    if wall.is_bin:
+        return _ordered(images.filter(binned_at__gt=bin_kept_since()), "binned_at")
+    images = images.filter(binned_at=None)
+    if wall.place == FAVOURITES:
+        return _ordered(images.filter(is_favourite=True), "finished_at")
+    if wall.collection_id:
+        collection = get_collection(owner=owner, collection_id=wall.collection_id)
+        images = images.filter(collection_items__collection=collection)
+        return _ordered(images, "collection_items__finished_at")
+    return _ordered(images, "finished_at")
 
 
-def _write_cursor(image: Image) -> str:
-    assert image.finished_at is not None  # noqa: S101 - a stored image has its time
-    raw = f"{image.finished_at.isoformat()} {image.pk.hex}"
+def get_collection(*, owner: User, collection_id: uuid.UUID) -> Collection:
+    """The owner's collection; raises NotFound to anybody else."""
+    found = Collection.objects.filter(owner=owner, pk=collection_id).first()
+    if found is None:
+        raise NotFound(_("There is nothing here, or nothing of yours."))
+    return found
+
+
+def list_collections(*, owner: User) -> list[Collection]:
+    """The owner's collections by name."""
+    return list(Collection.objects.filter(owner=owner).order_by("name"))
+
+
+def _ordered(images: QuerySet[Image], clock: str) -> Walk:
+    return Walk(images.order_by(f"-{clock}", "-pk"), clock)
+
+
+def _look(walk: Walk) -> WallPage:
+    """Without a search: one query for the page, and one that counts where it is full."""
+    rows = list(walk.images.values_list(walk.clock, *SHOWN)[: PAGE_SIZE + 1])
+    pictures = [Picture(*shown) for _when, *shown in rows[:PAGE_SIZE]]
+    if len(rows) <= PAGE_SIZE:
+        return WallPage(pictures, "", len(rows), False)
+    counted = walk.images[: COUNTED_MOST + 1].count()
+    next_cursor = write_cursor(pictures[-1].pk, rows[PAGE_SIZE - 1][0])
+    return WallPage(pictures, next_cursor, min(counted, COUNTED_MOST), counted > COUNTED_MOST)
+
+
+def _search(walk: Walk, search: Search) -> Found:
+    """The places of a page and perhaps more, how many there are, and whether there are more.
+
+    Common words: the newest images are looked at one after the other, and nothing else.
+    Rare words: the index names the requests, and they their images. Words that are common, but
+    not lately: all images are walked, beside a table of the requests."""
+    places = _places(walk)
+    edge = _find_edge(walk)
+    near = places.filter(**{f"{walk.clock}__gte": edge}) if edge else places
+    found = list(near.filter(LookedAt(search))[: COUNTED_MOST + 1])
+    if edge is None or len(found) > PAGE_SIZE:
+        return found, len(found), edge is not None or len(found) > COUNTED_MOST
+    requests = _list_requests(search)
+    rare = Among(requests) if len(requests) <= NAMED_MOST else FoundFirst(search)
+    found = list(places.filter(rare)[: COUNTED_MOST + 1])
+    return found, len(found), len(found) > COUNTED_MOST
+
+
+def _places(walk: Walk) -> "QuerySet[Image, Place]":
+    return walk.images.values_list("pk", walk.clock)
+
+
+def _find_edge(walk: Walk) -> datetime | None:
+    """The time of the 1,000th image of the walk; None where it is shorter."""
+    last = walk.images.values_list(walk.clock, flat=True)[LOOKED_AT_MOST - 1 : LOOKED_AT_MOST]
+    return next(iter(last), None)
+
+
+def _list_requests(search: Search) -> list[uuid.UUID]:
+    """Up to 1,001 requests that hold."""
+    statement = (
+        "SELECT id FROM generation_generation"
+        " WHERE search @@ (%s::tsquery && to_tsquery('simple', %s)) LIMIT %s"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [search.facets, search.words, NAMED_MOST + 1])
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _load(ids: list[uuid.UUID]) -> list[Picture]:
+    rows = Image.objects.filter(pk__in=ids).values_list(*SHOWN)
+    by_id = {row[0]: Picture(*row) for row in rows}
+    # One that was deleted between the two queries is left out.
+    return [by_id[pk] for pk in ids if pk in by_id]
+
+
+def _behind(walk: Walk, cursor: str) -> Walk:
+    when, pk = _read_cursor(cursor)
+    clock = walk.clock
+    older = Q(**{f"{clock}__lt": when}) | Q(pk__lt=pk)
+    return Walk(walk.images.filter(Q(**{f"{clock}__lte": when}), older), clock)
+
+
+def write_cursor(pk: uuid.UUID, when: datetime) -> str:
+    """The cursor of the page behind this image."""
+    raw = f"{when.isoformat()} {pk.hex}"
     return base64.urlsafe_b64encode(raw.encode()).decode()
 
 
 def _read_cursor(cursor: str) -> tuple[datetime, uuid.UUID]:
     try:
         when, _space, pk = base64.urlsafe_b64decode(cursor.encode()).decode().partition(" ")
-        return datetime.fromisoformat(when), uuid.UUID(hex=pk)
+        moment = datetime.fromisoformat(when)
+        if moment.tzinfo is None:
+            raise ValueError
+        return moment, uuid.UUID(hex=pk)
     except (ValueError, binascii.Error) as error:
         sentence = _("That page of the gallery does not exist. Start again at the top.")
         raise InvalidInput(sentence, field="cursor") from error

@@ -1,0 +1,202 @@
+"""The page "How a picture develops": noise put in beside noise taken out, at the same times."""
+
+import io
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import ValidationError
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+from PIL import Image as Picture
+
+from webapp.accounts.models import User
+from webapp.accounts.requests import SignedInRequest
+from webapp.catalog.families import Family
+from webapp.catalog.models import DiffusionModel
+from webapp.catalog.schedules import FLOW, Level, Schedule, build_schedule, schedule_of
+from webapp.core.errors import NotFound
+from webapp.gallery.development import DevelopmentStrip, build_strip, read_strip
+from webapp.gallery.media import private_bytes
+from webapp.gallery.noising import draw_noising
+from webapp.generation.models import Generation, Image
+from webapp.generation.selectors import get_owned_image
+from webapp.generation.storage import read_file
+
+SAMPLE = Path(__file__).parent / "sample"
+TRANSFORMERS = (Family.SD3, Family.FLUX)
+CURVE_POINTS = 100
+LOOKED_AT = 20
+KEPT_SHEETS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The picture that the page is about: the visitor's own `image`, or the studio's sample (None).
+    `picture` and `sheet` are the names of its small copy and of its strip."""
+
+    image: Image | None
+    prompt: str
+    model: str
+    family: str
+    strip: DevelopmentStrip
+    schedule: Schedule
+    picture: str
+    sheet: str
+
+    @property
+    def query(self) -> str:
+        """What the page's addresses carry to be about the same picture."""
+        return "" if self.image is None else f"?image={self.image.pk}"
+
+    @property
+    def strip_url(self) -> str:
+        """Where the strip's bytes are."""
+        if self.image is None:
+            return reverse("development_strip")
+        return reverse("image_strip", args=[self.image.pk])
+
+    @property
+    def is_flow(self) -> bool:
+        """True for a model trained by flow matching, which has no alpha-bar."""
+        return self.schedule.name == FLOW
+
+    @property
+    def denoiser_name(self) -> str:
+        """What the model's denoiser is."""
+        return _("Transformer") if self.family in TRANSFORMERS else _("U-Net")
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """The level of each frame."""
+        return tuple(frame.level for frame in self.strip.frames if frame.level is not None)
+
+
+@never_cache
+@login_required
+@require_GET
+def development(request: SignedInRequest) -> HttpResponse:
+    """About the visitor's newest picture, `?image=<id>`, or the sample where they have none whose
+    run and schedule are known."""
+    asked = _asked_image(request)
+    subject = _choose(request.user, asked)
+    context = {
+        "subject": subject,
+        "strip": subject.strip,
+        "is_another": asked is not None and subject.image is None,
+        "curve": draw_curve(subject.schedule),
+        "dots": place_dots(subject.schedule, subject.levels),
+    }
+    return render(request, "gallery/development.html", context)
+
+
+@login_required
+@require_GET
+def development_noising(request: SignedInRequest) -> HttpResponse:
+    """The forward process of that picture: its frames as the strip's, WebP."""
+    subject = _choose(request.user, _asked_image(request))
+    body = _noising_sheet(subject.picture, subject.sheet, subject.levels)
+    return private_bytes(body, content_type="image/webp")
+
+
+@login_required
+@require_GET
+def development_strip(_request: SignedInRequest) -> HttpResponse:
+    """The sample's strip, WebP."""
+    return private_bytes((SAMPLE / "strip.webp").read_bytes(), content_type="image/webp")
+
+
+def draw_curve(schedule: Schedule) -> str:
+    """The noise's share at each time, as the points of a line in a drawing of 100 by 100: times
+    from left to right, all noise on top."""
+    times = [schedule.times * point / CURVE_POINTS for point in range(CURVE_POINTS + 1)]
+    return " ".join(_point(schedule, schedule.level(time)) for time in times)
+
+
+def place_dots(schedule: Schedule, levels: Sequence[Level]) -> list[tuple[str, str]]:
+    """Where the levels lie on that line: (x, y) of each."""
+    places = [_point(schedule, level).split(",") for level in levels]
+    return [(x, y) for x, y in places]
+
+
+def _point(schedule: Schedule, level: Level) -> str:
+    return f"{100 * level.time / schedule.times:.2f},{100 - 100 * level.noise_share:.2f}"
+
+
+def _asked_image(request: SignedInRequest) -> Image | None:
+    asked = request.GET.get("image")
+    if not asked:
+        return None
+    try:
+        return get_owned_image(owner=request.user, image_id=uuid.UUID(asked))
+    except (ValueError, ValidationError) as error:
+        raise NotFound(_("There is nothing here, or nothing of yours.")) from error
+
+
+def _choose(owner: User, asked: Image | None) -> Subject:
+    if asked is not None:
+        return _subject_of(asked) or _sample()
+    newest = Image.objects.filter(owner=owner, state=Image.State.STORED, binned_at=None)
+    newest = newest.select_related("generation__model", "model").order_by("-finished_at", "-pk")
+    subjects = (_subject_of(image) for image in newest[:LOOKED_AT] if image.strip)
+    return next((subject for subject in subjects if subject), None) or _sample()
+
+
+def _subject_of(image: Image) -> Subject | None:
+    """None where no previews were kept, or where the model's schedule is not known."""
+    strip, schedule = read_strip(image), schedule_of(image.model)
+    if strip is None or schedule is None or any(frame.level is None for frame in strip.frames):
+        return None
+    return Subject(
+        image=image,
+        prompt=image.generation.prompt,
+        model=image.model.name,
+        family=image.model.family,
+        strip=strip,
+        schedule=schedule,
+        picture=image.thumbnail,
+        sheet=image.strip,
+    )
+
+
+def _sample() -> Subject:
+    facts = _sample_facts()
+    model = DiffusionModel(name=facts["model"], family=facts["family"])
+    schedule = build_schedule(facts["schedule"])
+    assert schedule is not None  # noqa: S101 - a test reads the sample
+    pairs = [(int(step), float(time)) for step, time in facts["steps"]]
+    drawn = Generation(
+        model=model,
+        prompt=facts["prompt"],
+        width_px=facts["width_px"],
+        height_px=facts["height_px"],
+    )
+    strip = build_strip(pairs, schedule=schedule, generation=drawn)
+    return Subject(None, drawn.prompt, model.name, model.family, strip, schedule, "", "")
+
+
+@cache
+def _sample_facts() -> dict:  # type: ignore[type-arg]
+    facts: dict = json.loads((SAMPLE / "sample.json").read_text(encoding="utf-8"))  # type: ignore[type-arg]
+    return facts
+
+
+@lru_cache(maxsize=KEPT_SHEETS)
+def _noising_sheet(picture: str, sheet: str, levels: tuple[Level, ...]) -> bytes:
+    """Drawn once for each picture: the names are of files that never change."""
+    try:
+        body = read_file(picture) if picture else (SAMPLE / "picture.webp").read_bytes()
+        strip = read_file(sheet) if sheet else (SAMPLE / "strip.webp").read_bytes()
+    except FileNotFoundError as error:
+        raise NotFound(_("There is no picture here, or not any more.")) from error
+    width, height = Picture.open(io.BytesIO(strip)).size
+    size = (width // len(levels), height)
+    return draw_noising(Picture.open(io.BytesIO(body)), levels, size=size)

@@ -1,0 +1,101 @@
+"""Which pictures an act is about: some that were picked, or all that a filter shows."""
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db.models import Q, QuerySet
+from django.http import QueryDict
+from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext as _
+
+from webapp.accounts.models import User
+from webapp.core.errors import InvalidInput, NotFound
+from webapp.gallery.filters import FAVOURITES, WallFilter, end_of, read_filter, start_of
+from webapp.gallery.models import CollectionItem
+from webapp.gallery.searching import FoundFirst, write_search
+from webapp.gallery.selectors import get_collection
+from webapp.generation.models import Image
+from webapp.generation.selectors import bin_kept_since
+
+PICKED_MOST = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Picked ids; or, where there are none, the filter and when its page was made: what came
+    after that was never seen, and is not meant."""
+
+    ids: tuple[uuid.UUID, ...] = ()
+    wall: WallFilter = field(default_factory=WallFilter)
+    seen_at: datetime | None = None
+
+
+def read_selection(data: QueryDict) -> Selection:
+    """From a form: `image` (ids, one a field or with commas between them), or `all` with the
+    filter and `seen`. Raises InvalidInput where neither can be read."""
+    if data.get("all"):
+        return Selection(wall=read_filter(data), seen_at=_read_moment(data.get("seen", "")))
+    ids = [one for text in data.getlist("image") for one in text.split(",") if one]
+    if not ids:
+        raise InvalidInput(_("Pick at least one picture."), field="image")
+    if len(ids) > PICKED_MOST:
+        sentence = _("At most %(most)s pictures can be picked at once.")
+        raise InvalidInput(sentence % {"most": f"{PICKED_MOST:,}"}, field="image")
+    return Selection(ids=tuple(_read_id(one) for one in ids))
+
+
+def select_images(*, owner: User, selection: Selection) -> QuerySet[Image]:
+    """The owner's stored images of the selection, in no order, without any join.
+
+    Raises NotFound for a collection that is not theirs, and where none of the picked ones is
+    there or theirs; InvalidInput for a search that cannot be asked for.
+    """
+    images = Image.objects.filter(owner=owner, state=Image.State.STORED)
+    images = images.filter(Q(binned_at=None) | Q(binned_at__gt=bin_kept_since()))
+    if not selection.ids:
+        return _matching(images, owner, selection.wall, selection.seen_at)
+    picked = images.filter(pk__in=selection.ids)
+    if not picked.exists():
+        raise NotFound(_("There is nothing here, or nothing of yours."))
+    return picked
+
+
+def _matching(
+    images: QuerySet[Image], owner: User, wall: WallFilter, seen_at: datetime | None
+) -> QuerySet[Image]:
+    search = write_search(owner=owner, wall=wall)
+    if search:
+        images = images.filter(FoundFirst(search))
+    if wall.since:
+        images = images.filter(finished_at__gte=start_of(wall.since))
+    if wall.until:
+        images = images.filter(finished_at__lt=end_of(wall.until))
+    if wall.is_bin:
+        return images.filter(binned_at__lte=seen_at)
+    images = images.filter(binned_at=None, finished_at__lte=seen_at)
+    if wall.place == FAVOURITES:
+        return images.filter(is_favourite=True)
+    if wall.collection_id:
+        collection = get_collection(owner=owner, collection_id=wall.collection_id)
+        items = CollectionItem.objects.filter(collection=collection)
+        return images.filter(pk__in=items.values("image"))
+    return images
+
+
+def _read_moment(text: str) -> datetime:
+    try:
+        moment = parse_datetime(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        sentence = _("It is not known what you saw when you picked all. Reload the page.")
+        raise InvalidInput(sentence, field="seen")
+    return moment
+
+
+def _read_id(text: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(text)
+    except ValueError as error:
+        raise InvalidInput(_("That is not the id of a picture."), field="image") from error

@@ -1,0 +1,110 @@
+"""Which lines of a statement are asked for: `?kind=&since=&until=&image=`."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from urllib.parse import urlencode
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from webapp.core.errors import InvalidInput
+from webapp.credits.models import Transaction
+
+NOT_CHARGED = "not_charged"
+KINDS = {
+    "": gettext_lazy("All lines"),
+    Transaction.Kind.CAPTURE.value: gettext_lazy("Images"),
+    NOT_CHARGED: gettext_lazy("Not charged"),
+    Transaction.Kind.REFUND.value: gettext_lazy("Refunds"),
+    Transaction.Kind.TOP_UP.value: gettext_lazy("Top-ups"),
+    Transaction.Kind.CODE.value: gettext_lazy("Codes"),
+    Transaction.Kind.ALLOWANCE.value: gettext_lazy("Monthly allowance"),
+    Transaction.Kind.GRANT.value: gettext_lazy("Welcome credits"),
+    Transaction.Kind.INVITATION.value: gettext_lazy("Invitation"),
+    Transaction.Kind.ADJUSTMENT.value: gettext_lazy("Adjustments"),
+    Transaction.Kind.REVERSAL.value: gettext_lazy("Undone"),
+    Transaction.Kind.REPAIR.value: gettext_lazy("Corrections"),
+}
+YEARS = range(2000, 3000)
+
+
+@dataclass(frozen=True, slots=True)
+class StatementFilter:
+    """`since` and `until` are whole days of the studio's time zone, both included."""
+
+    kind: str = ""
+    since: date | None = None
+    until: date | None = None
+    image_id: uuid.UUID | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """True where every line is asked for."""
+        return self == StatementFilter()
+
+    @property
+    def starts_at(self) -> datetime | None:
+        """The first moment that is asked for; None where there is no such limit."""
+        return _midnight(self.since) if self.since else None
+
+    @property
+    def ends_before(self) -> datetime | None:
+        """The first moment that is no longer asked for; None where there is no such limit."""
+        return _midnight(self.until + timedelta(days=1)) if self.until else None
+
+    @property
+    def query(self) -> str:
+        """As the query of an address, without what is not limited: "kind=code&until=2026-01-31"."""
+        given = {
+            "kind": self.kind,
+            "since": self.since.isoformat() if self.since else "",
+            "until": self.until.isoformat() if self.until else "",
+            "image": str(self.image_id) if self.image_id else "",
+        }
+        return urlencode({name: value for name, value in given.items() if value})
+
+
+def read_filter(given: Mapping[str, str]) -> StatementFilter:
+    """The filter of a query; raises InvalidInput, with the field, for a value that is none."""
+    asked = StatementFilter(
+        kind=_read_kind(given.get("kind", "")),
+        since=_read_day(given.get("since", ""), field="since"),
+        until=_read_day(given.get("until", ""), field="until"),
+        image_id=_read_image(given.get("image", "")),
+    )
+    if asked.since and asked.until and asked.since > asked.until:
+        raise InvalidInput(_("The first day comes after the last one."), field="since")
+    return asked
+
+
+def _read_kind(text: str) -> str:
+    if text not in KINDS:
+        raise InvalidInput(_("There is no such kind of line. Choose one."), field="kind")
+    return text
+
+
+def _read_day(text: str, *, field: str) -> date | None:
+    if not text:
+        return None
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = date.min
+    if day.year not in YEARS:
+        sentence = _("Write a day as year-month-day, such as 2026-01-31.")
+        raise InvalidInput(sentence, field=field)
+    return day
+
+
+def _read_image(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text) if text else None
+    except ValueError as error:
+        raise InvalidInput(_("That is not the number of a picture."), field="image") from error
+
+
+def _midnight(day: date) -> datetime:
+    return timezone.make_aware(datetime.combine(day, time.min))
