@@ -20,12 +20,12 @@ class EngineConfig:
     """How the engine runs.
 
     `threads`: CPU threads of torch, None leaves torch's own choice. `preview_every`: steps between
-    two previews, 0 for none. `resident_models`: how many models stay loaded at once, None leaves
-    that to memory alone. `model_memory`: bytes that the weights on the device may take, None for a
-    share of its memory; `host_model_memory`: bytes for those that wait beside a CUDA device, None
-    for a share of the machine's. One model alone may always be larger. `compile`: "auto" compiles
-    on CUDA only. `max_rows`: rows of one denoiser call at most. `model_turn_s`: how long a request
-    waits at most for its model while others have use for those on the device.
+    two previews at most, 0 for none. `resident_models`: how many models stay loaded at once, None
+    leaves that to memory alone. `model_memory`: bytes that the weights on the device may take, None
+    for a share of its memory; `host_model_memory`: bytes for those that wait beside a CUDA device,
+    None for a share of the machine's. One model alone may always be larger. `compile`: "auto"
+    compiles on CUDA only. `max_rows`: rows of one denoiser call at most. `model_turn_s`: how long a
+    request waits at most for its model while others have use for those on the device.
     """
 
     device: Device = "auto"

@@ -42,6 +42,7 @@ from worker.engine.errors import (
 from worker.engine.request import ImageRequest, ModelSource, Progress, RenderedImage
 from worker.finishing.encode import FinishedImage, finish
 from worker.finishing.parameters import Parameters, write_parameters
+from worker.finishing.strip import FinishedStrip, Strip
 
 logger = logging.getLogger(__name__)
 
@@ -176,6 +177,7 @@ class Drawing:
         self.engine = engine
         self.claim = claim
         self.news: queue.SimpleQueue[Progress | None] = queue.SimpleQueue()
+        self.strip = Strip()
         self.renewed_at = time.monotonic()
 
     def run(self) -> None:
@@ -194,7 +196,7 @@ class Drawing:
 
     def render(self) -> RenderedImage:
         """The picture; raises EngineError. Progress is told and the lease renewed meanwhile."""
-        future = self.engine.submit(image_request(self.claim), on_progress=self.news.put)
+        future = self.engine.submit(image_request(self.claim), on_progress=self.hear)
         future.add_done_callback(lambda _future: self.news.put(None))
         renew_every_s = settings.LEASE_S / RENEW_SHARE
         is_over = False
@@ -205,6 +207,11 @@ class Drawing:
             if time.monotonic() - self.renewed_at >= renew_every_s:
                 self.renew(future)
         return future.result()
+
+    def hear(self, progress: Progress) -> None:
+        """In the engine's threads: every preview is kept, even of news that come in a burst."""
+        self.strip.keep(progress)
+        self.news.put(progress)
 
     def wait_for_news(self, timeout_s: float) -> tuple[Progress | None, bool]:
         """The newest progress, with the preview of an earlier one where it has none itself, and
@@ -263,7 +270,7 @@ class Drawing:
         started = time.monotonic()
         finished = finish(rendered, parameters=parameters_text(self.claim))
         try:
-            file = self.write(finished)
+            file = self.write(finished, self.strip.finish(rendered))
         except OSError as error:
             failure = StorageFailed(detail=str(error))
             patiently(lambda: report_failure(self.claim, failure))
@@ -288,13 +295,15 @@ class Drawing:
         elif self.claim.model.problem:
             services.withdraw_problem(model=self.claim.model)
 
-    def write(self, finished: FinishedImage) -> StoredFile:
-        """The two files, on the disk; raises OSError with nothing left behind."""
+    def write(self, finished: FinishedImage, strip: FinishedStrip | None) -> StoredFile:
+        """The files, on the disk; raises OSError with nothing left behind."""
         return write_image_files(
             image_id=self.claim.image_id,
             lease_token=self.claim.lease_token,
             png=finished.png,
             thumbnail_webp=finished.thumbnail_webp,
+            strip_webp=strip.webp if strip else b"",
+            strip_steps=strip.steps if strip else (),
         )
 
 
@@ -302,7 +311,7 @@ def newer(before: Progress | None, now: Progress) -> Progress:
     """`now`, which still shows the preview that `before` brought."""
     if before is None or now.preview or not before.preview or now.stage != before.stage:
         return now
-    return replace(now, preview=before.preview)
+    return replace(now, preview=before.preview, preview_step=before.preview_step)
 
 
 class StorageFailed(EngineError):
@@ -369,6 +378,7 @@ def image_request(claim: Claim) -> ImageRequest:
         guidance_scale=claim.guidance_scale,
         seed=claim.seed,
         sampler=claim.sampler,
+        exact=claim.exact,
     )
 
 

@@ -173,13 +173,22 @@ def test_a_form_without_a_usable_key_is_refused(
 
 
 def test_an_unknown_model_is_refused_with_what_is_on_offer(
-    offered_model: DiffusionModel,
+    alice: User, offered_model: DiffusionModel
 ) -> None:
     with pytest.raises(InvalidInput, match=r"There is no model “dream”\. On offer: tiny\."):
-        get_offered_model(slug="dream")
+        get_offered_model(slug="dream", user=alice)
 
 
-def test_a_model_switched_off_meanwhile_is_refused(offered_model: DiffusionModel) -> None:
+def test_a_model_switched_off_meanwhile_is_refused(
+    alice: User, offered_model: DiffusionModel
+) -> None:
     DiffusionModel.objects.update(enabled=False)
     with pytest.raises(InvalidInput, match=r"switched off\. On offer: none yet"):
-        get_offered_model(slug="tiny")
+        get_offered_model(slug="tiny", user=alice)
+
+
+def test_exact_mode_is_on_or_off(alice: User, offered_model: DiffusionModel) -> None:
+    assert parse_spec({"prompt": "a fox", "exact": "1"}, model=offered_model).exact
+    assert not parse_spec({"prompt": "a fox"}, model=offered_model).exact
+    with pytest.raises(InvalidInput, match="either on or off"):
+        parse_spec({"prompt": "a fox", "exact": "perhaps"}, model=offered_model)

@@ -34,6 +34,7 @@ class Claim:
     guidance_scale: float
     sampler: str
     seed: int
+    exact: bool
 
 
 def lease_end() -> datetime:
@@ -126,4 +127,5 @@ def _lease(image: Image, *, share: QueueShare, worker: str) -> Claim:
         guidance_scale=generation.guidance_scale,
         sampler=generation.sampler,
         seed=image.seed,
+        exact=generation.exact,
     )

@@ -4,13 +4,14 @@ The checks are `spec.parse_spec`'s; here a form is only read, or shown again as 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.utils.translation import gettext as _
 
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
+from webapp.catalog.pricing import Prices, read_prices
 from webapp.catalog.selectors import get_offered_model, list_offered_models
 from webapp.core.errors import DarkroomError, InvalidInput
 from webapp.generation import services
@@ -19,6 +20,7 @@ from webapp.generation.selectors import get_owned_image
 from webapp.generation.spec import MAX_COUNT, parse_spec
 
 FIRST_COUNT = 4
+MAX_PRICE_DIGITS = 18
 FIELDS = (
     "prompt",
     "negative_prompt",
@@ -34,10 +36,15 @@ FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class Composer:
-    """The form as it is shown: `values` are strings as typed, `error` the sentence to show."""
+    """The form as it is shown: `values` are strings as typed, `error` the sentence to show.
+
+    `price_each_ucr` is what one image costs as the form stands; None where that can't be said
+    (a group without a price, a size that is none).
+    """
 
     models: list[DiffusionModel]
     model: DiffusionModel | None
+    prices: Prices
     values: dict[str, str]
     error: DarkroomError | None = None
     counts: list[str] = field(default_factory=lambda: [str(n + 1) for n in range(MAX_COUNT)])
@@ -48,51 +55,94 @@ class Composer:
         named = self.error.field if isinstance(self.error, InvalidInput) else ""
         return named if named in {*FIELDS, "model"} else ""
 
+    @property
+    def price_each_ucr(self) -> int | None:
+        """See the class."""
+        if self.model is None or self.prices.problem:
+            return None
+        values = {**_model_values(self.model), **{k: v for k, v in self.values.items() if v}}
+        try:
+            width_px, height_px, steps = (
+                int(values[name]) for name in ("width", "height", "steps")
+            )
+        except ValueError:
+            return None
+        sides_fit = all(0 < side_px <= self.model.max_side_px for side_px in (width_px, height_px))
+        if not sides_fit or not 0 < steps <= self.model.max_steps:
+            return None
+        size = {"width_px": width_px, "height_px": height_px, "steps": steps}
+        return self.prices.quote(model=self.model, **size).price_each_ucr
 
-def blank_composer() -> Composer:
+
+def blank_composer(*, owner: User) -> Composer:
     """The form on an ordinary visit: the first model on offer and what it is good at."""
-    models = list(list_offered_models())
+    models = list(list_offered_models(user=owner))
     model = models[0] if models else None
-    return Composer(models, model, {"count": str(FIRST_COUNT), **_model_values(model)})
+    values = {"count": str(FIRST_COUNT), **_model_values(model)}
+    return Composer(models, model, read_prices(user=owner), values)
 
 
-def composer_of_image(image: Image) -> Composer:
+def composer_of_prompt(image: Image, *, owner: User) -> Composer:
+    """The form of an ordinary visit with the words that this image was made with."""
+    composer = blank_composer(owner=owner)
+    words = {name: _image_values(image)[name] for name in ("prompt", "negative_prompt")}
+    return replace(composer, values=composer.values | words)
+
+
+def composer_of_image(image: Image, *, owner: User) -> Composer:
     """The form filled with everything that this image was made with, its seed included."""
-    models = list(list_offered_models())
+    models = list(list_offered_models(user=owner))
     first = models[0] if models else None
     model = next((one for one in models if one.pk == image.generation.model_id), first)
     values = {name: str(value) for name, value in _image_values(image).items()}
-    return Composer(models, model, {**values, "count": str(FIRST_COUNT)})
+    values["count"] = str(FIRST_COUNT)
+    return Composer(models, model, read_prices(user=owner), values)
 
 
-def composer_of_attempt(data: Mapping[str, Any], error: DarkroomError) -> Composer:
+def composer_of_attempt(data: Mapping[str, Any], error: DarkroomError, *, owner: User) -> Composer:
     """The form as it was sent, with the sentence that refused it."""
-    models = list(list_offered_models())
+    models = list(list_offered_models(user=owner))
     first = models[0] if models else None
     model = next((one for one in models if one.slug == data.get("model")), first)
     values = {name: str(data.get(name, "")) for name in FIELDS}
-    return Composer(models, model, values, error)
+    return Composer(models, model, read_prices(user=owner), values, error)
 
 
 def submit_form(*, owner: User, data: Mapping[str, Any]) -> Generation:
-    """The generation that the form asks for; `again` names an image whose request to repeat.
+    """The generation that the form asks for; `again` names an image whose request to repeat, with
+    its own seed and once, where `seed` and `count` don't ask for others; `exact` draws it alone.
+
+    `quoted_each_ucr` is the price that the page showed for one image, where it showed one.
 
     Raises what `parse_spec` and `services.submit_generation` raise, and NotFound where `again`
     is not the owner's.
     """
     asked = _request_again(owner, data) if data.get("again") else data
-    model = get_offered_model(slug=str(asked.get("model", "")))
+    model = get_offered_model(slug=str(asked.get("model", "")), user=owner)
     return services.submit_generation(
         owner=owner,
         model=model,
         spec=parse_spec(asked, model=model),
         idempotency_key=str(data.get("idempotency_key", "")),
+        quoted_each_ucr=_shown_price(data),
     )
+
+
+def _shown_price(data: Mapping[str, Any]) -> int | None:
+    shown = str(data.get("quoted_each_ucr") or "")
+    if not shown:
+        return None
+    if not (shown.isascii() and shown.isdigit() and len(shown) <= MAX_PRICE_DIGITS):
+        sentence = _("The form's price must be whole micro-credits. Reload the page.")
+        raise InvalidInput(sentence, field="quoted_each_ucr")
+    return int(shown)
 
 
 def _request_again(owner: User, data: Mapping[str, Any]) -> dict[str, Any]:
     image = get_owned_image(owner=owner, image_id=data["again"])
-    return {**_image_values(image), "model": image.generation.model.slug, "count": 1}
+    asked = {**_image_values(image), "model": image.generation.model.slug, "count": 1}
+    # A variation: the same request with other seeds, and more of them.
+    return asked | {name: data[name] for name in ("seed", "count", "exact") if data.get(name)}
 
 
 def _image_values(image: Image) -> dict[str, Any]:
@@ -121,8 +171,9 @@ def _model_values(model: DiffusionModel | None) -> dict[str, str]:
     }
 
 
-def model_facts(models: list[DiffusionModel]) -> dict[str, dict[str, Any]]:
-    """What the page's script needs to know of each model, by slug."""
+def model_facts(composer: Composer) -> dict[str, dict[str, Any]]:
+    """What the page's script needs to know of each model, by slug; `price_ucr` is None where
+    the server has to be asked (metered), or there is no price."""
     return {
         model.slug: {
             "summary": model.summary or _("Installed by this studio"),
@@ -134,6 +185,15 @@ def model_facts(models: list[DiffusionModel]) -> dict[str, dict[str, Any]]:
             "max_pixels": model.max_pixels,
             "side_multiple_px": model.side_multiple_px,
             "max_steps": model.max_steps,
+            "is_metered": composer.prices.terms_of(model).is_metered,
+            "price_ucr": _flat_price(composer.prices, model),
         }
-        for model in models
+        for model in composer.models
     }
+
+
+def _flat_price(prices: Prices, model: DiffusionModel) -> int | None:
+    if prices.problem or prices.terms_of(model).is_metered:
+        return None
+    size = {"width_px": model.width_px, "height_px": model.height_px, "steps": model.steps}
+    return prices.quote(model=model, **size).price_each_ucr

@@ -19,11 +19,50 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from webapp.catalog.models import DiffusionModel
+from webapp.catalog.models import DiffusionModel, PriceList
+
+
+class Upload(models.Model):
+    """A picture handed in as a start, or a mask: decoded, without metadata, encoded anew.
+
+    Requests keep theirs; the sweeper deletes those that no request names after a day.
+    """
+
+    class Kind(models.TextChoices):
+        START = "start", _("start picture")
+        MASK = "mask", _("mask")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=5, choices=Kind)
+    file = models.CharField(max_length=200)
+    width_px = models.PositiveIntegerField(_("width"))
+    height_px = models.PositiveIntegerField(_("height"))
+    sha256 = models.CharField(max_length=64)
+    size_bytes = models.PositiveIntegerField()
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    class Meta:
+        verbose_name = _("uploaded picture")
+        verbose_name_plural = _("uploaded pictures")
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.width_px}x{self.height_px}"
 
 
 class Generation(models.Model):
-    """One request: a prompt, its settings and the quoted price; one Image row per picture."""
+    """One request: a prompt, its settings and the quoted price; one Image row per picture.
+
+    `mode` says what comes along: nothing; a `start` picture, of which `strength` may change; a
+    `mask` too, where alone it may; a picture to draw at twice its size. `parent` is the picture
+    that the request was made from, where it is one of the owner's.
+    """
+
+    class Mode(models.TextChoices):
+        TEXT = "text", _("from words")
+        IMAGE = "image", _("from a picture")
+        INPAINT = "inpaint", _("repainted")
+        UPSCALE = "upscale", _("enlarged")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(
@@ -38,7 +77,26 @@ class Generation(models.Model):
     guidance_scale = models.FloatField(_("guidance scale"))
     sampler = models.CharField(_("sampler"), max_length=32)
     seed = models.BigIntegerField(_("seed"), help_text=_("Image i is drawn with seed + i."))
+    style = models.CharField(_("style"), max_length=32, blank=True)
+    mode = models.CharField(_("mode"), max_length=8, choices=Mode, default=Mode.TEXT)
+    start = models.ForeignKey(
+        Upload, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    mask = models.ForeignKey(
+        Upload, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    strength = models.FloatField(_("strength"), null=True, blank=True)
+    parent = models.ForeignKey(
+        "Image", on_delete=models.SET_NULL, null=True, blank=True, related_name="children"
+    )
+    exact = models.BooleanField(_("exact"), default=False)
     price_each_ucr = models.BigIntegerField(_("price of one image"))
+    price_list = models.ForeignKey(
+        PriceList, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    price_terms = models.JSONField(
+        default=dict, blank=True, help_text=_("How the price came about, as it was quoted.")
+    )
     idempotency_key = models.CharField(max_length=64)
     spec_hash = models.CharField(max_length=64)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -49,6 +107,14 @@ class Generation(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["owner", "idempotency_key"], name="generation_once_per_key"
+            ),
+            models.CheckConstraint(
+                condition=Q(mode="text", start=None, mask=None, strength=None)
+                | Q(mode__in=["image", "upscale"], start__isnull=False, mask=None)
+                & Q(strength__gt=0, strength__lte=1)
+                | Q(mode="inpaint", start__isnull=False, mask__isnull=False)
+                & Q(strength__gt=0, strength__lte=1),
+                name="generation_mode_brings_its_pictures",
             ),
         ]
         indexes = [models.Index(fields=["owner", "-created_at"], name="generation_feed")]
@@ -87,6 +153,12 @@ class Image(models.Model):
     thumbnail = models.CharField(max_length=200, blank=True)
     sha256 = models.CharField(max_length=64, blank=True)
     size_bytes = models.PositiveIntegerField(default=0)
+    strip = models.CharField(max_length=200, blank=True, help_text=_("Previews side by side."))
+    strip_steps = models.JSONField(
+        default=list, blank=True, help_text=_("The step that each preview of the strip shows.")
+    )
+    is_favourite = models.BooleanField(_("favourite"), default=False)
+    binned_at = models.DateTimeField(_("in the bin since"), null=True, blank=True)
     failure_code = models.CharField(max_length=40, blank=True)
     failure = models.TextField(blank=True, help_text=_("The sentence that the owner sees."))
     timings_s = models.JSONField(default=dict, blank=True)
@@ -114,6 +186,10 @@ class Image(models.Model):
                 | (~Q(state="stored") & Q(file="")),
                 name="image_file_only_when_stored",
             ),
+            models.CheckConstraint(
+                condition=Q(state="stored") | Q(is_favourite=False, binned_at=None, strip=""),
+                name="image_kept_only_when_stored",
+            ),
         ]
         indexes = [
             models.Index(
@@ -124,10 +200,29 @@ class Image(models.Model):
             models.Index(
                 fields=["lease_until"], condition=Q(state="running"), name="image_lease_ends"
             ),
+            # The admin site: its list, and what became of the pictures of a day.
+            models.Index(fields=["-created_at", "-id"], name="image_newest"),
+            models.Index(
+                fields=["-finished_at"], include=["state", "failure_code"], name="image_finished"
+            ),
             models.Index(
                 fields=["owner", "-finished_at", "-id"],
-                condition=Q(state="stored"),
+                include=["generation"],
+                condition=Q(state="stored", binned_at=None),
                 name="image_gallery",
+            ),
+            models.Index(
+                fields=["owner", "-finished_at", "-id"],
+                condition=Q(is_favourite=True, binned_at=None),
+                name="image_favourites",
+            ),
+            models.Index(
+                fields=["owner", "-binned_at", "-id"],
+                condition=Q(binned_at__isnull=False),
+                name="image_bin",
+            ),
+            models.Index(
+                fields=["binned_at"], condition=Q(binned_at__isnull=False), name="image_bin_age"
             ),
         ]
 

@@ -1,25 +1,35 @@
 """Reading generations and images; the one door to a private picture is `get_owned_image`."""
 
 import uuid
+from datetime import datetime, timedelta
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from webapp.accounts.models import User
 from webapp.core.errors import NotFound
 from webapp.generation.models import Generation, Image
 
+BIN_DAYS = 30
+
 
 def get_owned_image(*, owner: User, image_id: uuid.UUID) -> Image:
-    """The owner's image with its generation and model; raises NotFound to anybody else."""
+    """The owner's image with its generation and model; raises NotFound to anybody else, and to
+    everybody once its days in the bin are over."""
     image = (
         Image.objects.select_related("generation__model", "model")
-        .filter(owner=owner, pk=image_id)
+        .filter(Q(binned_at=None) | Q(binned_at__gt=bin_kept_since()), owner=owner, pk=image_id)
         .first()
     )
     if image is None:
         raise NotFound(_("There is nothing here, or nothing of yours."))
     return image
+
+
+def bin_kept_since() -> datetime:
+    """What went into the bin before this is gone, whether or not it was swept by now."""
+    return timezone.now() - timedelta(days=BIN_DAYS)
 
 
 def list_feed(*, owner: User) -> QuerySet[Generation]:

@@ -18,13 +18,15 @@ from django.utils.translation import gettext as _
 from webapp.accounts.models import User
 from webapp.catalog import services as catalog
 from webapp.catalog.models import DiffusionModel
-from webapp.catalog.pricing import price_per_image_ucr
-from webapp.core.errors import Conflict, InvalidInput, NotFound, TooMany
+from webapp.catalog.pricing import Quote, quote_image
+from webapp.core.errors import Conflict, DarkroomError, InvalidInput, NotFound, TooMany
 from webapp.core.notices import tell_admins, withdraw
+from webapp.core.units import format_credits
 from webapp.credits import ledger
 from webapp.credits.selectors import Balance
 from webapp.generation import doorbell, events, queue
 from webapp.generation.claims import Claim
+from webapp.generation.limits import check_group_limits
 from webapp.generation.models import DiscardedFile, Generation, Image
 from webapp.generation.spec import SEEDS, GenerationSpec, check_spec
 from webapp.generation.storage import StoredFile, file_names
@@ -42,22 +44,34 @@ class Rendering:
 
 
 def submit_generation(
-    *, owner: User, model: DiffusionModel, spec: GenerationSpec, idempotency_key: str
+    *,
+    owner: User,
+    model: DiffusionModel,
+    spec: GenerationSpec,
+    idempotency_key: str,
+    quoted_each_ucr: int | None = None,
 ) -> Generation:
     """The queued generation: quote, rows and holds are one commit, then the doorbell rings.
 
+    The price is the one in force now; it is stored, and never reckoned again. `quoted_each_ucr`
+    is what the owner was shown for one image, where they were shown a price.
+
     The same key with the same body answers with the generation that it made the first time (a
-    double click is one generation); with another body it raises Conflict. Raises InvalidInput
-    for a spec that the model can't draw, NotEnoughCredits, and TooMany where the owner has more
-    queued than `DARKROOM_QUEUE_LIMIT` allows. Whatever it raises, nothing was changed.
+    double click is one generation); with another body it raises Conflict, and also where the
+    price is another by now. Raises InvalidInput for a spec that the model can't draw or a group
+    without a price, NotEnoughCredits, and TooMany where the owner has more queued than
+    `DARKROOM_QUEUE_LIMIT` allows or the group's limits are reached. Whatever it raises, nothing
+    was changed.
     """
     check_spec(spec, model=model)
     _check_key(idempotency_key)
     digest = spec.digest(model_slug=model.slug)
     try:
-        return _create_generation(owner, model, spec, idempotency_key, digest)
-    except IntegrityError:
-        # The key is taken: this is the other click of a double click, or a form sent again.
+        quote = _quote(owner, model, spec, quoted_each_ucr)
+        return _create_generation(owner, model, spec, idempotency_key, digest, quote)
+    except (IntegrityError, DarkroomError):
+        # The key may be taken: this is the other click of a double click, or a form sent again,
+        # which is answered as the first time whatever the price is by now.
         earlier = _find_earlier(owner, idempotency_key, digest)
         if earlier is None:
             raise
@@ -81,6 +95,8 @@ def store_image(
             lease_until=None,
             file=file.name,
             thumbnail=file.thumbnail,
+            strip=file.strip,
+            strip_steps=list(file.strip_steps),
             sha256=file.sha256,
             size_bytes=file.size_bytes,
             timings_s=dict(rendering.timings_s),
@@ -157,7 +173,7 @@ def delete_image(*, owner: User, image_id: uuid.UUID) -> None:
             raise NotFound(_("There is nothing here, or nothing of yours."))
         if image.state in Image.LIVE:
             raise Conflict(_("This picture is still developing. Cancel it first."))
-        _discard(image.file, image.thumbnail)
+        _discard(image.file, image.thumbnail, image.strip)
         generation = image.generation
         image.delete()
         if not generation.images.exists():
@@ -205,10 +221,29 @@ def _return_ended_lease(image_id: uuid.UUID) -> bool:
     return True
 
 
+def _quote(
+    owner: User, model: DiffusionModel, spec: GenerationSpec, shown_ucr: int | None
+) -> Quote:
+    quote = quote_image(
+        user=owner,
+        model=model,
+        width_px=spec.width_px,
+        height_px=spec.height_px,
+        steps=spec.steps,
+    )
+    if shown_ucr is not None and shown_ucr != quote.price_each_ucr:
+        sentence = _("One image was %(shown)s credits and is %(now)s now. Nothing was queued.")
+        prices = {
+            "shown": format_credits(shown_ucr),
+            "now": format_credits(quote.price_each_ucr),
+        }
+        raise Conflict(sentence % prices)
+    return quote
+
+
 def _create_generation(
-    owner: User, model: DiffusionModel, spec: GenerationSpec, key: str, digest: str
+    owner: User, model: DiffusionModel, spec: GenerationSpec, key: str, digest: str, quote: Quote
 ) -> Generation:
-    price_ucr = price_per_image_ucr()
     seed = secrets.randbelow(SEEDS) if spec.seed is None else spec.seed
     with transaction.atomic():
         generation = Generation.objects.create(
@@ -222,7 +257,10 @@ def _create_generation(
             guidance_scale=spec.guidance_scale,
             sampler=spec.sampler,
             seed=seed,
-            price_each_ucr=price_ucr,
+            exact=spec.exact,
+            price_each_ucr=quote.price_each_ucr,
+            price_list_id=quote.price_list_id,
+            price_terms=quote.terms,
             idempotency_key=key,
             spec_hash=digest,
         )
@@ -238,8 +276,9 @@ def _create_generation(
             for index in range(spec.count)
         )
         balance = ledger.hold_for_images(
-            user=owner, amounts_ucr={image.pk: price_ucr for image in images}
+            user=owner, amounts_ucr={image.pk: quote.price_each_ucr for image in images}
         )
+        check_group_limits(owner=owner, images=spec.count, each_ucr=quote.price_each_ucr)
         _check_queue_limit(queue.join(owner_id=owner.pk, model_id=model.pk, images=spec.count))
         transaction.on_commit(lambda: _announce_queued(owner, model, spec.count, balance))
     return generation

@@ -17,11 +17,13 @@ MAX_PROMPT_LENGTH = 2000
 MIN_GUIDANCE, MAX_GUIDANCE = 1.0, 30.0
 MAX_COUNT = 10
 SEEDS = 2**32
+FLAGS = {"1": True, "on": True, "True": True, "0": False, "off": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationSpec:
-    """One request for `count` images; `seed` None means that the studio picks one."""
+    """One request for `count` images; `seed` None means that the studio picks one, and `exact`
+    that each is drawn alone, so that the same request gives the same bits."""
 
     prompt: str
     negative_prompt: str
@@ -32,6 +34,7 @@ class GenerationSpec:
     sampler: str
     seed: int | None
     count: int
+    exact: bool = False
 
     def digest(self, *, model_slug: str) -> str:
         """SHA-256 of everything asked for: the same key with another digest is a conflict."""
@@ -54,6 +57,7 @@ def parse_spec(data: Mapping[str, Any], *, model: DiffusionModel) -> GenerationS
         sampler=str(data.get("sampler") or model.sampler),
         seed=_seed(data),
         count=_whole(data, "count", default=1, label=_("The number of images")),
+        exact=_flag(data, "exact", label=_("Exact mode")),
     )
     check_spec(spec, model=model)
     return spec
@@ -177,6 +181,13 @@ def _number(data: Mapping[str, Any], field: str, *, default: float) -> float:
     if not math.isfinite(number):
         raise InvalidInput(_("Guidance must be a number."), field=field)
     return number
+
+
+def _flag(data: Mapping[str, Any], field: str, *, label: str) -> bool:
+    value = str(data.get(field) or "0")
+    if value not in FLAGS:
+        raise InvalidInput(_("%(label)s is either on or off.") % {"label": label}, field=field)
+    return FLAGS[value]
 
 
 def _seed(data: Mapping[str, Any]) -> int | None:

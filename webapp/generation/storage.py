@@ -1,14 +1,18 @@
 """Where pictures lie. Names carry the lease token: a worker only ever deletes its own file."""
 
 import hashlib
+import logging
 import os
 import secrets
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, default_storage
+
+logger = logging.getLogger(__name__)
 
 
 class DurableFileSystemStorage(FileSystemStorage):
@@ -32,39 +36,67 @@ class DurableFileSystemStorage(FileSystemStorage):
         return name
 
 
+StripSteps = Sequence[tuple[int, float | None]]
+
+
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """What `services.store_image` writes down about the two files of an image."""
+    """What `services.store_image` writes down about the files of an image. `strip` is "" where
+    there is none; `strip_steps` says for each of its frames how many denoiser calls had been made
+    and the time that the next one was told (None where that is not known)."""
 
     name: str
     thumbnail: str
     sha256: str
     size_bytes: int
+    strip: str = ""
+    strip_steps: StripSteps = ()
 
 
-def file_names(*, image_id: uuid.UUID, lease_token: uuid.UUID) -> tuple[str, str]:
-    """(picture, thumbnail) of that attempt, relative to the media storage."""
+def file_names(*, image_id: uuid.UUID, lease_token: uuid.UUID) -> tuple[str, str, str]:
+    """(picture, thumbnail, strip) of that attempt, relative to the media storage."""
     stem = f"images/{image_id.hex[:2]}/{image_id.hex}-{lease_token.hex[:12]}"
-    return f"{stem}.png", f"{stem}.webp"
+    return f"{stem}.png", f"{stem}.webp", f"{stem}-strip.webp"
 
 
 def write_image_files(
-    *, image_id: uuid.UUID, lease_token: uuid.UUID, png: bytes, thumbnail_webp: bytes
+    *,
+    image_id: uuid.UUID,
+    lease_token: uuid.UUID,
+    png: bytes,
+    thumbnail_webp: bytes,
+    strip_webp: bytes = b"",
+    strip_steps: StripSteps = (),
 ) -> StoredFile:
-    """Writes picture and thumbnail; raises OSError (disk full, bucket away), nothing left."""
-    name, thumbnail = file_names(image_id=image_id, lease_token=lease_token)
+    """Writes picture, thumbnail and strip; raises OSError (disk full, bucket away), nothing left.
+
+    A strip that cannot be written is left out, and logged: the picture is what was asked for.
+    """
+    name, thumbnail, strip = file_names(image_id=image_id, lease_token=lease_token)
     try:
         default_storage.save(name, ContentFile(png))
         default_storage.save(thumbnail, ContentFile(thumbnail_webp))
     except BaseException:
         delete_files(name, thumbnail)
         raise
+    has_strip = bool(strip_webp) and _try_to_save(strip, strip_webp)
     return StoredFile(
         name=name,
         thumbnail=thumbnail,
         sha256=hashlib.sha256(png).hexdigest(),
         size_bytes=len(png),
+        strip=strip if has_strip else "",
+        strip_steps=strip_steps if has_strip else (),
     )
+
+
+def _try_to_save(name: str, content: bytes) -> bool:
+    try:
+        default_storage.save(name, ContentFile(content))
+    except OSError as error:
+        logger.warning("%s was not written: %s", name, error)
+        return False
+    return True
 
 
 def delete_files(*names: str) -> None:

@@ -14,6 +14,7 @@ def studio_strings() -> dict[str, str]:
         "stage_decoding": _("fixing the picture"),
         "generate": _("Generate {count}"),
         "free": _("free"),
+        "each": _("{amount} each"),
         "after": _("balance after {amount}"),
         "lacking": _("{amount} credits are lacking: ask an administrator to top up"),
         "offline": _("The studio does not answer. Trying again…"),

@@ -15,7 +15,6 @@ from django.views.decorators.http import require_GET, require_POST
 
 from webapp.accounts.models import User
 from webapp.accounts.requests import SignedInRequest
-from webapp.catalog.pricing import price_per_image_ucr
 from webapp.core.errors import DarkroomError, InvalidInput
 from webapp.core.middleware import wants_json
 from webapp.core.units import format_credits
@@ -28,6 +27,7 @@ from webapp.generation.forms import (
     blank_composer,
     composer_of_attempt,
     composer_of_image,
+    composer_of_prompt,
     model_facts,
     submit_form,
 )
@@ -43,12 +43,14 @@ MAX_IDS = 500
 @login_required
 @require_GET
 def studio(request: SignedInRequest) -> HttpResponse:
-    """The studio; `?from=<image>` fills the form with what that image was made with."""
+    """The studio; `?from=<image>` fills the form with what that image was made with, and
+    `&only=prompt` with its words alone."""
     source = request.GET.get("from")
     if not source:
-        return _studio_page(request, blank_composer())
+        return _studio_page(request, blank_composer(owner=request.user))
     image = get_owned_image(owner=request.user, image_id=_uuid(source, field="from"))
-    return _studio_page(request, composer_of_image(image))
+    fill = composer_of_prompt if request.GET.get("only") == "prompt" else composer_of_image
+    return _studio_page(request, fill(image, owner=request.user))
 
 
 @login_required
@@ -61,7 +63,7 @@ def create_generation(request: SignedInRequest) -> HttpResponse:
     except DarkroomError as error:
         if wants_json(request):
             raise
-        composer = composer_of_attempt(request.POST.dict(), error)
+        composer = composer_of_attempt(request.POST.dict(), error, owner=request.user)
         return _studio_page(request, composer, status=error.status)
     if not wants_json(request):
         return redirect("studio")
@@ -135,8 +137,8 @@ def _studio_page(request: SignedInRequest, composer: Composer, status: int = 200
     context = {
         "groups": list_groups(owner=request.user),
         "composer": composer,
-        "model_facts": model_facts(composer.models),
-        "price_each_ucr": price_per_image_ucr(),
+        "model_facts": model_facts(composer),
+        "price_each_ucr": composer.price_each_ucr,
         "balance": get_balance(user=request.user),
         "idempotency_key": uuid.uuid4(),
         "strings": studio_strings(),

@@ -252,6 +252,7 @@ class Engine:
             job.entry.rows, job.entry.key = job.denoising.rows, job.denoising.key
             job.entry.calls_left = job.denoising.calls
         self._enter(job, "denoising", 0)
+        self._preview(job)
 
     def _decode_one(self) -> None:
         """Decode the picture that was finished first: one, so that others' steps go on."""
@@ -334,7 +335,7 @@ class Engine:
 
         def on_step(stage: Stage, step: int, steps: int, preview: bytes | None) -> None:
             job.stage, self._progressed_s = stage, time.monotonic()
-            job.tell(stage, step, steps, preview)
+            job.tell(stage, step, steps, preview, None if preview is None else step)
 
         try:
             image = self._runner.render(
@@ -355,15 +356,13 @@ class Engine:
 
     def _preview(self, job: Job) -> None:
         """Show the picture so far, unless the last preview of it is still being made."""
-        every = self.config.preview_every
-        is_due = every and job.done % every == 0 and job.done < job.calls
-        if not is_due or job.on_progress is None or job.previewing or job.denoising is None:
+        if job.denoising is None or not job.needs_preview(every=self.config.preview_every):
             return
         job.previewing = True
         preview = self._runner.start_preview(job.denoising)
-        self._previews.submit(self._tell_preview, job, preview)
+        self._previews.submit(self._tell_preview, job, preview, job.done)
 
-    def _tell_preview(self, job: Job, preview: Callable[[], bytes | None]) -> None:
+    def _tell_preview(self, job: Job, preview: Callable[[], bytes | None], step: int) -> None:
         """In the thread of previews, while the engine's goes on."""
         try:
             shown = preview()
@@ -373,7 +372,7 @@ class Engine:
             shown = None
         job.previewing = False
         if shown and job.stage == "denoising" and job.stop_reason is None:
-            job.tell("denoising", job.done, job.calls, shown)
+            job.tell("denoising", job.done, job.calls, shown, step)
 
     def _end(self, job: Job, outcome: RenderedImage | EngineError) -> None:
         with self._changed:

@@ -13,6 +13,7 @@ from worker.engine.scheduler import Entry
 
 logger = logging.getLogger(__name__)
 
+LEAST_PREVIEWS = 6
 OnProgress = Callable[[Progress], None]
 
 
@@ -59,15 +60,34 @@ class Job:
         if self.stop_reason is None:
             self.stop_reason = reason
 
-    def tell(self, stage: Stage, step: int, steps: int, preview: bytes | None = None) -> None:
+    def tell(
+        self,
+        stage: Stage,
+        step: int,
+        steps: int,
+        preview: bytes | None = None,
+        preview_step: int | None = None,
+    ) -> None:
         """Call the listener, unless the request has come to its end."""
         if self.on_progress is None or self.future.done():
             return
+        name = self.request.request_id
         try:
-            self.on_progress(Progress(self.request.request_id, stage, step, steps, preview))
+            self.on_progress(Progress(name, stage, step, steps, preview, preview_step))
         # A listener's bug is not the picture's problem.
         except Exception:
             logger.exception("progress of request %s was not told", self.request.request_id)
+
+    def needs_preview(self, *, every: int) -> bool:
+        """True where a preview is due and somebody hears of it, 0 being never.
+
+        A run begins with one of its noise, and gets six where it has the steps for them: they are
+        kept as its development strip, and a picture of four steps is to develop too.
+        """
+        if self.on_progress is None or self.previewing or self.done >= self.calls:
+            return False
+        every = min(every, max(1, self.calls // LEAST_PREVIEWS))
+        return bool(every) and self.done % every == 0
 
     def can_finish(self, *, by_s: float) -> bool:
         """True when the calls left fit before `by_s` (monotonic) at the pace so far."""

@@ -129,13 +129,15 @@ class ImageRequest:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a request stands. `preview` is a small WebP (at most 6 KB) or None."""
+    """Where a request stands. `preview` is a small WebP (at most 6 KB) of the picture after
+    `preview_step` steps, which may be fewer than `step` by now; both are None together."""
 
     request_id: str
     stage: Stage
     step: int
     steps: int
     preview: bytes | None = None
+    preview_step: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,8 @@ class RenderedImage:
     """A finished picture: `pixels` are `height_px` rows of `width_px` RGB byte triples.
 
     `fingerprint` names what made it: device, gpu, torch, diffusers, dtype, compiled, exact.
+    `times` are those that the denoiser was told, one per call, in the model's own schedule; empty
+    where the model's own pipeline called it.
     `blacked_out` is True where the model brings its own safety checker and that replaced the
     picture with black.
     """
@@ -174,3 +178,4 @@ class RenderedImage:
     fingerprint: dict[str, str]
     blacked_out: bool = False
     rows: BatchRows = BatchRows()
+    times: tuple[float, ...] = ()

@@ -141,6 +141,7 @@ class DiffusersRunner:
             request_id=drawn.request.request_id,
             timings=Timings(),
             fingerprint=fingerprint(drawn.model, drawn.request, drawn.drawn_by),
+            times=tuple(round(float(time), 3) for time in drawn.timesteps),
             **asdict(rendering),
         )
 
