@@ -12,8 +12,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.bench.books import measure_books
 from tests.bench.drawing import measure_overhead, measure_takeover
 from tests.bench.figures import Figure, print_table, write_json
+from tests.bench.gallery import measure_gallery
 from tests.bench.posting import measure_posts
 from webapp.operations.trial import PROJECT, Trial, TrialFailedError
 
@@ -65,6 +67,12 @@ def measure_all(folder: Path, *, threads: int) -> Iterator[Figure]:
         yield told(measure_holds(trial))
         yield told(measure_takeover(trial, LONG))
         print(trial.manage("check_credits").strip(), flush=True)
+    print("A hundred thousand people and a million lines, on servers of their own ...", flush=True)
+    for figure in measure_books():
+        yield told(figure)
+    print("A million pictures, a hundred thousand of them one person's ...", flush=True)
+    for figure in measure_gallery():
+        yield told(figure)
 
 
 def told(figure: Figure) -> Figure:

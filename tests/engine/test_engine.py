@@ -58,7 +58,8 @@ def test_progress_names_every_stage_and_step_in_order(engine: Engine, runner: To
     seen: list[Progress] = []
     engine.start()
     engine.submit(ask("one", steps=2), on_progress=seen.append).result(WAIT_S)
-    assert [(progress.stage, progress.step) for progress in seen] == [
+    told = [(progress.stage, progress.step) for progress in seen if not progress.preview]
+    assert told == [
         ("waiting", 0),
         ("loading", 0),
         ("encoding", 0),
@@ -420,8 +421,21 @@ def test_previews_come_while_a_picture_is_denoised_and_never_later(
     engine.submit(ask("one", steps=20), on_progress=seen.append).result(WAIT_S)
     engine.close()
     shown = [progress for progress in seen if progress.preview]
-    assert shown
     assert all(progress.stage == "denoising" and progress.step < 20 for progress in shown)
+    steps = [progress.preview_step for progress in shown]
+    assert steps[0] == 0  # the noise
+    assert {step % 2 for step in steps if step} == {0}
+    assert all(step <= progress.step for step, progress in zip(steps, shown, strict=True) if step)
+
+
+def test_a_picture_of_four_steps_develops_too(runner: ToyRunner) -> None:
+    runner.is_free, runner.call_s = True, 0.05
+    engine = Engine(runner, EngineConfig(preview_every=3))
+    engine.start()
+    seen: list[Progress] = []
+    engine.submit(ask("one", steps=4), on_progress=seen.append).result(WAIT_S)
+    engine.close()
+    assert [progress.preview_step for progress in seen if progress.preview] == [0, 1, 2, 3]
 
 
 def test_the_snapshot_tells_what_runs_what_waits_and_which_model_is_ready(

@@ -1,6 +1,7 @@
 """Who may open what: every address × anonymous, bob (another user), alice (the owner), charlie
 (an administrator). The addresses come from the URLconf, so that a new one cannot be forgotten."""
 
+import re
 import uuid
 from dataclasses import dataclass
 from itertools import product
@@ -13,9 +14,14 @@ from django.test import Client
 from django.test.client import ClientHandler
 from django.urls import NoReverseMatch, reverse
 
+from tests.operations.passwords import give_password
 from tests.people import claim, finish, make_model, submit
 from tests.security.addresses import list_addresses
 from webapp.accounts.models import User
+from webapp.credits.models import CreditRequest
+from webapp.credits.requests import ask_for_credits
+from webapp.gallery.collections import create_collection
+from webapp.gallery.models import Collection
 from webapp.generation.models import Generation, Image
 
 SIGN_IN, MISSING = 302, 404
@@ -52,12 +58,44 @@ EXPECTED = {
     "cancel_generation": owner_only(302, of="generation", method="post"),
     "cancel_image": owner_only(302, of="image", method="post"),
     "gallery": signed_in(200),
+    "mark_favourites": signed_in(400, method="post"),
+    "bin_images": signed_in(400, method="post"),
+    "undo_binning": signed_in(400, method="post"),
+    "restore_images": signed_in(400, method="post"),
+    "delete_binned": signed_in(400, method="post"),
+    "collect_images": signed_in(400, method="post"),
+    "uncollect_images": signed_in(400, method="post"),
+    "archive": signed_in(400, method="post"),
+    "collections": signed_in(200),
+    "rename_collection": owner_only(400, of="collection", method="post"),
+    "delete_collection": owner_only(302, of="collection", method="post"),
+    "share": owner_only(302, of="image", method="post"),
+    "revoke_share": owner_only(302, of="image", method="post"),
+    "shared": everybody(404),
+    "shared_file": everybody(404),
     "image": owner_only(200, of="image"),
     "image_file": owner_only(200, of="image"),
     "image_thumbnail": owner_only(200, of="image"),
+    "image_strip": owner_only(200, of="image"),
+    "development": signed_in(200),
+    "development_strip": signed_in(200),
+    "development_noising": signed_in(200),
     "image_download": owner_only(200, of="image"),
     "delete_image": owner_only(302, of="image", method="post"),
     "credits": signed_in(200),
+    "statement_csv": signed_in(200),
+    "prices": signed_in(200),
+    "quote": signed_in(400),
+    "redeem_code": signed_in(200),
+    "ask_for_credits": signed_in(200),
+    "withdraw_request": owner_only(302, of="request", method="post"),
+    "invite": Expected((404, 302, 302, 302)),
+    "account": signed_in(200),
+    "end_sessions": signed_in(302, method="post"),
+    "export": signed_in(302),
+    "delete_account": signed_in(302),
+    "choose_language": signed_in(302, method="post"),
+    "end_acting": signed_in(302, method="post"),
     "setup": everybody(404),
     "healthz": everybody(200),
     "account_login": Expected((200, 302, 302, 302)),
@@ -82,10 +120,12 @@ ADMIN_SITE = [one for one in list_addresses() if one.name.startswith("admin:")]
 
 @dataclass(frozen=True)
 class Studio:
-    """What alice has: one stored image."""
+    """What alice has: a stored image, an open request for credits, and a collection."""
 
     generation: Generation
     image: Image
+    request: CreditRequest
+    collection: Collection
     people: dict[str, Client]
 
 
@@ -113,7 +153,9 @@ def studio(
         people[name].force_login(user)
     for one in people.values():
         one.handler = loaded_handler
-    return Studio(generation, generation.images.get(), people)
+    asked = ask_for_credits(user=alice, amount_ucr=1_000_000, reason="a poster")
+    collection = create_collection(owner=alice, name="Foxes")
+    return Studio(generation, generation.images.get(), asked, collection, people)
 
 
 def url_of(name: str, studio: Studio) -> str:
@@ -122,6 +164,8 @@ def url_of(name: str, studio: Studio) -> str:
         {},
         {"generation_id": studio.generation.pk},
         {"image_id": studio.image.pk},
+        {"request_id": studio.request.pk},
+        {"collection_id": studio.collection.pk},
         {"token": "unknown"},
         {"key": "unknown"},
         {"uidb36": "1", "key": "unknown"},
@@ -167,8 +211,9 @@ def test_a_strangers_answer_does_not_tell_whether_there_is_anything(
 ) -> None:
     """What is alice's looks to bob exactly like what never was."""
     method, url = EXPECTED[name].method, url_of(name, studio)
-    thing = studio.generation if EXPECTED[name].of == "generation" else studio.image
-    nothing = url.replace(str(thing.pk), str(uuid.uuid4()))
+    thing = getattr(studio, EXPECTED[name].of)
+    unknown = "987654321" if isinstance(thing, CreditRequest) else str(uuid.uuid4())
+    nothing = url.replace(str(thing.pk), unknown)
     hers = ask(studio.people["bob"], method, url)
     assert hers.content == ask(studio.people["bob"], method, nothing).content
 
@@ -204,6 +249,8 @@ def admin_url(route: str, studio: Studio) -> str:
     number = str(studio.generation.owner_id)
     filled = route.replace("<path:object_id>", number).replace("<id>", number)
     filled = filled.replace("<path:content_type_id>", "1").replace("(?P<url>.*)$", "nowhere")
+    filled = re.sub("<int:[a-z_]+>", number, filled)
+    filled = re.sub("<uuid:[a-z_]+>", str(studio.image.pk), filled)
     filled = filled.replace("^(?P<app_label>", "").partition("|")[0].removesuffix(")/$")
     assert not set(filled) & set("<>()?^$|"), route
     return f"/{filled}" + ("/" if "app_label" in route else "")
@@ -215,5 +262,6 @@ def test_a_staff_member_gets_what_was_given_and_nothing_else(studio: Studio, bob
     assert studio.people["bob"].get("/admin/accounts/user/").status_code == 200
     form = {"email": bob.email, "is_active": "on", "is_staff": "on", "is_superuser": "on"}
     url = f"/admin/accounts/user/{bob.pk}/change/"
+    give_password(studio.people["bob"])
     assert studio.people["bob"].post(url, form).status_code == 403
     assert not User.objects.get(pk=bob.pk).is_superuser

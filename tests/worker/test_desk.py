@@ -12,6 +12,7 @@ import pytest
 from django.conf import settings
 from django.db import OperationalError
 from django.utils import timezone
+from PIL import Image as Picture
 
 from tests.people import make_model, submit
 from webapp.accounts.models import User
@@ -165,3 +166,20 @@ def test_images_of_two_people_share_denoiser_calls_and_say_so(
     assert max(image.batch["rows_most"] for image in images) >= 4
     assert all(1 <= image.batch["rows_mean"] <= image.batch["rows_most"] for image in images)
     assert not list(find_violations())
+
+
+def test_the_same_request_in_exact_mode_gives_the_same_bits_whoever_else_draws(
+    alice: User, bob: User, tiny: DiffusionModel, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "_served", (0.0, []))
+    busy = Desk(engine, name="this-process", slots=4)
+    once = submit(alice, tiny, exact=True)
+    busy.answer()
+    for _ in range(3):
+        submit(bob, tiny, count=2)
+    again = submit(alice, tiny, exact=True)
+    busy.answer()
+    drawn = [Image.objects.get(generation=one) for one in (once, again)]
+    assert [one.fingerprint["exact"] for one in drawn] == ["yes", "yes"]
+    pixels = [Picture.open(Path(settings.MEDIA_ROOT) / one.file).tobytes() for one in drawn]
+    assert pixels[0] == pixels[1]

@@ -1,0 +1,208 @@
+"""How the gallery answers when it is full: `python -m tests.bench.gallery` prints the figures.
+
+Two throw-away servers and 1,000,000 pictures, one a request, of which one person has a tenth.
+Pages are asked for by Django's test client, warm: server time without the network. Each figure is
+the median of its slowest page; the note says what 19 of 20 answers keep.
+"""
+
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from tests.bench.books import Asked, ask_all
+from tests.bench.figures import Figure, print_table
+from webapp.embedded.servers import embedded_servers
+from webapp.operations.trial import PROJECT, TrialFailedError, own_environment
+
+if TYPE_CHECKING:
+    from django.test import Client
+
+    from webapp.accounts.models import User
+
+PEOPLE = 10
+PICTURES = 100_000
+CLIENTS = 8
+ROUNDS = 12
+PAGE_MS, EIGHT_MS, QUERIES, SEARCH_MS = 40.0, 120.0, 8.0, 50.0
+PLACES = ("", "in=favourites", "in=bin", "to=2026-01-31")
+# From words in every prompt to one in 256, none, several, and conditions.
+SEARCHES = (
+    "q=light", "q=dusk", "q=owl", "q=harbour", "q=winter", "q=desert", "q=zeppelin",
+    "q=number+4711", "q=nothing", "q=fox+zepp", "shape=square", "style=anime",
+    "q=winter&in=favourites",
+)  # fmt: skip
+
+
+def main() -> int:
+    """Exit status 0 where every figure is met, 1 where one is not."""
+    figures = list(measure_gallery())
+    print_table(figures)
+    return int(not all(figure.met for figure in figures))
+
+
+def measure_gallery() -> Iterator[Figure]:
+    """Each figure, from a process that has its own servers; raises TrialFailedError."""
+    with (
+        tempfile.TemporaryDirectory(prefix="darkroom-gallery-") as folder,
+        embedded_servers(Path(folder)) as urls,
+    ):
+        # The application's role is no superuser; foreign keys need not be looked at line by line.
+        with psycopg.connect(urls.postgres, user="postgres", autocommit=True) as superuser:
+            superuser.execute("GRANT SET ON PARAMETER session_replication_role TO darkroom")
+            superuser.execute("GRANT pg_checkpoint TO darkroom")
+        environment = own_environment(Path(folder), {"DARKROOM_DATABASE_POOL": "no"})
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.bench.gallery", "--inside"],
+            cwd=PROJECT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    if done.returncode:
+        raise TrialFailedError(f"the gallery could not be measured: {done.stdout[-2000:]}")
+    for fields in json.loads(done.stdout.splitlines()[-1]):
+        yield Figure(**fields)
+
+
+def measure_inside() -> None:
+    """Makes the pictures and prints the figures as JSON on the last line."""
+    os.environ["DJANGO_SETTINGS_MODULE"] = "webapp.settings"
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+    from django.test import Client
+
+    call_command("migrate", verbosity=0)
+    call_command("collectstatic", interactive=False, verbosity=0)
+    begun = time.monotonic()
+    owner = hang_all()
+    _tell(f"{PEOPLE * PICTURES:,} pictures made in {time.monotonic() - begun:.0f} s")
+    client = Client(SERVER_NAME="localhost")
+    client.force_login(owner)
+    pages = ask_all(client, list(_deep_pages(client)))
+    searches = ask_all(client, [f"/gallery/?{query}" for query in SEARCHES])
+    print(
+        json.dumps(
+            [
+                _summary("gallery_page_ms", pages, PAGE_MS),
+                _queries(pages),
+                _summary("gallery_search_ms", searches, SEARCH_MS),
+                measure_eight(owner, [page.path for page in pages]),
+            ]
+        )
+    )
+
+
+def hang_all() -> "User":
+    """Ten people's walls; returns the first of them. The index of words is made at the end."""
+    from django.db import connection, transaction
+    from django.utils import timezone
+
+    from tests.bench.wall import hang_pictures, settle
+    from tests.people import make_model, make_user
+    from webapp.generation.models import Image
+
+    model = make_model()
+    people = [make_user(f"person{number}") for number in range(PEOPLE)]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT indexdef FROM pg_indexes WHERE indexname = 'generation_search'")
+        [index] = cursor.fetchone()
+        cursor.execute("DROP INDEX generation_search")
+        for person in people:
+            with transaction.atomic():
+                cursor.execute("SET LOCAL session_replication_role = replica")
+                hang_pictures(owner=person, model=model, pictures=PICTURES)
+        cursor.execute(index)
+        binned = Image.objects.filter(owner=people[0], seed__endswith="77")
+        binned.update(binned_at=timezone.now())
+        settle()
+        cursor.execute("CHECKPOINT")
+    return people[0]
+
+
+def measure_eight(owner: "User", paths: list[str]) -> dict[str, Any]:
+    """The median of eight people who look at the same time, in one process."""
+    from django.test import Client
+
+    def look(start: int) -> list[float]:
+        client = Client(SERVER_NAME="localhost")
+        client.force_login(owner)
+        times = []
+        for number in range(ROUNDS):
+            begun = time.perf_counter()
+            client.get(paths[(start + number) % len(paths)])
+            times.append(1000 * (time.perf_counter() - begun))
+        return times[2:]
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        times = [one for of_client in pool.map(look, range(CLIENTS)) for one in of_client]
+    note = f"{CLIENTS} clients at once, {len(times)} pages, slowest {max(times):.0f}"
+    return _figure("gallery_eight_ms", statistics.median(times), EIGHT_MS, note)
+
+
+def _deep_pages(client: "Client") -> Iterator[str]:
+    """Each place, and of the wall its fifth page and one after 90,000 pictures."""
+    yield from (f"/gallery/?{query}" for query in PLACES)
+    path = "/gallery/"
+    for _page in range(4):
+        found = re.search(
+            r'href="(\?[^"]*cursor=[^"]+)" data-next', client.get(path).content.decode()
+        )
+        if found is None:
+            raise TrialFailedError(f"{path} leads nowhere")
+        path = "/gallery/" + found[1].replace("&amp;", "&")
+    yield path
+    yield f"/gallery/?cursor={_cursor_at(90_000)}"
+
+
+def _cursor_at(number: int) -> str:
+    from webapp.gallery.selectors import write_cursor
+    from webapp.generation.models import Image
+
+    shown = Image.objects.filter(owner__email__startswith="person0@", binned_at=None)
+    image = shown.order_by("-finished_at", "-pk")[min(number, shown.count() - 100)]
+    assert image.finished_at is not None
+    return write_cursor(image.pk, image.finished_at)
+
+
+def _summary(name: str, pages: list[Asked], wanted_ms: float) -> dict[str, Any]:
+    medians = {page.path: statistics.median(page.times_ms) for page in pages}
+    slowest = max(medians, key=medians.__getitem__)
+    note = (
+        f"median of the slowest of {len(pages)} ({slowest[:40]}), others from"
+        f" {min(medians.values()):.0f}; p95 {max(page.p95_ms for page in pages):.0f}"
+    )
+    return _figure(name, medians[slowest], wanted_ms, note)
+
+
+def _queries(pages: list[Asked]) -> dict[str, Any]:
+    most = max(page.queries for page in pages)
+    return _figure("gallery_queries", most, QUERIES, "a page of 60, any place, any depth")
+
+
+def _figure(name: str, measured: float, wanted: float, note: str) -> dict[str, Any]:
+    return {"name": name, "measured": measured, "wanted": wanted, "note": note}
+
+
+def _tell(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    if "--inside" in sys.argv:
+        measure_inside()
+    else:
+        sys.exit(main())
