@@ -18,7 +18,11 @@ demo: install ## A stack of its own: sign up, draw one image, check the ledger, 
 	@$(RUN) -m webapp.operations.demo
 
 test: install-dev ## The tests, on real PostgreSQL, Valkey, Celery, diffusers and Chromium
-	@$(RUN) -m pytest $(ARGS)
+	@$(if $(ARGS),$(RUN) -m pytest $(ARGS),$(money_first))
+
+# What moves credits is covered whole, every branch, by its own tests.
+money_first = $(RUN) -m pytest tests/credits --cov=webapp.credits --cov-fail-under=100 && \
+	$(RUN) -m pytest --ignore=tests/credits
 
 check: install-dev ## Every gate: format, lint, types, imports, migrations, templates, deployment
 	$(RUN) -m ruff format --check .

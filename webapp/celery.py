@@ -8,4 +8,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 
 app = Celery("darkroom")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["webapp.generation"])
+app.autodiscover_tasks(
+    ["webapp.generation", "webapp.gallery", "webapp.credits", "webapp.operations"]
+)

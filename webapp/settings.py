@@ -3,6 +3,7 @@
 from decimal import Decimal
 from pathlib import Path
 
+from celery.schedules import crontab
 from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
@@ -80,13 +81,14 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "webapp.operations.acting.ActingAs",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
 ]
 MIGRATION_MODULES = {
     name: f"migrations.{name}"
-    for name in ("core", "accounts", "catalog", "credits", "generation", "operations")
+    for name in ("core", "accounts", "catalog", "credits", "generation", "gallery", "operations")
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 ROOT_URLCONF = "webapp.urls"
@@ -103,6 +105,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "csp.context_processors.nonce",
                 "webapp.generation.context.header",
+                "webapp.operations.acting.context",
             ],
         },
     },
@@ -161,6 +164,12 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 ACCOUNT_ADAPTER = "webapp.accounts.adapter.AccountAdapter"
+ACCOUNT_FORMS = {
+    "signup": "webapp.accounts.forms.SignUpForm",
+    "add_email": "webapp.accounts.forms.ChangeAddressForm",
+}
+# One address at a time: a new one takes the place of the old one once it is confirmed.
+ACCOUNT_CHANGE_EMAIL = True
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
@@ -171,7 +180,8 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "studio"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
-SIGNUP_OPEN = env.choice("DARKROOM_SIGNUP", "open", allowed={"open", "closed"}) == "open"
+SIGNUP = env.choice("DARKROOM_SIGNUP", "open", allowed={"open", "invite", "closed"})
+CONTACT = env.text("DARKROOM_CONTACT")
 ADMIN_EMAIL = env.text("DARKROOM_ADMIN_EMAIL")
 ADMIN_PASSWORD = env.secret("DARKROOM_ADMIN_PASSWORD")
 
@@ -198,6 +208,9 @@ STARTING_CREDITS = env.decimal(
 PRICE_PER_IMAGE = env.decimal(
     "DARKROOM_PRICE_PER_IMAGE", "0.2", minimum=Decimal(0), maximum=Decimal(1_000_000)
 )
+LOW_BALANCE = env.decimal(
+    "DARKROOM_LOW_BALANCE", "10", minimum=Decimal(0), maximum=Decimal(1_000_000)
+)
 
 # -- Generation -------------------------------------------------------------------------------
 LEASE_S = env.integer("DARKROOM_LEASE_S", 45, minimum=10, maximum=3600)
@@ -207,6 +220,10 @@ WORKER_SLOTS = env.integer("DARKROOM_WORKER_SLOTS", 16, minimum=1, maximum=64)
 SERVED_MODELS = env.words("DARKROOM_SERVE")
 QUEUE_LIMIT_PER_USER = env.integer("DARKROOM_QUEUE_LIMIT", 200, minimum=1, maximum=100_000)
 STREAMS_PER_USER = 2
+
+# -- The nightly check of the books -------------------------------------------------------------
+CHECK_HOUR = env.integer("DARKROOM_CHECK_HOUR", 4, minimum=0, maximum=23)
+CHECK_FILES = env.boolean("DARKROOM_CHECK_FILES", default=True)
 
 # -- Celery -----------------------------------------------------------------------------------
 CELERY_BROKER_URL = celery_broker(REDIS_URL)
@@ -228,6 +245,34 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": SWEEP_EVERY_S,
         "options": {"expires": SWEEP_EVERY_S},
     },
+    "give_allowances": {
+        "task": "webapp.credits.tasks.give_allowances",
+        "schedule": 3600,
+        "options": {"expires": 3600},
+    },
+    "tell_low_balances": {
+        "task": "webapp.credits.tasks.tell_low_balances",
+        "schedule": 60,
+        "options": {"expires": 60},
+    },
+    "empty_bins": {
+        "task": "webapp.gallery.tasks.empty_bins",
+        "schedule": 60,
+        "options": {"expires": 60},
+    },
+    "finish_deletions": {
+        "task": "webapp.operations.tasks.finish_deletions",
+        "schedule": 60,
+        "options": {"expires": 60},
+    },
+    "check_nightly": {
+        "task": "webapp.operations.tasks.check_nightly",
+        "schedule": crontab(hour=str(CHECK_HOUR), minute="23"),
+    },
+    "purge": {
+        "task": "webapp.operations.tasks.purge",
+        "schedule": crontab(hour=str(CHECK_HOUR), minute="13"),
+    },
 }
 
 # -- Admin site ---------------------------------------------------------------------------------
@@ -235,18 +280,62 @@ UNFOLD = {
     "SITE_TITLE": "Darkroom",
     "SITE_HEADER": "Darkroom",
     "SITE_URL": "/",
+    "SITE_ICON": "webapp.operations.admin.navigation.icon_url",
     "SITE_FAVICONS": [
-        {"rel": "icon", "type": "image/svg+xml", "href": "webapp.operations.admin.icon_url"}
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "href": "webapp.operations.admin.navigation.icon_url",
+        }
     ],
-    "DASHBOARD_CALLBACK": "webapp.operations.admin.dashboard",
+    "DASHBOARD_CALLBACK": "webapp.operations.admin.dashboard.dashboard",
+    "SIDEBAR": {
+        "show_search": False,
+        "navigation": "webapp.operations.admin.navigation.list_rooms",
+    },
+    "STYLES": [
+        "webapp.operations.admin.navigation.charts_css",
+        "webapp.operations.admin.navigation.admin_css",
+    ],
     "SHOW_HISTORY": False,
+    "SHOW_BACK_BUTTON": True,
+    "BORDER_RADIUS": "8px",
+    # The studio's warm greys and its safelight, from static/css/tokens.css.
+    "COLORS": {
+        "base": {
+            "50": "#f7f4f0",
+            "100": "#f0ebe5",
+            "200": "#e2dad2",
+            "300": "#c9bfb5",
+            "400": "#aba29a",
+            "500": "#6f665e",
+            "600": "#4d463f",
+            "700": "#46403c",
+            "800": "#322e2b",
+            "900": "#1a1816",
+            "950": "#131110",
+        },
+        "primary": {
+            "50": "#fdeee8",
+            "100": "#fbdccf",
+            "200": "#f7bba6",
+            "300": "#ff9a7d",
+            "400": "#ff8163",
+            "500": "#ff6a45",
+            "600": "#c43a17",
+            "700": "#a93010",
+            "800": "#84260d",
+            "900": "#5c1c0b",
+            "950": "#3a1e15",
+        },
+    },
 }
 
 # -- Language, time, logs -----------------------------------------------------------------------
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("ko", _("Korean"))]
 LOCALE_PATHS = [BASE_DIR / "webapp" / "locale"]
-TIME_ZONE = env.text("DARKROOM_TIME_ZONE", "UTC")
+TIME_ZONE = CELERY_TIMEZONE = env.text("DARKROOM_TIME_ZONE", "UTC")
 USE_TZ = True
 LOGGING = {
     "version": 1,

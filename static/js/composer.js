@@ -2,6 +2,7 @@
 import { postForm } from "darkroom/api";
 import { insertGroup } from "darkroom/feed";
 import { announce } from "darkroom/headline";
+import { askAgain, isAskingPrice } from "darkroom/price";
 import { say } from "darkroom/strings";
 
 const form = document.getElementById("composer");
@@ -28,7 +29,7 @@ function mintKey() {
 }
 
 async function send() {
-  if (sending) return;
+  if (sending || isAskingPrice()) return;
   setSending(true);
   clearWrong();
   try {
@@ -36,7 +37,7 @@ async function send() {
     mintKey();
     accepted(insertGroup(answer.html));
   } catch (error) {
-    if (error.code === "conflict") mintKey();
+    if (error.code === "conflict") { mintKey(); askAgain(); }
     showWrong(error);
   }
   setSending(false);

@@ -16,7 +16,7 @@ export function restoreDraft(form, key) {
 }
 
 function read(form) {
-  const hidden = ["csrfmiddlewaretoken", "idempotency_key"];
+  const hidden = ["csrfmiddlewaretoken", "idempotency_key", "quoted_each_ucr"];
   const named = [...form.elements].filter((control) => control.name && !hidden.includes(control.name));
   return Object.fromEntries(named.filter((control) => control.type !== "radio" || control.checked)
     .map((control) => [control.name, control.value]));

@@ -4,7 +4,7 @@ import { startComposer } from "darkroom/composer";
 import { restoreDraft, startDraft } from "darkroom/draft";
 import { heardImage, heardProgress, insertGroup, resync } from "darkroom/feed";
 import { showToast } from "darkroom/headline";
-import { heardBalance, showPrice } from "darkroom/price";
+import { heardBalance, priceChanged, showPrice } from "darkroom/price";
 import { showSettings, startSettings } from "darkroom/settings";
 import { listen } from "darkroom/stream";
 
@@ -18,12 +18,15 @@ else history.replaceState(null, "", "/");
 const draftChanged = startDraft(form, key);
 
 startComposer();
-startSettings(draftChanged);
+startSettings(() => { draftChanged(); priceChanged(); });
 // Once more: the samplers of the draft's model are on offer only now.
 if (isOwnVisit) restoreDraft(form, key);
 showPrice();
+priceChanged();
+form.addEventListener("input", priceChanged);
+document.getElementById("settings").addEventListener("input", priceChanged);
 for (const choice of document.querySelectorAll('[name="count"]')) choice.addEventListener("change", showPrice);
-addEventListener("pageshow", () => { showSettings(); showPrice(); });
+addEventListener("pageshow", () => { showSettings(); showPrice(); priceChanged(); });
 
 const level = () => resync(heardBalance);
 const hear = { image: heardImage, progress: heardProgress, balance: hearBalance };

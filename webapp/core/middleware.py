@@ -2,10 +2,12 @@
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import redis
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.middleware.csrf import get_token
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 from redis.exceptions import RedisError
@@ -31,7 +33,11 @@ def error_response(request: HttpRequest, error: DarkroomError) -> HttpResponse:
     """The error as JSON (`{"error": {"code", "message"}}`) or as a page with a way back."""
     if wants_json(request):
         return JsonResponse({"error": error.as_dict()}, status=error.status)
-    page = render_to_string("core/error.html", {"error": error})
+    # Without the request: its context would ask the servers that may be what is away.
+    context: dict[str, Any] = {"error": error}
+    if acting := getattr(request, "acting", None):
+        context |= {"acting": acting, "csrf_token": get_token(request)}
+    page = render_to_string("core/error.html", context)
     return HttpResponse(page, status=error.status)
 
 
