@@ -4,62 +4,34 @@ A doorbell wakes `Desk.answer`, which draws until nothing is queued. Celery's me
 nothing worth keeping: what to draw, and whether it is still ours, stands in the database.
 """
 
-import base64
 import logging
 import os
-import queue
 import threading
-import time
 import uuid
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
-import redis
 from celery import shared_task
 from celery.signals import worker_ready, worker_shutting_down
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import close_old_connections
 
-from webapp import __version__
-from webapp.catalog.samplers import SAMPLER_NAMES
-from webapp.generation import claims, events, heartbeat, services
+from webapp.generation import claims, heartbeat
 from webapp.generation.claims import Claim
-from webapp.generation.services import Rendering
-from webapp.generation.storage import StoredFile, delete_files, file_names, write_image_files
 from worker.config import EngineConfig
+from worker.drawing import Drawing, patiently
 from worker.engine.engine import Engine, EngineSnapshot
-from worker.engine.errors import (
-    Cancelled,
-    EngineError,
-    EngineStopped,
-    InvalidRequest,
-    ModelUnavailable,
-    OutOfMemory,
-)
-from worker.engine.request import ImageRequest, ModelSource, Progress, RenderedImage
-from worker.finishing.encode import FinishedImage, finish
-from worker.finishing.parameters import Parameters, write_parameters
-from worker.finishing.strip import FinishedStrip, Strip
+from worker.engine.errors import EngineError
+from worker.failures import report_failure
 
 logger = logging.getLogger(__name__)
 
 DRAIN_S = 30.0
-RENEW_SHARE = 4  # a lease is renewed four times in its length
-STALLED_S = 900.0  # loading a large model from a slow disk is one long silence
-RETRY_S = 0.5
 ROOM_CHECK_S = 1.0
 LEAST_ROOM = 2  # images
 RESERVED_SHARE = 4  # one place in four is for people who have nothing here
-Answer = TypeVar("Answer")
-
-FAILURE_CODES: dict[type[EngineError], str] = {
-    InvalidRequest: "invalid_request",
-    ModelUnavailable: "model_unavailable",
-    OutOfMemory: "out_of_memory",
-}
 
 
 @shared_task(name="worker.tasks.answer_doorbell")
@@ -168,250 +140,6 @@ class Desk:
         """Nearly finished images finish, the others give their lease back."""
         self.draining.set()
         self.engine.drain(timeout_s=DRAIN_S)
-
-
-class Drawing:
-    """One claimed image, from the engine to the gallery."""
-
-    def __init__(self, engine: Engine, claim: Claim) -> None:
-        self.engine = engine
-        self.claim = claim
-        self.news: queue.SimpleQueue[Progress | None] = queue.SimpleQueue()
-        self.strip = Strip()
-        self.renewed_at = time.monotonic()
-
-    def run(self) -> None:
-        """Draws, finishes and hands in; whatever fails ends in one of the states that are left."""
-        try:
-            rendered = self.render()
-        except Cancelled:
-            logger.info("image %s was cancelled or its lease was lost", self.claim.image_id)
-        except EngineStopped:
-            patiently(lambda: services.give_back_image(claim=self.claim))
-        except EngineError as error:
-            failure = error
-            patiently(lambda: report_failure(self.claim, failure))
-        else:
-            self.hand_in(rendered)
-
-    def render(self) -> RenderedImage:
-        """The picture; raises EngineError. Progress is told and the lease renewed meanwhile."""
-        future = self.engine.submit(image_request(self.claim), on_progress=self.hear)
-        future.add_done_callback(lambda _future: self.news.put(None))
-        renew_every_s = settings.LEASE_S / RENEW_SHARE
-        is_over = False
-        while not is_over:
-            latest, is_over = self.wait_for_news(renew_every_s)
-            if latest is not None:
-                self.tell(latest)
-            if time.monotonic() - self.renewed_at >= renew_every_s:
-                self.renew(future)
-        return future.result()
-
-    def hear(self, progress: Progress) -> None:
-        """In the engine's threads: every preview is kept, even of news that come in a burst."""
-        self.strip.keep(progress)
-        self.news.put(progress)
-
-    def wait_for_news(self, timeout_s: float) -> tuple[Progress | None, bool]:
-        """The newest progress, with the preview of an earlier one where it has none itself, and
-        whether the engine is done with the image. (None, False) on timeout."""
-        latest = None
-        try:
-            news = self.news.get(timeout=timeout_s)
-            while news is not None:
-                latest = newer(latest, news)
-                news = self.news.get_nowait()
-        except queue.Empty:
-            return latest, False
-        return latest, True
-
-    def tell(self, progress: Progress) -> None:
-        """Sends progress to the owner's pages, and sees a cancellation on the way."""
-        event: dict[str, Any] = {
-            "id": str(self.claim.image_id),
-            "generation": str(self.claim.generation_id),
-            "stage": progress.stage,
-            "step": progress.step,
-            "steps": progress.steps,
-        }
-        if progress.preview:
-            encoded = base64.b64encode(progress.preview).decode()
-            event["preview"] = f"data:image/webp;base64,{encoded}"
-        try:
-            cancelled = events.publish_progress(user_id=self.claim.owner_id, event=event)
-        except redis.RedisError as error:
-            logger.warning("progress was not sent: %s", error)
-            return
-        if cancelled:
-            self.engine.cancel(str(self.claim.image_id))
-
-    def renew(self, future: Future[RenderedImage]) -> None:
-        """Renews the lease; an engine that hangs, or a lease that is lost, ends the drawing."""
-        self.renewed_at = time.monotonic()
-        if self.engine.stalled_s() > STALLED_S:
-            logger.error("the engine has not moved for %.0f s", STALLED_S)
-            self.engine.cancel(str(self.claim.image_id))
-            return
-        try:
-            close_old_connections()
-            ours = claims.renew(image_id=self.claim.image_id, lease_token=self.claim.lease_token)
-        except (OperationalError, InterfaceError) as error:
-            logger.warning("the lease could not be renewed yet: %s", error)
-            return
-        if not ours and not future.done():
-            self.engine.cancel(str(self.claim.image_id))
-
-    def hand_in(self, rendered: RenderedImage) -> None:
-        """Writes the files, then commits charge and picture; a lost lease deletes its own files."""
-        if rendered.blacked_out:
-            patiently(lambda: report_failure(self.claim, Withheld()))
-            return
-        started = time.monotonic()
-        finished = finish(rendered, parameters=parameters_text(self.claim))
-        try:
-            file = self.write(finished, self.strip.finish(rendered))
-        except OSError as error:
-            failure = StorageFailed(detail=str(error))
-            patiently(lambda: report_failure(self.claim, failure))
-            return
-        rendering = Rendering(
-            timings_s=timings_of(self.claim, rendered, finish_s=time.monotonic() - started),
-            fingerprint=rendered.fingerprint,
-            batch={"rows_mean": round(rendered.rows.mean, 2), "rows_most": rendered.rows.most},
-        )
-        stored = patiently(
-            lambda: services.store_image(
-                image_id=self.claim.image_id,
-                lease_token=self.claim.lease_token,
-                file=file,
-                rendering=rendering,
-            )
-        )
-        if not stored:
-            delete_files(
-                *file_names(image_id=self.claim.image_id, lease_token=self.claim.lease_token)
-            )
-        elif self.claim.model.problem:
-            services.withdraw_problem(model=self.claim.model)
-
-    def write(self, finished: FinishedImage, strip: FinishedStrip | None) -> StoredFile:
-        """The files, on the disk; raises OSError with nothing left behind."""
-        return write_image_files(
-            image_id=self.claim.image_id,
-            lease_token=self.claim.lease_token,
-            png=finished.png,
-            thumbnail_webp=finished.thumbnail_webp,
-            strip_webp=strip.webp if strip else b"",
-            strip_steps=strip.steps if strip else (),
-        )
-
-
-def newer(before: Progress | None, now: Progress) -> Progress:
-    """`now`, which still shows the preview that `before` brought."""
-    if before is None or now.preview or not before.preview or now.stage != before.stage:
-        return now
-    return replace(now, preview=before.preview, preview_step=before.preview_step)
-
-
-class StorageFailed(EngineError):
-    """The picture was drawn but could not be kept."""
-
-    default_sentence = "The picture could not be saved: the studio's storage is full or away."
-
-
-class Withheld(EngineError):
-    """The model's own safety checker replaced the picture."""
-
-    default_sentence = "The model's safety checker withheld this picture."
-
-
-def report_failure(claim: Claim, error: EngineError) -> None:
-    """Fails the image with the error's sentence, gives the credits back, tells the admins."""
-    code = FAILURE_CODES.get(type(error), type(error).__name__.lower())
-    services.fail_image(
-        image_id=claim.image_id,
-        lease_token=claim.lease_token,
-        code=code,
-        sentence=error.sentence,
-    )
-    if not isinstance(error, Withheld | InvalidRequest | OutOfMemory):
-        services.report_problem(
-            model=claim.model, code=code, sentence=error.sentence, detail=error.detail
-        )
-
-
-def patiently(action: Callable[[], Answer]) -> Answer:
-    """The action's answer, tried again while the database is away, for one lease at most.
-
-    After that the lease belongs to somebody else anyway; raises the last error then.
-    """
-    deadline = time.monotonic() + settings.LEASE_S
-    while True:
-        try:
-            close_old_connections()
-            return action()
-        except (OperationalError, InterfaceError) as error:
-            if time.monotonic() > deadline:
-                raise
-            logger.warning("the database is away, trying again: %s", error)
-            time.sleep(RETRY_S)
-
-
-def image_request(claim: Claim) -> ImageRequest:
-    """What the engine is asked for."""
-    model = claim.model
-    return ImageRequest(
-        request_id=str(claim.image_id),
-        owner_id=str(claim.owner_id),
-        model=ModelSource(
-            slug=model.slug,
-            family=model.family,
-            kind="file" if model.source == model.Source.FILE else "folder",
-            location=model.path,
-        ),
-        prompt=claim.prompt,
-        negative_prompt=claim.negative_prompt,
-        width_px=claim.width_px,
-        height_px=claim.height_px,
-        steps=claim.steps,
-        guidance_scale=claim.guidance_scale,
-        seed=claim.seed,
-        sampler=claim.sampler,
-        exact=claim.exact,
-    )
-
-
-def parameters_text(claim: Claim) -> str:
-    """The `parameters` text that the PNG carries."""
-    return write_parameters(
-        Parameters(
-            prompt=claim.prompt,
-            negative_prompt=claim.negative_prompt,
-            steps=claim.steps,
-            sampler=SAMPLER_NAMES[claim.sampler],
-            guidance_scale=claim.guidance_scale,
-            seed=claim.seed,
-            width_px=claim.width_px,
-            height_px=claim.height_px,
-            model=claim.model.name,
-            version=f"Darkroom {__version__}",
-        )
-    )
-
-
-def timings_of(claim: Claim, rendered: RenderedImage, *, finish_s: float) -> dict[str, float]:
-    """Seconds by stage; `queue_s` runs from the request to the claim."""
-    timings = rendered.timings
-    return {
-        "queue_s": round(claim.waited_s, 3),
-        "wait_s": round(timings.wait_s, 3),
-        "load_s": round(timings.load_s, 3),
-        "encode_s": round(timings.encode_s, 3),
-        "denoise_s": round(timings.denoise_s, 3),
-        "decode_s": round(timings.decode_s, 3),
-        "finish_s": round(finish_s, 3),
-    }
 
 
 _building = threading.Lock()

@@ -1,0 +1,49 @@
+"""From a claim to what the engine is asked for, and to the text that the picture carries."""
+
+from webapp import __version__
+from webapp.catalog.samplers import SAMPLER_NAMES
+from webapp.generation.claims import Claim
+from worker.engine.request import ImageRequest, ModelSource
+from worker.finishing.parameters import Parameters, write_parameters
+
+
+def image_request(claim: Claim) -> ImageRequest:
+    """What the engine is asked for."""
+    model = claim.model
+    return ImageRequest(
+        request_id=str(claim.image_id),
+        owner_id=str(claim.owner_id),
+        model=ModelSource(
+            slug=model.slug,
+            family=model.family,
+            kind="file" if model.source == model.Source.FILE else "folder",
+            location=model.path,
+        ),
+        prompt=claim.prompt,
+        negative_prompt=claim.negative_prompt,
+        width_px=claim.width_px,
+        height_px=claim.height_px,
+        steps=claim.steps,
+        guidance_scale=claim.guidance_scale,
+        seed=claim.seed,
+        sampler=claim.sampler,
+        exact=claim.exact,
+    )
+
+
+def parameters_text(claim: Claim) -> str:
+    """The `parameters` text that the PNG carries."""
+    return write_parameters(
+        Parameters(
+            prompt=claim.prompt,
+            negative_prompt=claim.negative_prompt,
+            steps=claim.steps,
+            sampler=SAMPLER_NAMES[claim.sampler],
+            guidance_scale=claim.guidance_scale,
+            seed=claim.seed,
+            width_px=claim.width_px,
+            height_px=claim.height_px,
+            model=claim.model.name,
+            version=f"Darkroom {__version__}",
+        )
+    )

@@ -1,0 +1,38 @@
+"""How a drawing fails: errors of the bridge's own, and what becomes of any of them."""
+
+from webapp.generation import services
+from webapp.generation.claims import Claim
+from worker.engine.errors import EngineError, InvalidRequest, ModelUnavailable, OutOfMemory
+
+FAILURE_CODES: dict[type[EngineError], str] = {
+    InvalidRequest: "invalid_request",
+    ModelUnavailable: "model_unavailable",
+    OutOfMemory: "out_of_memory",
+}
+
+
+class StorageFailed(EngineError):
+    """The picture was drawn but could not be kept."""
+
+    default_sentence = "The picture could not be saved: the studio's storage is full or away."
+
+
+class Withheld(EngineError):
+    """The model's own safety checker replaced the picture."""
+
+    default_sentence = "The model's safety checker withheld this picture."
+
+
+def report_failure(claim: Claim, error: EngineError) -> None:
+    """Fails the image with the error's sentence, gives the credits back, tells the admins."""
+    code = FAILURE_CODES.get(type(error), type(error).__name__.lower())
+    services.fail_image(
+        image_id=claim.image_id,
+        lease_token=claim.lease_token,
+        code=code,
+        sentence=error.sentence,
+    )
+    if not isinstance(error, Withheld | InvalidRequest | OutOfMemory):
+        services.report_problem(
+            model=claim.model, code=code, sentence=error.sentence, detail=error.detail
+        )
