@@ -53,6 +53,7 @@ EXPECTED = {
     "studio": signed_in(200),
     "studio_state": signed_in(200),
     "events": signed_in(200),
+    "prompt_history": signed_in(200),
     "create_generation": signed_in(400, method="post"),
     "generation": owner_only(200, of="generation"),
     "cancel_generation": owner_only(302, of="generation", method="post"),
