@@ -56,11 +56,16 @@ class Level:
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """`name` as above. `alpha_bars[t]` is the picture's part of the variance at time t, the product
-    of all 1 - beta up to there; empty for a flow, which has none."""
+    of all 1 - beta up to there; empty for a flow, which has none. `spacing` is how the model's
+    files say that steps are laid over the times ("" where they don't), `offset` what is added to
+    each; `shift` is how far a flow's times lean towards noise (Esser et al. 2024, 5.3.2)."""
 
     name: str
     times: int
     alpha_bars: tuple[float, ...] = ()
+    spacing: str = ""
+    offset: int = 0
+    shift: float = 1.0
 
     def level(self, time: float) -> Level:
         """The level at a time from 0 to `times`; between two whole times alpha-bar is taken on
@@ -101,7 +106,8 @@ def build_schedule(config: dict[str, Any]) -> Schedule | None:
     class_name = str(config.get("_class_name", ""))
     times = int(config.get("num_train_timesteps", TIMES))
     if "FlowMatch" in class_name or config.get("use_flow_sigmas"):
-        return Schedule(FLOW, times)
+        shift = float(config.get("shift") or config.get("flow_shift") or 1)
+        return Schedule(FLOW, times, shift=shift)
     if not config or class_name.startswith("EDM"):
         return None
     name = str(config.get("beta_schedule", "linear"))
@@ -111,7 +117,8 @@ def build_schedule(config: dict[str, Any]) -> Schedule | None:
     alpha_bars = tuple(accumulate((1 - float(beta) for beta in betas), mul))
     if config.get("rescale_betas_zero_snr"):
         alpha_bars = _without_signal_at_the_end(alpha_bars)
-    return Schedule(name, len(alpha_bars), alpha_bars)
+    spacing, offset = str(config.get("timestep_spacing") or ""), int(config.get("steps_offset", 0))
+    return Schedule(name, len(alpha_bars), alpha_bars, spacing, offset)
 
 
 @lru_cache(maxsize=64)

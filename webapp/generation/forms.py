@@ -13,6 +13,7 @@ from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.pricing import Prices, read_prices
 from webapp.catalog.selectors import get_offered_model, list_offered_models
+from webapp.catalog.start_levels import start_levels
 from webapp.core.errors import DarkroomError, InvalidInput
 from webapp.generation import services
 from webapp.generation.models import Generation, Image
@@ -31,6 +32,7 @@ FIELDS = (
     "sampler",
     "seed",
     "count",
+    "style",
 )
 
 
@@ -156,6 +158,7 @@ def _image_values(image: Image) -> dict[str, Any]:
         "guidance_scale": f"{generation.guidance_scale:g}",
         "sampler": generation.sampler,
         "seed": image.seed,
+        "style": generation.style,
     }
 
 
@@ -187,6 +190,7 @@ def model_facts(composer: Composer) -> dict[str, dict[str, Any]]:
             "max_steps": model.max_steps,
             "is_metered": composer.prices.terms_of(model).is_metered,
             "price_ucr": _flat_price(composer.prices, model),
+            "start_levels": start_levels(model),
         }
         for model in composer.models
     }
