@@ -45,5 +45,6 @@ def parameters_text(claim: Claim) -> str:
             height_px=claim.height_px,
             model=claim.model.name,
             version=f"Darkroom {__version__}",
+            style=claim.style,
         )
     )

@@ -19,6 +19,7 @@ from webapp.gallery.neighbours import get_neighbours
 from webapp.gallery.receipt import read_receipt
 from webapp.generation.models import Image
 from webapp.generation.selectors import get_owned_image
+from webapp.generation.styles import style_name
 
 VARIATIONS = 4
 RELATIVES_SHOWN = 12
@@ -56,7 +57,7 @@ def image(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
         "lineage": read_lineage(found),
         "actions": read_actions(owner=request.user, image=found),
         "fingerprint": [(name, value) for name, value in found.fingerprint.items() if value],
-        "style": found.generation.style.replace("-", " ").capitalize(),
+        "style": style_name(found.generation.style),
         "variations": VARIATIONS,
         "variations_key": uuid.uuid4(),
         "again_key": uuid.uuid4(),

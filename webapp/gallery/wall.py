@@ -33,6 +33,7 @@ from webapp.gallery.stencil import cut_stencil
 from webapp.gallery.strings import gallery_strings
 from webapp.generation.models import Generation, QueueShare
 from webapp.generation.selectors import BIN_DAYS
+from webapp.generation.styles import PLAIN, STYLES
 
 TILE_ICONS = ("again", "check", "download", "star")
 
@@ -118,7 +119,7 @@ def _by_day(pictures: list[Picture], *, is_bin: bool) -> list[Day]:
 
 def list_styles() -> list[tuple[str, str]]:
     """(slug, name) of the styles that a request may have."""
-    return []
+    return [(slug, str(style.name)) for slug, style in STYLES.items() if slug != PLAIN]
 
 
 def _list_models(owner: User) -> list[DiffusionModel]:

@@ -13,11 +13,13 @@ from django.utils import timezone
 from webapp.catalog.models import DiffusionModel
 from webapp.generation import queue
 from webapp.generation.models import Image, QueueShare
+from webapp.generation.styles import apply_style
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One image that is this worker's to draw, until the lease ends."""
+    """One image that is this worker's to draw, until the lease ends. Its prompts are what the model
+    is asked for: the words of `style` are in them."""
 
     image_id: uuid.UUID
     generation_id: uuid.UUID
@@ -35,6 +37,7 @@ class Claim:
     sampler: str
     seed: int
     exact: bool
+    style: str
 
 
 def lease_end() -> datetime:
@@ -111,6 +114,12 @@ def _lease(image: Image, *, share: QueueShare, worker: str) -> Claim:
         worker=worker,
     )
     queue.serve(share=share, cost=image.cost)
+    words = apply_style(
+        generation.style,
+        prompt=generation.prompt,
+        negative_prompt=generation.negative_prompt,
+        uses_negative_prompt=image.model.uses_negative_prompt,
+    )
     return Claim(
         image_id=image.pk,
         generation_id=generation.pk,
@@ -119,8 +128,8 @@ def _lease(image: Image, *, share: QueueShare, worker: str) -> Claim:
         attempt=image.attempt + 1,
         waited_s=(timezone.now() - image.created_at).total_seconds(),
         model=image.model,
-        prompt=generation.prompt,
-        negative_prompt=generation.negative_prompt,
+        prompt=words.prompt,
+        negative_prompt=words.negative_prompt,
         width_px=generation.width_px,
         height_px=generation.height_px,
         steps=generation.steps,
@@ -128,4 +137,5 @@ def _lease(image: Image, *, share: QueueShare, worker: str) -> Claim:
         sampler=generation.sampler,
         seed=image.seed,
         exact=generation.exact,
+        style=generation.style,
     )

@@ -12,6 +12,7 @@ from webapp.core.errors import NotFound
 from webapp.generation.events import read_progress
 from webapp.generation.models import Generation, Image
 from webapp.generation.selectors import list_feed
+from webapp.generation.styles import style_name
 
 GROUPS_SHOWN = 20
 UNCHARGED = (Image.State.FAILED, Image.State.CANCELLED)
@@ -41,6 +42,11 @@ class Group:
     def is_live(self) -> bool:
         """True while at least one image is waiting or developing."""
         return any(tile.image.state in Image.LIVE for tile in self.tiles)
+
+    @property
+    def style_name(self) -> str:
+        """The name of its style; "" where none was chosen."""
+        return style_name(self.generation.style)
 
     @property
     def charged_ucr(self) -> int:

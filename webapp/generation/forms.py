@@ -19,6 +19,7 @@ from webapp.generation import services
 from webapp.generation.models import Generation, Image
 from webapp.generation.selectors import get_owned_image
 from webapp.generation.spec import MAX_COUNT, parse_spec
+from webapp.generation.styles import PLAIN, STYLES, Style
 
 FIRST_COUNT = 4
 MAX_PRICE_DIGITS = 18
@@ -49,6 +50,7 @@ class Composer:
     prices: Prices
     values: dict[str, str]
     error: DarkroomError | None = None
+    styles: list[Style] = field(default_factory=lambda: list(STYLES.values()))
     counts: list[str] = field(default_factory=lambda: [str(n + 1) for n in range(MAX_COUNT)])
 
     @property
@@ -80,7 +82,7 @@ def blank_composer(*, owner: User) -> Composer:
     """The form on an ordinary visit: the first model on offer and what it is good at."""
     models = list(list_offered_models(user=owner))
     model = models[0] if models else None
-    values = {"count": str(FIRST_COUNT), **_model_values(model)}
+    values = {"count": str(FIRST_COUNT), "style": PLAIN, **_model_values(model)}
     return Composer(models, model, read_prices(user=owner), values)
 
 

@@ -258,6 +258,7 @@ def _create_generation(
             sampler=spec.sampler,
             seed=seed,
             exact=spec.exact,
+            style=spec.style,
             price_each_ucr=quote.price_each_ucr,
             price_list_id=quote.price_list_id,
             price_terms=quote.terms,

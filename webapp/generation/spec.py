@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.samplers import SAMPLER_NAMES
 from webapp.core.errors import InvalidInput
+from webapp.generation.styles import PLAIN, STYLES
 
 MAX_PROMPT_LENGTH = 2000
 MIN_GUIDANCE, MAX_GUIDANCE = 1.0, 30.0
@@ -35,6 +36,7 @@ class GenerationSpec:
     seed: int | None
     count: int
     exact: bool = False
+    style: str = PLAIN
 
     def digest(self, *, model_slug: str) -> str:
         """SHA-256 of everything asked for: the same key with another digest is a conflict."""
@@ -58,6 +60,7 @@ def parse_spec(data: Mapping[str, Any], *, model: DiffusionModel) -> GenerationS
         seed=_seed(data),
         count=_whole(data, "count", default=1, label=_("The number of images")),
         exact=_flag(data, "exact", label=_("Exact mode")),
+        style=str(data.get("style") or PLAIN),
     )
     check_spec(spec, model=model)
     return spec
@@ -78,6 +81,7 @@ def check_spec(spec: GenerationSpec, *, model: DiffusionModel) -> None:
     if spec.seed is not None:
         _check_range("seed", _("The seed"), spec.seed, 0, SEEDS - 1)
     _check_sampler(spec, model=model)
+    _check_style(spec)
 
 
 def _check_prompts(spec: GenerationSpec, *, model: DiffusionModel) -> None:
@@ -137,6 +141,18 @@ def _check_sampler(spec: GenerationSpec, *, model: DiffusionModel) -> None:
                 "offered": ", ".join(offered.values()),
             },
             field="sampler",
+        )
+
+
+def _check_style(spec: GenerationSpec) -> None:
+    if spec.style not in STYLES:
+        raise InvalidInput(
+            _("There is no style “%(style)s”. On offer: %(offered)s.")
+            % {
+                "style": spec.style[:32],
+                "offered": ", ".join(str(style.name) for style in STYLES.values()),
+            },
+            field="style",
         )
 
 

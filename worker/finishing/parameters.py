@@ -35,10 +35,11 @@ class Parameters:
     model: str
     version: str
     model_hash: str = ""
+    style: str = ""
 
 
 def write_parameters(parameters: Parameters) -> str:
-    """Return the text; an empty negative prompt or model hash is left out."""
+    """Return the text; an empty negative prompt, model hash or style is left out."""
     lines = [parameters.prompt]
     if parameters.negative_prompt:
         lines.append(_NEGATIVE + parameters.negative_prompt)
@@ -68,6 +69,7 @@ def read_parameters(text: str) -> Parameters:
             model=fields.get("Model", ""),
             version=fields.get("Version", ""),
             model_hash=fields.get("Model hash", ""),
+            style=fields.get("Style", ""),
         )
     except KeyError as error:
         raise ValueError(f"The generation parameters lack {error}.") from error
@@ -84,6 +86,7 @@ def _fields(parameters: Parameters) -> dict[str, str]:
         "Size": f"{parameters.width_px}x{parameters.height_px}",
         "Model hash": parameters.model_hash,
         "Model": parameters.model,
+        "Style": parameters.style,
         "Version": parameters.version,
     }
 
