@@ -6,6 +6,8 @@ const more = document.querySelector("[data-more]");
 const AHEAD = "2500px";
 const LIST_LENGTH = 60;
 const PAGES_BROUGHT_BACK = 40;
+const STILL_FRAMES = 10;
+const MOST_FRAMES = 120;
 const KEY = `wall ${location.pathname}${location.search}`;
 let loading = null;
 let pages = 1;
@@ -90,7 +92,24 @@ async function bringBack() {
   const anchor = document.querySelector(`[data-image="${place.image}"]`);
   if (!anchor) return;
   anchor.scrollIntoView({ block: "start", behavior: "instant" });
-  scrollBy({ top: anchor.getBoundingClientRect().top - place.top, behavior: "instant" });
+  await holdAt(anchor, place.top);
+}
+
+// Lists on the way here are laid out only now, and move what is below them: not before the anchor
+// has stood where it was for some frames is the wall back. Whoever scrolls meanwhile is left alone.
+async function holdAt(anchor, top) {
+  let theirs = false;
+  const letGo = new AbortController();
+  for (const kind of ["wheel", "touchstart", "keydown", "pointerdown"]) {
+    addEventListener(kind, () => { theirs = true; }, { signal: letGo.signal, passive: true });
+  }
+  for (let frame = 0, still = 0; frame < MOST_FRAMES && still < STILL_FRAMES && !theirs; frame += 1) {
+    const off = anchor.getBoundingClientRect().top - top;
+    still = Math.abs(off) < 1 ? still + 1 : 0;
+    if (!still) scrollBy({ top: off, behavior: "instant" });
+    await new Promise(requestAnimationFrame);
+  }
+  letGo.abort();
 }
 
 if (days) {
