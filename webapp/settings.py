@@ -245,6 +245,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": SWEEP_EVERY_S,
         "options": {"expires": SWEEP_EVERY_S},
     },
+    "sweep_uploads": {
+        "task": "webapp.generation.tasks.sweep_uploads",
+        "schedule": 3600,
+        "options": {"expires": 3600},
+    },
     "give_allowances": {
         "task": "webapp.credits.tasks.give_allowances",
         "schedule": 3600,

@@ -5,10 +5,12 @@ from webapp.catalog.samplers import SAMPLER_NAMES
 from webapp.generation.claims import Claim
 from worker.engine.request import ImageRequest, ModelSource
 from worker.finishing.parameters import Parameters, write_parameters
+from worker.start_pictures import read_pictures
 
 
 def image_request(claim: Claim) -> ImageRequest:
-    """What the engine is asked for."""
+    """What the engine is asked for, with the pictures that come along. Raises InvalidRequest where
+    one of them can't be read."""
     model = claim.model
     return ImageRequest(
         request_id=str(claim.image_id),
@@ -28,6 +30,7 @@ def image_request(claim: Claim) -> ImageRequest:
         seed=claim.seed,
         sampler=claim.sampler,
         exact=claim.exact,
+        **read_pictures(claim),
     )
 
 
@@ -46,5 +49,6 @@ def parameters_text(claim: Claim) -> str:
             model=claim.model.name,
             version=f"Darkroom {__version__}",
             style=claim.style,
+            strength=claim.strength,
         )
     )

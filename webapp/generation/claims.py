@@ -19,7 +19,8 @@ from webapp.generation.styles import apply_style
 @dataclass(frozen=True, slots=True)
 class Claim:
     """One image that is this worker's to draw, until the lease ends. Its prompts are what the model
-    is asked for: the words of `style` are in them."""
+    is asked for: the words of `style` are in them. Files are names in the media storage, "" where
+    its `mode` brings none."""
 
     image_id: uuid.UUID
     generation_id: uuid.UUID
@@ -38,6 +39,10 @@ class Claim:
     seed: int
     exact: bool
     style: str
+    mode: str
+    start_file: str
+    mask_file: str
+    strength: float | None
 
 
 def lease_end() -> datetime:
@@ -97,7 +102,7 @@ def _lock_oldest_image(share: QueueShare) -> Image | None:
     return (
         Image.objects.select_for_update(skip_locked=True, of=("self",))
         .filter(owner_id=share.owner_id, model_id=share.model_id, state=Image.State.QUEUED)
-        .select_related("generation", "model")
+        .select_related("generation__start", "generation__mask", "model")
         .order_by("created_at", "index")
         .first()
     )
@@ -138,4 +143,8 @@ def _lease(image: Image, *, share: QueueShare, worker: str) -> Claim:
         seed=image.seed,
         exact=generation.exact,
         style=generation.style,
+        mode=generation.mode,
+        start_file=generation.start.file if generation.start else "",
+        mask_file=generation.mask.file if generation.mask else "",
+        strength=generation.strength,
     )

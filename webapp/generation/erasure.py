@@ -12,6 +12,7 @@ from webapp.accounts.models import User
 from webapp.core.errors import NotFound
 from webapp.generation.models import DiscardedFile, Generation, Image, Upload
 from webapp.generation.services import cancel_image
+from webapp.generation.uploads import delete_unused
 
 ROWS_AT_ONCE = 500
 
@@ -35,7 +36,7 @@ def erase_pictures(*, owner: User) -> int:
         removed += batch
     while _erase_generations(owner):
         pass
-    while _erase_uploads(owner):
+    while delete_unused(Upload.objects.filter(owner=owner)):
         pass
     return removed
 
@@ -70,23 +71,6 @@ def _erase_generations(owner: User) -> int:
     # Asked again: a request that is being made beside us has its images by now.
     Generation.objects.filter(pk__in=ids, images=None).delete()
     return len(ids)
-
-
-@transaction.atomic
-def _erase_uploads(owner: User) -> int:
-    free = Upload.objects.select_for_update(skip_locked=True).filter(owner=owner)
-    free = free.exclude(pk__in=_used_uploads(owner, "start")).exclude(
-        pk__in=_used_uploads(owner, "mask")
-    )
-    uploads = list(free[:ROWS_AT_ONCE])
-    _discard(upload.file for upload in uploads)
-    Upload.objects.filter(pk__in=[upload.pk for upload in uploads]).delete()
-    return len(uploads)
-
-
-def _used_uploads(owner: User, name: str) -> Iterable[uuid.UUID]:
-    used = Generation.objects.filter(owner=owner, **{f"{name}__isnull": False})
-    return used.values_list(name, flat=True)
 
 
 def _discard(names: Iterable[str]) -> None:

@@ -16,8 +16,9 @@ from webapp.catalog.selectors import get_offered_model, list_offered_models
 from webapp.catalog.start_levels import start_levels
 from webapp.core.errors import DarkroomError, InvalidInput
 from webapp.generation import services
+from webapp.generation.enlarging import complete_enlargement
 from webapp.generation.models import Generation, Image
-from webapp.generation.selectors import get_owned_image
+from webapp.generation.repeating import image_values, request_again
 from webapp.generation.spec import MAX_COUNT, parse_spec
 from webapp.generation.styles import PLAIN, STYLES, Style
 
@@ -34,7 +35,13 @@ FIELDS = (
     "seed",
     "count",
     "style",
+    "mode",
+    "start",
+    "mask",
+    "strength",
+    "parent",
 )
+NOTHING_BROUGHT = {"mode": "text", "start": "", "mask": "", "strength": "", "parent": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +96,7 @@ def blank_composer(*, owner: User) -> Composer:
 def composer_of_prompt(image: Image, *, owner: User) -> Composer:
     """The form of an ordinary visit with the words that this image was made with."""
     composer = blank_composer(owner=owner)
-    words = {name: _image_values(image)[name] for name in ("prompt", "negative_prompt")}
+    words = {name: image_values(image)[name] for name in ("prompt", "negative_prompt")}
     return replace(composer, values=composer.values | words)
 
 
@@ -98,9 +105,16 @@ def composer_of_image(image: Image, *, owner: User) -> Composer:
     models = list(list_offered_models(user=owner))
     first = models[0] if models else None
     model = next((one for one in models if one.pk == image.generation.model_id), first)
-    values = {name: str(value) for name, value in _image_values(image).items()}
+    values = {name: str(value) for name, value in image_values(image).items()}
     values["count"] = str(FIRST_COUNT)
     return Composer(models, model, read_prices(user=owner), values)
+
+
+def composer_of_start(image: Image, *, owner: User) -> Composer:
+    """The form for a picture made of this one: its words and settings, but another seed (the same
+    noise over the picture that it made shows), and the picture itself where its script puts it."""
+    composer = composer_of_image(image, owner=owner)
+    return replace(composer, values={**composer.values, **NOTHING_BROUGHT, "seed": ""})
 
 
 def composer_of_attempt(data: Mapping[str, Any], error: DarkroomError, *, owner: User) -> Composer:
@@ -121,18 +135,21 @@ def submit_form(*, owner: User, data: Mapping[str, Any]) -> Generation:
     Raises what `parse_spec` and `services.submit_generation` raise, and NotFound where `again`
     is not the owner's.
     """
-    asked = _request_again(owner, data) if data.get("again") else data
+    asked = request_again(owner, data) if data.get("again") else data
     model = get_offered_model(slug=str(asked.get("model", "")), user=owner)
+    if asked.get("mode") == Generation.Mode.UPSCALE:
+        asked = complete_enlargement(asked, owner=owner, model=model)
     return services.submit_generation(
         owner=owner,
         model=model,
         spec=parse_spec(asked, model=model),
         idempotency_key=str(data.get("idempotency_key", "")),
-        quoted_each_ucr=_shown_price(data),
+        quoted_each_ucr=shown_price(data),
     )
 
 
-def _shown_price(data: Mapping[str, Any]) -> int | None:
+def shown_price(data: Mapping[str, Any]) -> int | None:
+    """The price of one image that the page showed, None where it showed none."""
     shown = str(data.get("quoted_each_ucr") or "")
     if not shown:
         return None
@@ -140,28 +157,6 @@ def _shown_price(data: Mapping[str, Any]) -> int | None:
         sentence = _("The form's price must be whole micro-credits. Reload the page.")
         raise InvalidInput(sentence, field="quoted_each_ucr")
     return int(shown)
-
-
-def _request_again(owner: User, data: Mapping[str, Any]) -> dict[str, Any]:
-    image = get_owned_image(owner=owner, image_id=data["again"])
-    asked = {**_image_values(image), "model": image.generation.model.slug, "count": 1}
-    # A variation: the same request with other seeds, and more of them.
-    return asked | {name: data[name] for name in ("seed", "count", "exact") if data.get(name)}
-
-
-def _image_values(image: Image) -> dict[str, Any]:
-    generation = image.generation
-    return {
-        "prompt": generation.prompt,
-        "negative_prompt": generation.negative_prompt,
-        "width": generation.width_px,
-        "height": generation.height_px,
-        "steps": generation.steps,
-        "guidance_scale": f"{generation.guidance_scale:g}",
-        "sampler": generation.sampler,
-        "seed": image.seed,
-        "style": generation.style,
-    }
 
 
 def _model_values(model: DiffusionModel | None) -> dict[str, str]:

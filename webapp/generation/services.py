@@ -1,7 +1,7 @@
 """Everything that changes a generation or an image. Each function is one short transaction.
 
 Doors (views, tasks, commands) call these and nothing else; no file, GPU or network work happens
-inside a transaction. Locks: image, hold, account, entry, queue share.
+inside a transaction. Locks: upload, image, hold, account, entry, queue share.
 """
 
 import secrets
@@ -30,6 +30,7 @@ from webapp.generation.limits import check_group_limits
 from webapp.generation.models import DiscardedFile, Generation, Image
 from webapp.generation.spec import SEEDS, GenerationSpec, check_spec
 from webapp.generation.storage import StoredFile, file_names
+from webapp.generation.uploads import hold_pictures
 
 MAX_KEY_LENGTH = 64
 
@@ -58,10 +59,10 @@ def submit_generation(
 
     The same key with the same body answers with the generation that it made the first time (a
     double click is one generation); with another body it raises Conflict, and also where the
-    price is another by now. Raises InvalidInput for a spec that the model can't draw or a group
-    without a price, NotEnoughCredits, and TooMany where the owner has more queued than
-    `DARKROOM_QUEUE_LIMIT` allows or the group's limits are reached. Whatever it raises, nothing
-    was changed.
+    price is another by now. Raises InvalidInput for a spec that the model can't draw, pictures that
+    are not the owner's or a group without a price, NotEnoughCredits, and TooMany where the owner
+    has more queued than `DARKROOM_QUEUE_LIMIT` allows or the group's limits are reached. Whatever
+    it raises, nothing was changed.
     """
     check_spec(spec, model=model)
     _check_key(idempotency_key)
@@ -246,6 +247,7 @@ def _create_generation(
 ) -> Generation:
     seed = secrets.randbelow(SEEDS) if spec.seed is None else spec.seed
     with transaction.atomic():
+        hold_pictures(owner=owner, model=model, spec=spec)
         generation = Generation.objects.create(
             owner=owner,
             model=model,
@@ -259,6 +261,11 @@ def _create_generation(
             seed=seed,
             exact=spec.exact,
             style=spec.style,
+            mode=spec.mode,
+            start_id=spec.start_id,
+            mask_id=spec.mask_id,
+            strength=spec.strength,
+            parent_id=spec.parent_id,
             price_each_ucr=quote.price_each_ucr,
             price_list_id=quote.price_list_id,
             price_terms=quote.terms,

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from django.utils.translation import gettext as _
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.samplers import SAMPLER_NAMES
 from webapp.core.errors import InvalidInput
+from webapp.generation.modes import check_mode, parse_mode
 from webapp.generation.styles import PLAIN, STYLES
 
 MAX_PROMPT_LENGTH = 2000
@@ -24,7 +26,8 @@ FLAGS = {"1": True, "on": True, "True": True, "0": False, "off": False}
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationSpec:
     """One request for `count` images; `seed` None means that the studio picks one, and `exact`
-    that each is drawn alone, so that the same request gives the same bits."""
+    that each is drawn alone, so that the same request gives the same bits. What comes along with
+    the words, `generation.modes` tells; `parent_id` is the owner's image that it was made from."""
 
     prompt: str
     negative_prompt: str
@@ -37,10 +40,15 @@ class GenerationSpec:
     count: int
     exact: bool = False
     style: str = PLAIN
+    mode: str = "text"
+    start_id: uuid.UUID | None = None
+    mask_id: uuid.UUID | None = None
+    strength: float | None = None
+    parent_id: uuid.UUID | None = None
 
     def digest(self, *, model_slug: str) -> str:
         """SHA-256 of everything asked for: the same key with another digest is a conflict."""
-        body = json.dumps([model_slug, asdict(self)], sort_keys=True)
+        body = json.dumps([model_slug, asdict(self)], sort_keys=True, default=str)
         return hashlib.sha256(body.encode()).hexdigest()
 
 
@@ -61,6 +69,7 @@ def parse_spec(data: Mapping[str, Any], *, model: DiffusionModel) -> GenerationS
         count=_whole(data, "count", default=1, label=_("The number of images")),
         exact=_flag(data, "exact", label=_("Exact mode")),
         style=str(data.get("style") or PLAIN),
+        **parse_mode(data),
     )
     check_spec(spec, model=model)
     return spec
@@ -82,6 +91,7 @@ def check_spec(spec: GenerationSpec, *, model: DiffusionModel) -> None:
         _check_range("seed", _("The seed"), spec.seed, 0, SEEDS - 1)
     _check_sampler(spec, model=model)
     _check_style(spec)
+    check_mode(spec)
 
 
 def _check_prompts(spec: GenerationSpec, *, model: DiffusionModel) -> None:

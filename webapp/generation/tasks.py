@@ -1,4 +1,4 @@
-"""Maintenance that Celery beat asks for every few seconds."""
+"""Maintenance that Celery beat asks for, most of it every few seconds."""
 
 import logging
 
@@ -8,6 +8,7 @@ from django.db import OperationalError
 from webapp.generation import doorbell, services
 from webapp.generation.models import DiscardedFile, QueueShare
 from webapp.generation.storage import delete_files
+from webapp.generation.uploads import delete_unused_uploads
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +24,15 @@ def sweep() -> None:
         delete_discarded_files()
     except OperationalError as error:
         logger.error("the sweep is put off, the database does not answer: %s", error)
+
+
+@shared_task(name="webapp.generation.tasks.sweep_uploads")
+def sweep_uploads() -> None:
+    """Removes pictures that were handed in and that no request has named for a day."""
+    try:
+        delete_unused_uploads()
+    except OperationalError as error:
+        logger.error("uploads are swept later, the database does not answer: %s", error)
 
 
 def ring_for_queued() -> None:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from webapp.generation import prompt_views, views
+from webapp.generation import prompt_views, upload_views, views
 
 urlpatterns = [
     path("", views.studio, name="studio"),
@@ -17,4 +17,8 @@ urlpatterns = [
         name="cancel_generation",
     ),
     path("images/<uuid:image_id>/cancellation/", views.cancel_image, name="cancel_image"),
+    path("images/<uuid:image_id>/upscale/", views.upscale_image, name="upscale_image"),
+    path("uploads/", upload_views.create_upload, name="create_upload"),
+    path("uploads/from-image/", upload_views.upload_from_image, name="upload_from_image"),
+    path("uploads/<uuid:upload_id>/", upload_views.upload_file, name="upload_file"),
 ]

@@ -1,6 +1,7 @@
 """The doors of the studio: parse, call one service, answer."""
 
 import uuid
+from dataclasses import replace
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -21,6 +22,7 @@ from webapp.core.units import format_credits
 from webapp.credits.selectors import get_balance
 from webapp.generation import events as news
 from webapp.generation import services
+from webapp.generation.enlarging import enlarge_image
 from webapp.generation.feed import Group, get_group, list_groups
 from webapp.generation.forms import (
     Composer,
@@ -28,15 +30,19 @@ from webapp.generation.forms import (
     composer_of_attempt,
     composer_of_image,
     composer_of_prompt,
+    composer_of_start,
     model_facts,
+    shown_price,
     submit_form,
 )
-from webapp.generation.models import Image
+from webapp.generation.ideas import first_ideas, page_ideas
+from webapp.generation.models import Generation, Image
 from webapp.generation.selectors import get_owned_image, list_images, list_live_images
 from webapp.generation.streams import stream_events
-from webapp.generation.strings import prompt_ideas, studio_strings
+from webapp.generation.strings import studio_strings
 
 MAX_IDS = 500
+FILLS = {"from": composer_of_image, "start": composer_of_start, "edit": composer_of_start}
 
 
 @never_cache
@@ -44,13 +50,17 @@ MAX_IDS = 500
 @require_GET
 def studio(request: SignedInRequest) -> HttpResponse:
     """The studio; `?from=<image>` fills the form with what that image was made with, and
-    `&only=prompt` with its words alone."""
-    source = request.GET.get("from")
-    if not source:
+    `&only=prompt` with its words alone; `?start=<image>` begins with that image, and
+    `?edit=<image>` with painting over it."""
+    field = next((name for name in FILLS if request.GET.get(name)), None)
+    if field is None:
         return _studio_page(request, blank_composer(owner=request.user))
-    image = get_owned_image(owner=request.user, image_id=_uuid(source, field="from"))
-    fill = composer_of_prompt if request.GET.get("only") == "prompt" else composer_of_image
-    return _studio_page(request, fill(image, owner=request.user))
+    image_id = _uuid(request.GET[field], field=field)
+    image = get_owned_image(owner=request.user, image_id=image_id)
+    fill = composer_of_prompt if request.GET.get("only") == "prompt" else FILLS[field]
+    composer = fill(image, owner=request.user)
+    start = None if field == "from" else image
+    return _studio_page(request, composer, start=start, edits=field == "edit")
 
 
 @login_required
@@ -65,11 +75,27 @@ def create_generation(request: SignedInRequest) -> HttpResponse:
             raise
         composer = composer_of_attempt(request.POST.dict(), error, owner=request.user)
         return _studio_page(request, composer, status=error.status)
-    if not wants_json(request):
-        return redirect("studio")
-    group = get_group(owner=request.user, generation_id=generation.pk)
-    body = {"generation": str(generation.pk), "html": _group_html(request, group)}
-    return JsonResponse(body, status=201)
+    return _created(request, generation)
+
+
+@login_required
+@require_POST
+def upscale_image(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
+    """Asks for the image at twice its size; answers like `create_generation`."""
+    image = get_owned_image(owner=request.user, image_id=image_id)
+    try:
+        generation = enlarge_image(
+            owner=request.user,
+            image=image,
+            idempotency_key=request.POST.get("idempotency_key", ""),
+            quoted_each_ucr=shown_price(request.POST),
+        )
+    except DarkroomError as error:
+        if wants_json(request):
+            raise
+        composer = replace(composer_of_image(image, owner=request.user), error=error)
+        return _studio_page(request, composer, status=error.status)
+    return _created(request, generation)
 
 
 @never_cache
@@ -133,8 +159,17 @@ def events(request: SignedInRequest) -> HttpResponseBase:
     return response
 
 
-def _studio_page(request: SignedInRequest, composer: Composer, status: int = 200) -> HttpResponse:
+def _studio_page(
+    request: SignedInRequest,
+    composer: Composer,
+    status: int = 200,
+    *,
+    start: Image | None = None,
+    edits: bool = False,
+) -> HttpResponse:
     context = {
+        "start_image": start,
+        "start_edit": edits,
         "groups": list_groups(owner=request.user),
         "composer": composer,
         "model_facts": model_facts(composer),
@@ -142,9 +177,18 @@ def _studio_page(request: SignedInRequest, composer: Composer, status: int = 200
         "balance": get_balance(user=request.user),
         "idempotency_key": uuid.uuid4(),
         "strings": studio_strings(),
-        "ideas": prompt_ideas(),
+        "ideas": page_ideas(composer.models),
+        "first_ideas": first_ideas(composer.model),
     }
     return render(request, "generation/studio.html", context, status=status)
+
+
+def _created(request: SignedInRequest, generation: Generation) -> HttpResponse:
+    if not wants_json(request):
+        return redirect("studio")
+    group = get_group(owner=request.user, generation_id=generation.pk)
+    body = {"generation": str(generation.pk), "html": _group_html(request, group)}
+    return JsonResponse(body, status=201)
 
 
 def _group_html(request: SignedInRequest, group: Group) -> str:

@@ -22,7 +22,8 @@ _SCHEDULE_SUFFIXES = ("Karras", "Exponential", "Beta")
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """What an image was made with. `sampler` is the display name, such as "DPM++ 2M Karras"."""
+    """What an image was made with. `sampler` is the display name, such as "DPM++ 2M Karras";
+    `strength` is None for an image from words alone."""
 
     prompt: str
     negative_prompt: str
@@ -36,10 +37,11 @@ class Parameters:
     version: str
     model_hash: str = ""
     style: str = ""
+    strength: float | None = None
 
 
 def write_parameters(parameters: Parameters) -> str:
-    """Return the text; an empty negative prompt, model hash or style is left out."""
+    """Return the text; an empty negative prompt, model hash, style or strength is left out."""
     lines = [parameters.prompt]
     if parameters.negative_prompt:
         lines.append(_NEGATIVE + parameters.negative_prompt)
@@ -70,6 +72,7 @@ def read_parameters(text: str) -> Parameters:
             version=fields.get("Version", ""),
             model_hash=fields.get("Model hash", ""),
             style=fields.get("Style", ""),
+            strength=_strength(fields),
         )
     except KeyError as error:
         raise ValueError(f"The generation parameters lack {error}.") from error
@@ -87,8 +90,14 @@ def _fields(parameters: Parameters) -> dict[str, str]:
         "Model hash": parameters.model_hash,
         "Model": parameters.model,
         "Style": parameters.style,
+        "Denoising strength": "" if parameters.strength is None else f"{parameters.strength:.10g}",
         "Version": parameters.version,
     }
+
+
+def _strength(fields: dict[str, str]) -> float | None:
+    written = fields.get("Denoising strength")
+    return float(written) if written else None
 
 
 def _split_sampler(name: str) -> tuple[str, str]:

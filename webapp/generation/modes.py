@@ -1,0 +1,181 @@
+"""What a request brings along beside its words: a start picture, a mask, how much may change.
+
+mode      start   mask   strength        size
+text      -       -      -               as asked for
+image     yes     -      0.6 if not said as asked for: the start picture is cropped to its shape
+inpaint   yes     yes    1.0             the same; the mask has the start picture's size
+upscale   yes     -      0.35            twice the start picture's, on the model's grid
+"""
+
+import math
+import uuid
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from django.utils.translation import gettext as _
+
+from webapp.catalog.models import DiffusionModel
+from webapp.core.errors import InvalidInput
+from webapp.generation.models import Generation, Upload
+
+Mode = Generation.Mode
+MIN_STRENGTH, MAX_STRENGTH = 0.05, 1.0
+DEFAULT_STRENGTH: dict[str, float] = {Mode.IMAGE: 0.6, Mode.INPAINT: 1.0, Mode.UPSCALE: 0.35}
+TIMES_LARGER = 2
+
+
+class BringsPictures(Protocol):
+    """The part of a `GenerationSpec` that is checked here."""
+
+    @property
+    def mode(self) -> str:
+        """One of `Generation.Mode`."""
+
+    @property
+    def start_id(self) -> uuid.UUID | None:
+        """The upload to start from."""
+
+    @property
+    def mask_id(self) -> uuid.UUID | None:
+        """The upload that says where to repaint."""
+
+    @property
+    def strength(self) -> float | None:
+        """How much may change; None from words alone."""
+
+    @property
+    def steps(self) -> int:
+        """Steps asked for, of which the strength leaves some."""
+
+    @property
+    def width_px(self) -> int:
+        """Of the picture asked for."""
+
+    @property
+    def height_px(self) -> int:
+        """Of the picture asked for."""
+
+
+def parse_mode(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a `GenerationSpec` that say what comes along; raises InvalidInput."""
+    mode = str(data.get("mode") or Mode.TEXT)
+    return {
+        "mode": mode,
+        "start_id": read_id(data, "start"),
+        "mask_id": read_id(data, "mask"),
+        "strength": _strength(data, mode=mode),
+        "parent_id": read_id(data, "parent"),
+    }
+
+
+def read_id(data: Mapping[str, Any], field: str) -> uuid.UUID | None:
+    """The id in that field, None where it is empty; raises InvalidInput for what is no id."""
+    value = data.get(field) or None
+    if value is None or isinstance(value, uuid.UUID):
+        return value
+    try:
+        return uuid.UUID(str(value))
+    except ValueError as error:
+        raise InvalidInput(_("That is not the id of a picture."), field=field) from error
+
+
+def check_mode(spec: BringsPictures) -> None:
+    """None where what comes along belongs to the mode; raises InvalidInput otherwise."""
+    if spec.mode not in Mode.values:
+        modes = ", ".join(Mode.values)
+        raise InvalidInput(_("mode can be one of: %(modes)s.") % {"modes": modes}, field="mode")
+    if spec.start_id and spec.mode == Mode.TEXT:
+        sentence = _("A start picture is given, but not what to do with it: say the mode.")
+        raise InvalidInput(sentence, field="mode")
+    if spec.mask_id and spec.mode != Mode.INPAINT:
+        raise InvalidInput(_("A mask belongs to repainting, and only to it."), field="mask")
+    if spec.mode != Mode.TEXT and not spec.start_id:
+        raise InvalidInput(_("Add a start picture."), field="start")
+    if spec.mode == Mode.INPAINT and not spec.mask_id:
+        raise InvalidInput(_("Paint over what is to be drawn anew."), field="mask")
+    _check_strength(spec)
+
+
+def _check_strength(spec: BringsPictures) -> None:
+    if spec.mode == Mode.TEXT:
+        return
+    if spec.strength is None or not MIN_STRENGTH <= spec.strength <= MAX_STRENGTH:
+        sentence = _("Strength must be from %(least)g to %(most)g.")
+        facts = {"least": MIN_STRENGTH, "most": MAX_STRENGTH}
+        raise InvalidInput(sentence % facts, field="strength")
+    if int(spec.steps * spec.strength) < 1:
+        sentence = _(
+            "A strength of %(strength)g leaves none of the %(steps)d steps to draw: raise either."
+        )
+        facts = {"strength": spec.strength, "steps": spec.steps}
+        raise InvalidInput(sentence % facts, field="strength")
+
+
+def check_pictures(
+    spec: BringsPictures, *, model: DiffusionModel, start: Upload, mask: Upload | None
+) -> None:
+    """None where the pictures suit the request and each other; raises InvalidInput otherwise."""
+    _check_kind(start, Upload.Kind.START, field="start")
+    if mask is not None:
+        _check_kind(mask, Upload.Kind.MASK, field="mask")
+        if (mask.width_px, mask.height_px) != (start.width_px, start.height_px):
+            sentence = _("The mask must have the start picture's size, %(width)d × %(height)d.")
+            facts = {"width": start.width_px, "height": start.height_px}
+            raise InvalidInput(sentence % facts, field="mask")
+    if spec.mode == Mode.UPSCALE:
+        size = enlarged_size(model, width_px=start.width_px, height_px=start.height_px)
+        if size != (spec.width_px, spec.height_px):
+            sentence = _("Enlarged, this picture has %(width)d × %(height)d pixels.")
+            facts = {"width": size[0], "height": size[1]}
+            raise InvalidInput(sentence % facts, field="width")
+
+
+def enlarged_size(model: DiffusionModel, *, width_px: int, height_px: int) -> tuple[int, int]:
+    """Twice the size, rounded to the model's grid. Raises InvalidInput, which names the size and
+    what the model can draw, where it cannot draw that."""
+    grid = model.side_multiple_px
+    width, height = (
+        grid * max(1, round(TIMES_LARGER * side_px / grid)) for side_px in (width_px, height_px)
+    )
+    sides_fit = all(model.min_side_px <= side <= model.max_side_px for side in (width, height))
+    if not sides_fit or width * height > model.max_pixels:
+        sentence = _(
+            "Twice the size is %(width)d × %(height)d pixels. %(model)s draws sides from"
+            " %(least)d to %(most)d and at most %(pixels)d pixels in all."
+        )
+        facts = {
+            "width": width,
+            "height": height,
+            "model": model.name,
+            "least": model.min_side_px,
+            "most": model.max_side_px,
+            "pixels": model.max_pixels,
+        }
+        raise InvalidInput(sentence % facts, field="start")
+    return width, height
+
+
+def _check_kind(upload: Upload, kind: str, *, field: str) -> None:
+    if upload.kind != kind:
+        sentence = (
+            _("That is a mask, not a start picture.")
+            if kind == Upload.Kind.START
+            else _("That is a start picture, not a mask.")
+        )
+        raise InvalidInput(sentence, field=field)
+
+
+def _strength(data: Mapping[str, Any], *, mode: str) -> float | None:
+    """From words alone there is nothing that could change: what the slider says is not read."""
+    if mode not in DEFAULT_STRENGTH:
+        return None
+    value = data.get("strength")
+    if value is None or value == "":
+        return DEFAULT_STRENGTH[mode]
+    try:
+        strength = float(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(_("Strength must be a number."), field="strength") from error
+    if not math.isfinite(strength):
+        raise InvalidInput(_("Strength must be a number."), field="strength")
+    return strength

@@ -1,0 +1,38 @@
+"""What an image was made with, as the fields of the form: to be shown, or asked for again."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from webapp.accounts.models import User
+from webapp.generation.models import Image
+from webapp.generation.selectors import get_owned_image
+
+
+def request_again(owner: User, data: Mapping[str, Any]) -> dict[str, Any]:
+    """The form of the owner's image that `again` names, once and with its own seed, where `data`
+    asks for no others. Raises NotFound for an image that is not theirs."""
+    image = get_owned_image(owner=owner, image_id=data["again"])
+    asked = {**image_values(image), "model": image.generation.model.slug, "count": 1}
+    # A variation: the same request with other seeds, and more of them.
+    return asked | {name: data[name] for name in ("seed", "count", "exact") if data.get(name)}
+
+
+def image_values(image: Image) -> dict[str, Any]:
+    """The fields of the form that made this image, its own seed among them."""
+    generation = image.generation
+    return {
+        "prompt": generation.prompt,
+        "negative_prompt": generation.negative_prompt,
+        "width": generation.width_px,
+        "height": generation.height_px,
+        "steps": generation.steps,
+        "guidance_scale": f"{generation.guidance_scale:g}",
+        "sampler": generation.sampler,
+        "seed": image.seed,
+        "mode": generation.mode,
+        "start": generation.start_id or "",
+        "mask": generation.mask_id or "",
+        "strength": "" if generation.strength is None else str(generation.strength),
+        "parent": generation.parent_id or "",
+        "style": generation.style,
+    }

@@ -1,0 +1,71 @@
+"""The doors for pictures handed in: as a file, or from one's own images."""
+
+import uuid
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse, JsonResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
+
+from webapp.accounts.requests import SignedInRequest
+from webapp.core.errors import InvalidInput, NotFound
+from webapp.generation import uploads
+from webapp.generation.models import Upload
+from webapp.generation.modes import read_id
+from webapp.generation.selectors import get_owned_image
+from webapp.generation.storage import read_file
+
+
+@login_required
+@require_POST
+def create_upload(request: SignedInRequest) -> JsonResponse:
+    """201 with the upload that was made of the form's `file`, a `kind` of "start" or "mask"."""
+    file = request.FILES.get("file")
+    if file is None:
+        raise InvalidInput(_("Choose a picture."), field="file")
+    upload = uploads.create_upload(
+        owner=request.user,
+        file=file,
+        size_bytes=file.size or 0,
+        kind=request.POST.get("kind", ""),
+    )
+    return JsonResponse(upload_facts(upload), status=201)
+
+
+@login_required
+@require_POST
+def upload_from_image(request: SignedInRequest) -> JsonResponse:
+    """201 with the start picture that was made of the visitor's `image`."""
+    image_id = read_id(request.POST, "image")
+    if image_id is None:
+        raise InvalidInput(_("Say which picture: its id is missing."), field="image")
+    image = get_owned_image(owner=request.user, image_id=image_id)
+    upload = uploads.create_upload_from_image(owner=request.user, image=image)
+    return JsonResponse({**upload_facts(upload), "image": str(image.pk)}, status=201)
+
+
+@login_required
+@require_GET
+def upload_file(request: SignedInRequest, upload_id: uuid.UUID) -> HttpResponse:
+    """The upload's PNG: the owner is asked for on every fetch."""
+    upload = uploads.get_owned_upload(owner=request.user, upload_id=upload_id)
+    try:
+        response = HttpResponse(read_file(upload.file), content_type="image/png")
+    except FileNotFoundError as error:
+        raise NotFound(_("There is no picture here, or not any more.")) from error
+    response["Cache-Control"] = "private, no-store"
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Cross-Origin-Resource-Policy"] = "same-origin"
+    return response
+
+
+def upload_facts(upload: Upload) -> dict[str, str | int]:
+    """What the page's script is told of an upload."""
+    return {
+        "id": str(upload.pk),
+        "kind": upload.kind,
+        "width_px": upload.width_px,
+        "height_px": upload.height_px,
+        "url": reverse("upload_file", args=[upload.pk]),
+    }

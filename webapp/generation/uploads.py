@@ -1,0 +1,172 @@
+"""Pictures handed in as a start, and masks: kept by their owner, and swept where nobody uses them.
+
+The row is written before its file, so that a crash leaves a row for the sweeper and never a file
+that nothing names. A row whose file was never written is told to nobody.
+"""
+
+import hashlib
+import logging
+import secrets
+import uuid
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import BinaryIO
+
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from webapp.accounts.models import User
+from webapp.catalog.models import DiffusionModel
+from webapp.core.errors import Conflict, InvalidInput, NotFound, Unavailable
+from webapp.core.rates import count_attempt
+from webapp.generation.models import DiscardedFile, Generation, Image, Upload
+from webapp.generation.modes import check_pictures
+from webapp.generation.pictures import CleanPicture, clean_picture
+from webapp.generation.spec import GenerationSpec
+from webapp.generation.storage import delete_files
+
+logger = logging.getLogger(__name__)
+
+UPLOADS_PER_HOUR, HOUR_S = 120, 3600
+KEPT_UNUSED = timedelta(days=1)
+ROWS_AT_ONCE = 500
+# An image's pixels never change: its start picture has one id, however often it is asked for.
+OF_IMAGES = uuid.UUID("5d3a2f0e-7c55-4a51-9f3b-1f6c1a0f6b1e")
+
+
+def create_upload(*, owner: User, file: BinaryIO, size_bytes: int, kind: str) -> Upload:
+    """The picture as the owner's start picture or mask. Raises InvalidInput for a kind that is
+    none or a file that is no picture, TooMany after 120 in an hour, and Unavailable where the
+    storage does not take it."""
+    if kind not in Upload.Kind.values:
+        kinds = ", ".join(Upload.Kind.values)
+        raise InvalidInput(_("kind can be one of: %(kinds)s.") % {"kinds": kinds}, field="kind")
+    _count_attempt(owner)
+    picture = clean_picture(file, size_bytes=size_bytes, kind=kind)
+    return _keep(uuid.uuid4(), owner=owner, kind=kind, picture=picture)
+
+
+def create_upload_from_image(*, owner: User, image: Image) -> Upload:
+    """The owner's stored image as a start picture; the same one however often it is asked for.
+
+    Raises Conflict for an image without a picture, NotFound where its file is gone, TooMany after
+    120 in an hour, and Unavailable where the storage does not take it.
+    """
+    if image.state != Image.State.STORED:
+        raise Conflict(_("This picture is not finished: it cannot be a start picture."))
+    _count_attempt(owner)
+    try:
+        with default_storage.open(image.file) as file:
+            picture = clean_picture(file, size_bytes=image.size_bytes, kind=Upload.Kind.START)
+    except FileNotFoundError as error:
+        raise NotFound(_("There is no picture here, or not any more.")) from error
+    upload_id = uuid.uuid5(OF_IMAGES, str(image.pk))
+    return _keep(upload_id, owner=owner, kind=Upload.Kind.START, picture=picture)
+
+
+def get_owned_upload(*, owner: User, upload_id: uuid.UUID) -> Upload:
+    """The owner's upload; raises NotFound to anybody else."""
+    upload = Upload.objects.filter(owner=owner, pk=upload_id).first()
+    if upload is None:
+        raise NotFound(_("There is nothing here, or nothing of yours."))
+    return upload
+
+
+def hold_pictures(*, owner: User, model: DiffusionModel, spec: GenerationSpec) -> None:
+    """None where the pictures that the spec names are the owner's and suit it; raises InvalidInput
+    otherwise. The sweeper can't take them until the caller's transaction ends."""
+    ids = [one for one in (spec.start_id, spec.mask_id) if one]
+    mine = Upload.objects.select_for_update(no_key=True).filter(owner=owner, pk__in=ids)
+    found = {upload.pk: upload for upload in mine.order_by("pk")} if ids else {}
+    if spec.start_id and spec.start_id not in found:
+        raise InvalidInput(
+            _("The start picture is not there any more: add it again."), field="start"
+        )
+    if spec.mask_id and spec.mask_id not in found:
+        raise InvalidInput(_("The mask is not there any more: paint it again."), field="mask")
+    if spec.start_id:
+        mask = found[spec.mask_id] if spec.mask_id else None
+        check_pictures(spec, model=model, start=found[spec.start_id], mask=mask)
+    _hold_parent(owner, spec)
+
+
+def delete_unused_uploads() -> int:
+    """Removes uploads that no request has named for a day; their files go with the next sweeps.
+    Returns how many it removed."""
+    old = Upload.objects.filter(created_at__lt=timezone.now() - KEPT_UNUSED)
+    removed = 0
+    while batch := delete_unused(old):
+        removed += batch
+    return removed
+
+
+@transaction.atomic
+def delete_unused(uploads: QuerySet[Upload]) -> int:
+    """Removes up to 500 of these that no request names. Returns how many; 0 where none is left
+    that nobody else holds."""
+    free = _unused(uploads.select_for_update(skip_locked=True, of=("self",)))
+    locked = list(free.values_list("pk", flat=True)[:ROWS_AT_ONCE])
+    # Asked again: a request may have named one before it was locked; from now on none can.
+    unused = list(_unused(Upload.objects.filter(pk__in=locked)))
+    _discard(upload.file for upload in unused)
+    Upload.objects.filter(pk__in=[upload.pk for upload in unused]).delete()
+    return len(unused)
+
+
+def _hold_parent(owner: User, spec: GenerationSpec) -> None:
+    if spec.parent_id is None:
+        return
+    mine = Image.objects.select_for_update(no_key=True).filter(owner=owner, pk=spec.parent_id)
+    if mine.only("pk").first() is None:
+        sentence = _("The picture that this was made from is not there any more.")
+        raise InvalidInput(sentence, field="parent")
+
+
+def _count_attempt(owner: User) -> None:
+    count_attempt(name=f"upload:user:{owner.pk}", limit=UPLOADS_PER_HOUR, window_s=HOUR_S)
+
+
+def _keep(upload_id: uuid.UUID, *, owner: User, kind: str, picture: CleanPicture) -> Upload:
+    upload, _is_new = Upload.objects.get_or_create(
+        pk=upload_id,
+        defaults={
+            "owner": owner,
+            "kind": kind,
+            "file": f"uploads/{upload_id.hex[:2]}/{upload_id.hex}-{secrets.token_hex(6)}.png",
+            "width_px": picture.width_px,
+            "height_px": picture.height_px,
+            "sha256": hashlib.sha256(picture.png).hexdigest(),
+            "size_bytes": len(picture.png),
+        },
+    )
+    # One that was made before is as good as new: another day until it is swept.
+    if not Upload.objects.filter(pk=upload.pk).update(created_at=timezone.now()):
+        raise Conflict(_("This picture was just put away. Try again."))
+    _write(upload.file, picture.png)
+    return upload
+
+
+def _write(name: str, png: bytes) -> None:
+    try:
+        if default_storage.exists(name):
+            return
+        saved = default_storage.save(name, ContentFile(png))
+    except OSError as error:
+        logger.error("an upload could not be written: %s", error)
+        sentence = _("The picture could not be kept: the studio's storage is full or away.")
+        raise Unavailable(sentence) from error
+    if saved != name:  # somebody beside us has written the same
+        delete_files(saved)
+
+
+def _unused(uploads: QuerySet[Upload]) -> QuerySet[Upload]:
+    named = Generation.objects.filter(Q(start=OuterRef("pk")) | Q(mask=OuterRef("pk")))
+    return uploads.filter(~Exists(named)).order_by("created_at", "pk")
+
+
+def _discard(names: Iterable[str]) -> None:
+    DiscardedFile.objects.bulk_create(DiscardedFile(name=name) for name in names if name)

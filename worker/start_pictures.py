@@ -1,0 +1,50 @@
+"""The pictures that a request brings along, read and cut to the size that the engine takes."""
+
+import io
+import logging
+from typing import Any
+
+from PIL import Image, ImageOps
+
+from webapp.generation.claims import Claim
+from webapp.generation.storage import read_file
+from worker.engine.errors import InvalidRequest
+from worker.engine.request import UPSCALE, Mask, Picture
+
+logger = logging.getLogger(__name__)
+
+
+class StartPictureLost(InvalidRequest):
+    """A picture that the request brought along can't be read any more."""
+
+    default_sentence = "The start picture or its mask is gone: add it again."
+
+
+def read_pictures(claim: Claim) -> dict[str, Any]:
+    """The arguments `mode`, `strength`, `start` and `mask` of the claim's `ImageRequest`; empty
+    from words alone. Raises StartPictureLost.
+
+    Start picture and mask cover the size asked for and are cropped around their middle, both in
+    the same way; an enlargement begins at half the size.
+    """
+    if claim.mode == "text":
+        return {}
+    shrink = UPSCALE if claim.mode == "upscale" else 1
+    size = (claim.width_px // shrink, claim.height_px // shrink)
+    start = _read(claim.start_file, "RGB", size)
+    mask = _read(claim.mask_file, "L", size).tobytes() if claim.mask_file else None
+    return {
+        "mode": claim.mode,
+        "strength": claim.strength,
+        "start": Picture(start.tobytes(), *size),
+        "mask": Mask(mask, *size) if mask else None,
+    }
+
+
+def _read(name: str, mode: str, size: tuple[int, int]) -> Image.Image:
+    try:
+        with Image.open(io.BytesIO(read_file(name))) as picture:
+            return ImageOps.fit(picture.convert(mode), size, Image.Resampling.LANCZOS)
+    except OSError as error:
+        logger.warning("%s can't be read: %s", name, error)
+        raise StartPictureLost(detail=str(error)) from error
