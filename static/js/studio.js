@@ -7,6 +7,7 @@ import { showToast } from "darkroom/headline";
 import { heardBalance, priceChanged, showPrice } from "darkroom/price";
 import { showSettings, startSettings } from "darkroom/settings";
 import { listen } from "darkroom/stream";
+import { startStyles } from "darkroom/styles";
 
 const studio = document.querySelector("[data-studio]");
 const form = document.getElementById("composer");
@@ -18,6 +19,7 @@ else history.replaceState(null, "", "/");
 const draftChanged = startDraft(form, key);
 
 startComposer();
+startStyles();
 startSettings(() => { draftChanged(); priceChanged(); });
 // Once more: the samplers of the draft's model are on offer only now.
 if (isOwnVisit) restoreDraft(form, key);
