@@ -55,7 +55,8 @@ def complete_enlargement(
     the start picture, the words from the parent. Raises InvalidInput for a size that the model
     can't draw and NotFound for a parent that is not the owner's."""
     completed = dict(asked)
-    start = Upload.objects.filter(owner=owner, pk=read_id(asked, "start")).first()
+    start_id = read_id(asked, "start")
+    start = Upload.objects.filter(owner=owner, pk=start_id).first() if start_id else None
     if start is not None:
         size = enlarged_size(model, width_px=start.width_px, height_px=start.height_px)
         for name, side_px in zip(("width", "height"), size, strict=True):

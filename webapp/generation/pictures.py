@@ -7,8 +7,9 @@ import io
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import IO, Any, cast
 
+from django.core.files.base import File
 from django.utils.translation import gettext as _
 from PIL import Image, ImageCms, ImageOps
 
@@ -19,6 +20,7 @@ MEGABYTE, MEGAPIXEL = 1024 * 1024, 1_000_000
 MAX_BYTES = 20 * MEGABYTE
 MAX_PIXELS = 25 * MEGAPIXEL
 LONGEST_SIDE_PX = 2048
+THUMBNAIL_SIDE_PX = 256
 FORMATS = ("PNG", "JPEG", "WEBP")
 REPAINTED = 128  # a mask's grey from which a pixel is drawn anew
 _WHITE = (255, 255, 255)
@@ -40,14 +42,15 @@ _TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 @dataclass(frozen=True, slots=True)
 class CleanPicture:
-    """A PNG of our own making: RGB for a start picture, grey for a mask."""
+    """A PNG of our own making, RGB for a start picture, grey for a mask; and a small copy."""
 
     png: bytes
+    thumbnail_webp: bytes
     width_px: int
     height_px: int
 
 
-def clean_picture(file: BinaryIO, *, size_bytes: int, kind: str) -> CleanPicture:
+def clean_picture(file: "File[Any]", *, size_bytes: int, kind: str) -> CleanPicture:
     """The picture upright, opaque on white, in sRGB, at most 2048 px long, without metadata.
 
     Raises InvalidInput (`file`) for what is not a PNG, JPEG or WebP by its content, for more than
@@ -59,7 +62,7 @@ def clean_picture(file: BinaryIO, *, size_bytes: int, kind: str) -> CleanPicture
         facts = {"size": size_bytes / MEGABYTE, "most": MAX_BYTES // MEGABYTE}
         raise InvalidInput(sentence % facts, field="file")
     try:
-        with Image.open(file, formats=FORMATS) as opened:
+        with Image.open(cast("IO[bytes]", file), formats=FORMATS) as opened:
             _check_pixels(opened)
             picture = _flatten(_upright(_shrunk(opened)))
     except _TOO_LARGE as error:
@@ -138,7 +141,9 @@ def _mask(picture: Image.Image) -> Image.Image:
 
 
 def _encode(picture: Image.Image) -> CleanPicture:
-    file = io.BytesIO()
+    png, webp = io.BytesIO(), io.BytesIO()
     bare = Image.frombytes(picture.mode, picture.size, picture.tobytes())
-    bare.save(file, "PNG", compress_level=_PNG_COMPRESS_LEVEL)
-    return CleanPicture(file.getvalue(), picture.width, picture.height)
+    bare.save(png, "PNG", compress_level=_PNG_COMPRESS_LEVEL)
+    bare.thumbnail((THUMBNAIL_SIDE_PX, THUMBNAIL_SIDE_PX), Image.Resampling.LANCZOS)
+    bare.save(webp, "WEBP", quality=80)
+    return CleanPicture(png.getvalue(), webp.getvalue(), picture.width, picture.height)

@@ -50,14 +50,15 @@ def upload_from_image(request: SignedInRequest) -> JsonResponse:
 def upload_file(request: SignedInRequest, upload_id: uuid.UUID) -> HttpResponse:
     """The upload's PNG: the owner is asked for on every fetch."""
     upload = uploads.get_owned_upload(owner=request.user, upload_id=upload_id)
-    try:
-        response = HttpResponse(read_file(upload.file), content_type="image/png")
-    except FileNotFoundError as error:
-        raise NotFound(_("There is no picture here, or not any more.")) from error
-    response["Cache-Control"] = "private, no-store"
-    response["X-Content-Type-Options"] = "nosniff"
-    response["Cross-Origin-Resource-Policy"] = "same-origin"
-    return response
+    return _private(upload.file, content_type="image/png")
+
+
+@login_required
+@require_GET
+def upload_thumbnail(request: SignedInRequest, upload_id: uuid.UUID) -> HttpResponse:
+    """A small copy of it, WebP."""
+    upload = uploads.get_owned_upload(owner=request.user, upload_id=upload_id)
+    return _private(uploads.thumbnail_name(upload), content_type="image/webp")
 
 
 def upload_facts(upload: Upload) -> dict[str, str | int]:
@@ -68,4 +69,16 @@ def upload_facts(upload: Upload) -> dict[str, str | int]:
         "width_px": upload.width_px,
         "height_px": upload.height_px,
         "url": reverse("upload_file", args=[upload.pk]),
+        "thumbnail_url": reverse("upload_thumbnail", args=[upload.pk]),
     }
+
+
+def _private(name: str, *, content_type: str) -> HttpResponse:
+    try:
+        response = HttpResponse(read_file(name), content_type=content_type)
+    except FileNotFoundError as error:
+        raise NotFound(_("There is no picture here, or not any more.")) from error
+    response["Cache-Control"] = "private, no-store"
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Cross-Origin-Resource-Policy"] = "same-origin"
+    return response

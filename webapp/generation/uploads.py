@@ -10,9 +10,9 @@ import secrets
 import uuid
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import BinaryIO
+from typing import Any
 
-from django.core.files.base import ContentFile
+from django.core.files.base import ContentFile, File
 from django.core.files.storage import default_storage
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -38,7 +38,7 @@ ROWS_AT_ONCE = 500
 OF_IMAGES = uuid.UUID("5d3a2f0e-7c55-4a51-9f3b-1f6c1a0f6b1e")
 
 
-def create_upload(*, owner: User, file: BinaryIO, size_bytes: int, kind: str) -> Upload:
+def create_upload(*, owner: User, file: "File[Any]", size_bytes: int, kind: str) -> Upload:
     """The picture as the owner's start picture or mask. Raises InvalidInput for a kind that is
     none or a file that is no picture, TooMany after 120 in an hour, and Unavailable where the
     storage does not take it."""
@@ -74,6 +74,11 @@ def get_owned_upload(*, owner: User, upload_id: uuid.UUID) -> Upload:
     if upload is None:
         raise NotFound(_("There is nothing here, or nothing of yours."))
     return upload
+
+
+def thumbnail_name(upload: Upload) -> str:
+    """The name of the small copy (WebP) that lies beside the upload's file."""
+    return f"{upload.file.removesuffix('.png')}.webp"
 
 
 def hold_pictures(*, owner: User, model: DiffusionModel, spec: GenerationSpec) -> None:
@@ -112,7 +117,7 @@ def delete_unused(uploads: QuerySet[Upload]) -> int:
     locked = list(free.values_list("pk", flat=True)[:ROWS_AT_ONCE])
     # Asked again: a request may have named one before it was locked; from now on none can.
     unused = list(_unused(Upload.objects.filter(pk__in=locked)))
-    _discard(upload.file for upload in unused)
+    _discard(name for upload in unused for name in (upload.file, thumbnail_name(upload)))
     Upload.objects.filter(pk__in=[upload.pk for upload in unused]).delete()
     return len(unused)
 
@@ -147,14 +152,15 @@ def _keep(upload_id: uuid.UUID, *, owner: User, kind: str, picture: CleanPicture
     if not Upload.objects.filter(pk=upload.pk).update(created_at=timezone.now()):
         raise Conflict(_("This picture was just put away. Try again."))
     _write(upload.file, picture.png)
+    _write(thumbnail_name(upload), picture.thumbnail_webp)
     return upload
 
 
-def _write(name: str, png: bytes) -> None:
+def _write(name: str, content: bytes) -> None:
     try:
         if default_storage.exists(name):
             return
-        saved = default_storage.save(name, ContentFile(png))
+        saved = default_storage.save(name, ContentFile(content))
     except OSError as error:
         logger.error("an upload could not be written: %s", error)
         sentence = _("The picture could not be kept: the studio's storage is full or away.")

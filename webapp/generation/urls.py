@@ -21,4 +21,9 @@ urlpatterns = [
     path("uploads/", upload_views.create_upload, name="create_upload"),
     path("uploads/from-image/", upload_views.upload_from_image, name="upload_from_image"),
     path("uploads/<uuid:upload_id>/", upload_views.upload_file, name="upload_file"),
+    path(
+        "uploads/<uuid:upload_id>/thumbnail/",
+        upload_views.upload_thumbnail,
+        name="upload_thumbnail",
+    ),
 ]
