@@ -49,7 +49,7 @@ function between([most, least], bend, straighten, part) {
 }
 
 // Of Beta(0.6, 0.6), to 0.005: between the arcsine distribution and the uniform one.
-const betaQuantile = (part) => 0.75 * Math.sin(Math.PI / 2 * part) ** 2 + (0.25) * part;
+const betaQuantile = (part) => 0.75 * Math.sin(Math.PI / 2 * part) ** 2 + 0.25 * part;
 
 const sigmaOf = (bar) => Math.sqrt((1 - bar) / Math.max(bar, SMALLEST));
 const barOf = (sigma) => 1 / (1 + sigma ** 2);

@@ -1,0 +1,23 @@
+// Masks as files: a picture whose white is drawn anew, of the start picture's size.
+import { Paper } from "darkroom/mask/paper";
+
+// The paper that a mask's picture describes; an empty one without a picture.
+export function readPaper(picture, width, height) {
+  if (!picture) return new Paper(width, height);
+  const context = blank(width, height).getContext("2d");
+  context.drawImage(picture, 0, 0, width, height);
+  const { data } = context.getImageData(0, 0, width, height);
+  return new Paper(width, height, Uint8Array.from({ length: width * height }, (_none, place) => data[4 * place]));
+}
+
+export function writePng({ width, height, values }) {
+  const canvas = blank(width, height);
+  const pixels = new ImageData(width, height);
+  values.forEach((value, place) => pixels.data.set([value, value, value, 255], 4 * place));
+  canvas.getContext("2d").putImageData(pixels, 0, 0);
+  return new Promise((resolve) => { canvas.toBlob(resolve, "image/png"); });
+}
+
+function blank(width, height) {
+  return Object.assign(document.createElement("canvas"), { width, height });
+}

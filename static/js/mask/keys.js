@@ -1,0 +1,94 @@
+// The keyboard: letters for the tools; on the picture arrows move a cell, Space or Enter paints.
+import { say } from "darkroom/strings";
+
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const PAN_PX = 48;
+const ZOOM = 1.25;
+
+export class Keys {
+  constructor(parts, signal) {
+    Object.assign(this, parts, { cell: null, holdsSpace: false });
+    this.dialog.addEventListener("keydown", (event) => this.down(event), { signal });
+    this.dialog.addEventListener("keyup", (event) => this.up(event), { signal });
+    this.view.canvas.addEventListener("blur", () => { this.strokes.end(); this.holdsSpace = false; }, { signal });
+  }
+
+  get hasCell() { return this.cell !== null; }
+
+  forgetCell() { this.cell = null; }
+
+  down(event) {
+    const act = this.acts(event);
+    if (!act) return;
+    event.preventDefault();
+    act();
+  }
+
+  acts(event) {
+    if (event.altKey) return null;
+    if (event.ctrlKey || event.metaKey) return this.steps(event);
+    const onPicture = event.target === this.view.canvas;
+    return (onPicture && this.onPicture(event)) || this.letters()[event.key.toLowerCase()];
+  }
+
+  steps({ key, shiftKey }) {
+    const letter = key.toLowerCase();
+    if (letter === "z") return shiftKey ? this.redo : this.undo;
+    return letter === "y" ? this.redo : null;
+  }
+
+  letters() {
+    const { tools, strokes, view } = this;
+    return {
+      "[": () => this.grow(-1), "]": () => this.grow(1),
+      b: () => tools.choose(false), e: () => tools.choose(true), i: this.invert,
+      "+": () => view.zoom(ZOOM), "=": () => view.zoom(ZOOM), "-": () => view.zoom(1 / ZOOM), 0: () => view.fit(),
+    };
+  }
+
+  grow(sign) {
+    this.tools.grow(sign);
+    if (this.view.brush) this.view.showBrush({ ...this.view.brush, radius: this.tools.radius() });
+  }
+
+  onPicture(event) {
+    const direction = ARROWS[event.key];
+    if (direction) return () => (event.shiftKey ? this.pan(direction) : this.moveCell(direction));
+    if (event.key === " " && !this.hasCell) return () => { this.holdsSpace = true; };
+    if (event.key === " " || event.key === "Enter") return () => { if (!event.repeat) this.paintCell(); };
+    return null;
+  }
+
+  pan([across, down]) { this.view.pan(-across * PAN_PX, -down * PAN_PX); }
+
+  // Half a brush at a time, so that cells overlap; the first arrow shows the cell in the middle.
+  moveCell([across, down]) {
+    const { width, height } = this.paper;
+    const step = Math.max(1, Math.round(this.tools.size / 2));
+    const at = this.cell ?? { x: width / 2 - across * step, y: height / 2 - down * step };
+    const within = (place, most) => Math.min(most - 0.5, Math.max(0.5, place));
+    this.cell = { x: within(at.x + across * step, width), y: within(at.y + down * step, height) };
+    if (this.strokes.isDrawing) this.strokes.move(this.cell);
+    this.showCell();
+  }
+
+  paintCell() {
+    this.cell ??= { x: this.paper.width / 2, y: this.paper.height / 2 };
+    if (!this.strokes.isDrawing) this.strokes.begin(this.cell);
+    this.showCell();
+  }
+
+  showCell() {
+    this.view.showBrush({ ...this.cell, radius: Math.max(0.5, this.tools.radius()), isCell: true });
+    this.view.bringIntoView(this.cell);
+    const { width, height, values } = this.paper;
+    const isOn = values[Math.floor(this.cell.y) * width + Math.floor(this.cell.x)] > 127;
+    const [x, y] = [Math.round(100 * this.cell.x / width), Math.round(100 * this.cell.y / height)];
+    this.announce(say(isOn ? "mask_cell_on" : "mask_cell_off", { x, y }));
+  }
+
+  up(event) {
+    if (event.key === " ") this.holdsSpace = false;
+    if ((event.key === " " || event.key === "Enter") && this.hasCell) this.strokes.end();
+  }
+}

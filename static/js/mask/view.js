@@ -1,0 +1,131 @@
+// What is seen: the picture, the mask as a tint over it, and where the brush is; zoomed and moved.
+const MOST = 32;
+const LEAST_SHARE = 0.5; // of the scale at which everything is in view
+// Red, green, blue, alpha of the tint's stripes: one of the two is seen on any picture.
+const STRIPES = [[255, 106, 69, 175], [19, 17, 16, 130]];
+
+export class View {
+  constructor(canvas, picture, paper) {
+    Object.assign(this, { canvas, picture, paper, scale: 1, x: 0, y: 0, brush: null, isFitted: true });
+    this.context = canvas.getContext("2d");
+    this.layer = Object.assign(document.createElement("canvas"), { width: paper.width, height: paper.height });
+    this.stripe = Math.max(2, Math.round(Math.max(paper.width, paper.height) / 72));
+    this.tint(paper.whole);
+    this.observer = new ResizeObserver(() => this.resize());
+    this.observer.observe(canvas);
+  }
+
+  leave() { this.observer.disconnect(); }
+
+  resize() {
+    this.canvas.width = Math.round(this.canvas.clientWidth * devicePixelRatio);
+    this.canvas.height = Math.round(this.canvas.clientHeight * devicePixelRatio);
+    if (this.isFitted) this.fit();
+    else this.draw();
+  }
+
+  get fitScale() {
+    const room = 0.94;
+    return room * Math.min(this.canvas.clientWidth / this.paper.width, this.canvas.clientHeight / this.paper.height);
+  }
+
+  fit() {
+    this.scale = this.fitScale;
+    this.x = (this.canvas.clientWidth - this.paper.width * this.scale) / 2;
+    this.y = (this.canvas.clientHeight - this.paper.height * this.scale) / 2;
+    this.isFitted = true;
+    this.draw();
+  }
+
+  // What is under the point (in the canvas, CSS pixels) stays under it.
+  zoom(times, at = { x: this.canvas.clientWidth / 2, y: this.canvas.clientHeight / 2 }) {
+    const scale = Math.min(MOST, Math.max(LEAST_SHARE * this.fitScale, this.scale * times));
+    const share = scale / this.scale;
+    this.x = at.x - (at.x - this.x) * share;
+    this.y = at.y - (at.y - this.y) * share;
+    this.scale = scale;
+    this.isFitted = false;
+    this.hold();
+  }
+
+  pan(across, down) {
+    this.x += across;
+    this.y += down;
+    this.isFitted = false;
+    this.hold();
+  }
+
+  // A corner of the picture stays in view, whatever is dragged.
+  hold() {
+    const margin = 48;
+    this.x = Math.min(this.canvas.clientWidth - margin, Math.max(margin - this.paper.width * this.scale, this.x));
+    this.y = Math.min(this.canvas.clientHeight - margin, Math.max(margin - this.paper.height * this.scale, this.y));
+    this.draw();
+  }
+
+  // Moves only as far as it takes to see that point of the picture.
+  bringIntoView({ x, y }) {
+    const margin = 32;
+    const [left, top] = [this.x + x * this.scale, this.y + y * this.scale];
+    const across = Math.min(0, this.canvas.clientWidth - margin - left) + Math.max(0, margin - left);
+    const down = Math.min(0, this.canvas.clientHeight - margin - top) + Math.max(0, margin - top);
+    if (across || down) this.pan(across, down);
+  }
+
+  inCanvas({ clientX, clientY }) {
+    const { left, top } = this.canvas.getBoundingClientRect();
+    return { x: clientX - left, y: clientY - top };
+  }
+
+  inPicture(event) {
+    const { x, y } = this.inCanvas(event);
+    return { x: (x - this.x) / this.scale, y: (y - this.y) / this.scale };
+  }
+
+  // {x, y, radius, isCell}: where the brush is, in pixels of the picture; null hides it.
+  showBrush(brush) {
+    this.brush = brush;
+    this.draw();
+  }
+
+  tint({ x, y, width, height }) {
+    const tinted = new ImageData(width, height);
+    const { values, width: across } = this.paper;
+    for (let row = 0; row < height; row += 1) {
+      for (let column = 0; column < width; column += 1) {
+        const value = values[(y + row) * across + x + column];
+        const [red, green, blue, alpha] = STRIPES[Math.floor((x + column + y + row) / this.stripe) % 2];
+        tinted.data.set([red, green, blue, value * alpha / 255], 4 * (row * width + column));
+      }
+    }
+    this.layer.getContext("2d").putImageData(tinted, x, y);
+  }
+
+  // Once a frame, however often it is asked for.
+  draw() {
+    this.frame ??= requestAnimationFrame(() => { this.frame = null; this.paint(); });
+  }
+
+  paint() {
+    const { context, canvas, scale, x, y } = this;
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, canvas.width, canvas.height);
+    context.setTransform(scale * devicePixelRatio, 0, 0, scale * devicePixelRatio, x * devicePixelRatio, y * devicePixelRatio);
+    context.imageSmoothingEnabled = scale < 4;
+    context.drawImage(this.picture, 0, 0, this.paper.width, this.paper.height);
+    context.drawImage(this.layer, 0, 0);
+    if (this.brush) this.paintBrush(this.brush);
+  }
+
+  // A dark line within a light one is seen on any picture.
+  paintBrush({ x, y, radius, isCell }) {
+    for (const [colour, thick] of [["rgb(0 0 0 / .75)", 3.5], ["#fff", 1.5]]) {
+      this.context.strokeStyle = colour;
+      this.context.lineWidth = thick / this.scale;
+      this.context.beginPath();
+      this.context.arc(x, y, radius, 0, 2 * Math.PI);
+      if (isCell) this.context.rect(x - radius, y - radius, 2 * radius, 2 * radius);
+      this.context.stroke();
+    }
+  }
+}

@@ -1,0 +1,318 @@
+"""What somebody sees who begins with a picture of theirs."""
+
+import base64
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from diffusers import DDIMScheduler
+from PIL import Image as Picture
+from playwright.sync_api import FilePayload, Page, expect
+
+from tests.browser.visitors import LiveStudio, Visitors
+from tests.people import claim, finish, make_model, make_user, submit
+from webapp.accounts.models import User
+from webapp.catalog.models import DiffusionModel
+from webapp.generation.models import Generation, Image, Upload
+from worker.pipelines.samplers import build_scheduler
+
+pytestmark = pytest.mark.browser
+Open = Callable[..., Page]
+PIPELINE = Path(__file__).resolve().parents[2] / "worker" / "starter" / "pipeline"
+PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+FIELDS = """() => Object.fromEntries(["mode", "start", "mask", "strength", "parent"].map(
+    (name) => [name, document.getElementById("composer").elements[name].value]))"""
+HAND_IN = """([target, type, name, mime, base64]) => {
+  const bytes = Uint8Array.from(atob(base64), (one) => one.charCodeAt(0));
+  const data = new DataTransfer();
+  data.items.add(new File([bytes], name, {type: mime}));
+  const about = {bubbles: true, cancelable: true};
+  const event = type === "paste" ? new ClipboardEvent(type, {...about, clipboardData: data})
+    : new DragEvent(type, {...about, dataTransfer: data});
+  document.querySelector(target).dispatchEvent(event);
+}"""
+GREYS = """() => {
+  const canvas = document.querySelector("[data-start-preview]");
+  const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  return Array.from(data.filter((value, place) => place % 4 === 0));
+}"""
+LEVEL = """async (asked) => {
+  const {firstLevel} = await import("darkroom/start/noise");
+  const models = JSON.parse(document.getElementById("models").textContent);
+  return firstLevel(models.starter.start_levels, asked);
+}"""
+
+
+def flat(side_px: int = 96, down_px: int | None = None) -> bytes:
+    """A grey picture, in which noise is all there is to see."""
+    file = io.BytesIO()
+    Picture.new("RGB", (side_px, down_px or side_px), (128, 128, 128)).save(file, "PNG")
+    return file.getvalue()
+
+
+def file_of(content: bytes, name: str = "grey.png", mime: str = "image/png") -> FilePayload:
+    return {"name": name, "mimeType": mime, "buffer": content}
+
+
+@pytest.fixture
+def alice(live_studio: LiveStudio) -> User:
+    return make_user("alice")
+
+
+@pytest.fixture
+def starter(live_studio: LiveStudio) -> DiffusionModel:
+    return make_model("starter", location=str(PIPELINE), steps=20)
+
+
+def pick(page: Page, content: bytes | None = None) -> None:
+    page.locator("#start").set_input_files(file_of(content or flat()))
+    expect(page.locator("[data-start-preview]")).to_be_visible()
+
+
+def hand_in(page: Page, kind: str, content: bytes, target: str = "#prompt") -> None:
+    coded = base64.b64encode(content).decode()
+    page.evaluate(HAND_IN, [target, kind, "grey.png", "image/png", coded])
+
+
+def fields(page: Page) -> dict[str, str]:
+    read: dict[str, str] = page.evaluate(FIELDS)
+    return read
+
+
+def spread(page: Page) -> float:
+    """How far the preview's values lie from their mean."""
+    values: list[int] = page.evaluate(GREYS)
+    mean = sum(values) / len(values)
+    return float((sum((value - mean) ** 2 for value in values) / len(values)) ** 0.5)
+
+
+def choose_strength(page: Page, percent: int) -> None:
+    page.get_by_label("Strength", exact=True).fill(str(percent))
+    page.get_by_label("Strength", exact=True).blur()
+
+
+def test_a_picked_picture_is_drawn_from(
+    open_page: Open, alice: User, starter: DiffusionModel
+) -> None:
+    page = open_page("/", alice)
+    pick(page)
+    expect(page.locator("[data-start-size]")).to_have_text("96 × 96")
+    page.get_by_label("Prompt", exact=True).fill("a fox at dusk")
+    page.locator(".bar [data-go]").click()
+    group = page.locator("[data-generation]")
+    expect(group.get_by_role("img", name="The picture that this began with")).to_be_visible()
+    expect(group.locator(".facts")).to_contain_text("from a picture")
+    made, upload = Generation.objects.get(), Upload.objects.get()
+    assert (made.mode, made.start, made.strength, made.parent) == ("image", upload, 0.6, None)
+    assert upload.owner == alice
+
+
+@pytest.mark.parametrize("kind", ["drop", "paste"])
+def test_a_picture_that_is_dropped_or_pasted_anywhere_becomes_the_start(
+    open_page: Open, alice: User, starter: DiffusionModel, kind: str
+) -> None:
+    page = open_page("/", alice)
+    hand_in(page, kind, flat(80))
+    expect(page.locator("[data-start-size]")).to_have_text("80 × 80")
+    assert fields(page)["start"] == str(Upload.objects.get().pk)
+
+
+def test_words_are_pasted_as_ever(open_page: Open, alice: User, starter: DiffusionModel) -> None:
+    page = open_page("/", alice)
+    page.evaluate("navigator.clipboard.writeText('a fox').catch(() => {})")
+    page.get_by_label("Prompt", exact=True).fill("a fox")
+    page.keyboard.press("Control+a")
+    page.keyboard.press("Control+x")
+    page.keyboard.press("Control+v")
+    expect(page.get_by_label("Prompt", exact=True)).to_have_value("a fox")
+    expect(page.locator("[data-start-ready]")).to_be_hidden()
+
+
+def test_the_page_lights_up_while_a_picture_is_dragged_over_it(
+    open_page: Open, alice: User, starter: DiffusionModel
+) -> None:
+    page = open_page("/", alice)
+    lit = page.locator("html[data-dropping]")
+    hand_in(page, "dragenter", flat())
+    expect(lit).to_be_attached()
+    hand_in(page, "dragleave", flat())
+    expect(lit).not_to_be_attached()
+
+
+def test_a_file_that_is_no_picture_is_refused_in_a_sentence(
+    visitors: Visitors, alice: User, starter: DiffusionModel
+) -> None:
+    visitors.expect_status(400)
+    page = visitors.open("/", alice)
+    page.locator("#start").set_input_files(file_of(b"only words", "picture.png"))
+    expect(page.locator("#wrong-start")).to_contain_text("picture")
+    expect(page.locator("#start")).to_be_focused()
+    expect(page.get_by_text("choose a picture")).to_be_visible()
+    assert fields(page)["mode"] == "text"
+    pick(page)
+    expect(page.locator("#wrong-start")).to_be_hidden()
+
+
+def test_a_file_that_is_too_large_never_leaves_the_page(
+    open_page: Open, alice: User, starter: DiffusionModel
+) -> None:
+    page = open_page("/", alice)
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(f"{request.method} {request.url}"))
+    page.locator("#start").set_input_files(file_of(bytes(21 * 1024 * 1024)))
+    expect(page.locator("#wrong-start")).to_contain_text("larger than 20 MB")
+    assert not any(one.startswith("POST") for one in sent)
+
+
+def test_a_reload_keeps_the_picture_and_its_strength(
+    open_page: Open, alice: User, starter: DiffusionModel
+) -> None:
+    page = open_page("/", alice)
+    pick(page)
+    choose_strength(page, 35)
+    before = fields(page)
+    page.reload()
+    expect(page.locator("[data-start-preview]")).to_be_visible()
+    expect(page.get_by_label("Strength", exact=True)).to_have_value("35")
+    assert fields(page) == before == {**before, "mode": "image", "strength": "0.35"}
+
+
+def test_removing_it_draws_from_words_again_and_undo_puts_it_back(
+    open_page: Open, alice: User, starter: DiffusionModel
+) -> None:
+    page = open_page("/", alice)
+    pick(page)
+    choose_strength(page, 45)
+    before = fields(page)
+    page.get_by_role("button", name="Remove the start picture").click()
+    expect(page.get_by_role("button", name="Undo", exact=True)).to_be_focused()
+    assert set(fields(page).values()) == {"text", ""}
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-start-preview]")).to_be_visible()
+    assert fields(page) == before
+
+
+def test_a_stronger_strength_shows_more_noise_and_says_so(
+    open_page: Open, alice: User, starter: DiffusionModel
+) -> None:
+    page = open_page("/", alice)
+    pick(page)
+    says, seen = page.locator("[data-start-says]"), []
+    for percent, words in ((10, "details"), (30, "half"), (100, "from noise")):
+        choose_strength(page, percent)
+        expect(says).to_contain_text(words)
+        expect(says).to_contain_text(f"{percent // 5} of 20 steps draw.")
+        seen.append(spread(page))
+    assert seen == sorted(seen)
+    assert seen[0] < 40 < 80 < seen[2]
+    page.get_by_label("Strength, by sliding").press("Home")
+    expect(page.get_by_label("Strength", exact=True)).to_have_value("5")
+    page.get_by_label("Steps", exact=True).fill("4")
+    expect(says).to_have_text("At this strength none of the 4 steps is left: raise either.")
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "euler_a", "dpmpp_2m_karras", "unipc", "euler_beta"])
+def test_the_noise_shown_is_that_of_the_first_step_that_is_drawn(
+    open_page: Open, alice: User, starter: DiffusionModel, sampler: str
+) -> None:
+    page = open_page("/", alice)
+    trained = DDIMScheduler.from_pretrained(PIPELINE / "scheduler")
+    scheduler = build_scheduler(trained, sampler, steps=20)
+    scheduler.set_timesteps(20)
+    for strength in (0.2, 0.5, 0.85, 1.0):
+        left = scheduler.timesteps[(20 - int(20 * strength)) :]
+        shown = page.evaluate(LEVEL, {"steps": 20, "strength": strength, "sampler": sampler})
+        assert shown["kept"] == len(left)
+        assert shown["signal"] == pytest.approx(true_signal(scheduler, left[0]), abs=0.01)
+
+
+def true_signal(scheduler: Any, time: Any) -> float:
+    """The picture's factor in what diffusers itself makes of a picture of ones and no noise."""
+    sigmas = getattr(scheduler, "sigmas", None)
+    if sigmas is None:
+        return float(scheduler.alphas_cumprod[int(time)] ** 0.5)
+    sigma = float(sigmas[list(scheduler.timesteps).index(time)])
+    return float((1 + sigma**2) ** -0.5)
+
+
+def test_a_wide_picture_asks_for_a_wide_shape(
+    open_page: Open, alice: User, starter: DiffusionModel
+) -> None:
+    page = open_page("/", alice)
+    pick(page, flat(160, 90))
+    expect(page.locator("[data-shape-text]")).to_contain_text("16 : 9")
+    expect(page.locator("[data-start-cut]")).to_be_hidden()
+    page.get_by_label("Aspect ratio").press("Home")
+    expect(page.locator("[data-start-cut]")).to_be_visible()
+
+
+def draw(owner: User, model: DiffusionModel) -> Image:
+    made = submit(owner, model)
+    assert finish(claim(model))
+    return made.images.get()
+
+
+def test_an_image_of_mine_becomes_the_start_with_its_words(
+    open_page: Open, alice: User, starter: DiffusionModel
+) -> None:
+    image = draw(alice, starter)
+    page = open_page(f"/?start={image.pk}", alice)
+    expect(page.locator("[data-start-preview]")).to_be_visible()
+    expect(page.get_by_label("Prompt", exact=True)).to_have_value("a fox at dusk")
+    assert fields(page)["parent"] == str(image.pk)
+    page.reload()
+    expect(page.locator("[data-start-preview]")).to_be_visible()
+    assert fields(page)["parent"] == str(image.pk)
+
+
+def test_editing_an_image_opens_the_mask_at_once(
+    open_page: Open, alice: User, starter: DiffusionModel
+) -> None:
+    page = open_page(f"/?edit={draw(alice, starter).pk}", alice)
+    expect(page.get_by_role("dialog", name="Paint what to redraw")).to_be_visible()
+
+
+def test_a_start_that_is_not_kept_any_more_is_said(
+    visitors: Visitors, alice: User, starter: DiffusionModel
+) -> None:
+    page = visitors.open("/", alice)
+    pick(page)
+    Upload.objects.all().delete()
+    visitors.expect_status(404)
+    page.reload()
+    expect(page.locator("#wrong-start")).to_contain_text("not kept any more")
+    assert fields(page)["mode"] == "text"
+
+
+def test_a_phone_shows_the_picture_beside_generate(
+    open_page: Open, alice: User, starter: DiffusionModel
+) -> None:
+    page = open_page("/", alice, **PHONE)
+    shortcut = page.get_by_role("button", name="Start picture", exact=True)
+    with page.expect_file_chooser() as chooser:
+        shortcut.click()
+    chooser.value.set_files(file_of(flat()))
+    expect(shortcut.locator("img")).to_be_visible()
+    shortcut.click()
+    expect(page.get_by_label("Strength", exact=True)).to_be_in_viewport()
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+def test_the_studio_weighs_less_than_200_kb_without_its_pictures(
+    visitors: Visitors, alice: User, starter: DiffusionModel
+) -> None:
+    context = visitors.context(alice)
+    page, weights = context.new_page(), {}
+
+    def weigh(response: Any) -> None:
+        kind = response.request.resource_type
+        if kind not in {"image", "font", "eventsource"}:
+            weights[response.url] = response.request.sizes()["responseBodySize"]
+
+    page.on("requestfinished", lambda request: weigh(request.response()))
+    page.goto("/")
+    expect(page.locator("html[data-stream=open]")).to_be_attached()
+    assert not any("/mask/" in url for url in weights)
+    assert sum(weights.values()) < 200_000
