@@ -32,5 +32,7 @@ async function ask(url, options) {
 async function refusal(response) {
   const isJson = response.headers.get("Content-Type")?.startsWith("application/json");
   const error = isJson ? (await response.json()).error : null;
-  return new ApiError(error?.message ?? say("failed"), error ?? {});
+  // A proxy in front of a studio that is down answers in its own words.
+  const code = response.status > 500 ? "unavailable" : "error";
+  return new ApiError(error?.message ?? say("failed"), error ?? { code });
 }

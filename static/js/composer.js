@@ -36,8 +36,11 @@ async function send() {
     const answer = await postForm(form);
     mintKey();
     accepted(insertGroup(answer.html));
+    form.dispatchEvent(new Event("accepted"));
   } catch (error) {
     if (error.code === "conflict") { mintKey(); askAgain(); }
+    // The key stays: what may have arrived all the same is not asked for twice.
+    if (error.code === "offline") error.message = say("not_sent");
     showWrong(error);
   }
   setSending(false);
@@ -56,7 +59,7 @@ function setSending(now) {
   for (const button of document.querySelectorAll("[data-go]")) button.setAttribute("aria-busy", now);
 }
 
-function showWrong(error) {
+export function showWrong(error) {
   const place = wrongs().find((one) => error.field && one.dataset.wrong === error.field) ?? wrongs().find((one) => !one.dataset.wrong);
   place.textContent = error.message;
   place.hidden = false;
@@ -72,7 +75,7 @@ function point(control) {
   control.focus();
 }
 
-function clearWrong(name) {
+export function clearWrong(name) {
   for (const place of wrongs()) {
     if (name && place.dataset.wrong && place.dataset.wrong !== name) continue;
     place.hidden = true;

@@ -1,5 +1,6 @@
 // The feed: what the server says is the truth, and this keeps the page level with it.
 import { getHtml, getJson } from "darkroom/api";
+import { isConnectionError } from "darkroom/connection";
 import { showToast } from "darkroom/headline";
 import { mergeGroup, parseGroup, showProgress } from "darkroom/tiles";
 
@@ -50,27 +51,29 @@ export function heardProgress(event) {
   else if (!tile || tile.dataset.state === "queued") refresh(event.generation);
 }
 
-// Asks for everything that is live, here or in another tab, and draws anew what differs.
+// Asks for everything that is live, here or in another tab, and draws anew what differs. Raises
+// what the request raises: whoever asks knows what to say of it.
 export async function resync(heardBalance) {
-  await quietly(async () => {
-    const ids = liveTiles().map((tile) => tile.dataset.image).slice(0, MOST_IDS);
-    const state = await getJson(`${studio.dataset.state}?ids=${ids.join(",")}`);
-    heardBalance(state.balance);
-    state.images.forEach(heardImage);
-    Object.values(state.progress).forEach(heardProgress);
-    const known = new Set(state.images.map((facts) => facts.id));
-    liveTiles().filter((tile) => ids.includes(tile.dataset.image) && !known.has(tile.dataset.image))
-      .forEach((tile) => refresh(tile.closest("[data-generation]").dataset.generation));
-  });
+  const ids = liveTiles().map((tile) => tile.dataset.image).slice(0, MOST_IDS);
+  const state = await getJson(`${studio.dataset.state}?ids=${ids.join(",")}`);
+  // Somebody else signed in, in another tab: nothing here is theirs.
+  if (state.user !== studio.dataset.user) return location.reload();
+  heardBalance(state.balance);
+  state.images.forEach(heardImage);
+  Object.values(state.progress).forEach(heardProgress);
+  const known = new Set(state.images.map((facts) => facts.id));
+  liveTiles().filter((tile) => ids.includes(tile.dataset.image) && !known.has(tile.dataset.image))
+    .forEach((tile) => refresh(tile.closest("[data-generation]").dataset.generation));
 }
 
-// News come again: one failure is told once, and forgotten when the server answers.
+// News come again: one failure is told once, and forgotten when the server answers. What is the
+// matter with the connection is told elsewhere.
 async function quietly(work) {
   try {
     await work();
     told = false;
   } catch (error) {
-    if (!told && error.code !== "not_found") showToast(error.message);
+    if (!told && error.code !== "not_found" && !isConnectionError(error)) showToast(error.message);
     told = true;
   }
 }

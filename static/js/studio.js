@@ -2,10 +2,16 @@
 import { postForm } from "darkroom/api";
 import { startComposer } from "darkroom/composer";
 import { restoreDraft, startDraft } from "darkroom/draft";
+import { startFeedKeys } from "darkroom/feed-keys";
 import { heardImage, heardProgress, insertGroup, resync } from "darkroom/feed";
 import { showToast } from "darkroom/headline";
+import { startHistory } from "darkroom/history";
+import { startHistoryList } from "darkroom/history-list";
+import { startIdeas } from "darkroom/ideas";
 import { heardBalance, priceChanged, showPrice } from "darkroom/price";
 import { showSettings, startSettings } from "darkroom/settings";
+import { startSheet } from "darkroom/sheet";
+import { startPanel } from "darkroom/start/panel";
 import { listen } from "darkroom/stream";
 import { startStyles } from "darkroom/styles";
 
@@ -13,7 +19,7 @@ const studio = document.querySelector("[data-studio]");
 const form = document.getElementById("composer");
 const key = `draft:${studio.dataset.user}`;
 
-const isOwnVisit = !("prefilled" in studio.dataset || "refused" in studio.dataset);
+const isOwnVisit = !("prefilled" in studio.dataset || "refused" in studio.dataset || "startImage" in studio.dataset);
 if (isOwnVisit) restoreDraft(form, key);
 else history.replaceState(null, "", "/");
 const draftChanged = startDraft(form, key);
@@ -23,6 +29,7 @@ startStyles();
 startSettings(() => { draftChanged(); priceChanged(); });
 // Once more: the samplers of the draft's model are on offer only now.
 if (isOwnVisit) restoreDraft(form, key);
+startPanel();
 showPrice();
 priceChanged();
 form.addEventListener("input", priceChanged);
@@ -30,10 +37,12 @@ document.getElementById("settings").addEventListener("input", priceChanged);
 for (const choice of document.querySelectorAll('[name="count"]')) choice.addEventListener("change", showPrice);
 addEventListener("pageshow", () => { showSettings(); showPrice(); priceChanged(); });
 
-const level = () => resync(heardBalance);
 const hear = { image: heardImage, progress: heardProgress, balance: hearBalance };
 let held = "";
-listen(studio.dataset.events, { heard: (type, event) => hear[type](event), resync: level });
+const level = listen(studio.dataset.events, {
+  heard: (type, event) => hear[type](event),
+  resync: () => resync(heardBalance),
+});
 
 // More is held than before: another tab may have asked for pictures that this page does not show.
 function hearBalance(balance) {
@@ -55,24 +64,14 @@ document.addEventListener("submit", async (event) => {
   }
 });
 
+startHistory();
+startHistoryList();
+startIdeas();
+startFeedKeys();
+startSheet();
+
 const prompt = document.getElementById("prompt");
 const negative = document.getElementById("negative_prompt");
-const ideas = JSON.parse(document.getElementById("ideas").textContent);
-
-function propose(idea) {
-  prompt.value = idea;
-  prompt.dispatchEvent(new Event("input", { bubbles: true }));
-  prompt.focus();
-}
-
-document.querySelector("[data-surprise]").addEventListener("click", () => {
-  const others = ideas.filter((idea) => idea !== prompt.value);
-  propose(others[Math.floor(Math.random() * others.length)]);
-});
-for (const chip of document.querySelectorAll("[data-idea]")) {
-  chip.addEventListener("click", () => propose(chip.textContent));
-}
-
 const words = document.querySelector("[data-negative-words]");
 const showWords = () => { words.textContent = negative.value; };
 negative.addEventListener("input", showWords);

@@ -33,7 +33,7 @@ function mergeTile(shown, tile) {
 function greet(tile) {
   if (tile.dataset.state === "stored") {
     tile.classList.add("is-fresh");
-    countFinished();
+    countFinished(tile);
   } else if (tile.dataset.state === "failed") {
     announce(say("ended_without"));
   }

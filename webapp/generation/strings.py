@@ -2,6 +2,8 @@
 
 from django.utils.translation import gettext as _
 
+from webapp.generation.start_strings import start_strings
+
 
 def studio_strings() -> dict[str, str]:
     """Key to sentence; `{names}` are filled in by the script."""
@@ -17,24 +19,22 @@ def studio_strings() -> dict[str, str]:
         "each": _("{amount} each"),
         "after": _("balance after {amount}"),
         "lacking": _("{amount} credits are lacking: ask an administrator to top up"),
-        "offline": _("The studio does not answer. Trying again…"),
+        "offline": _("The studio does not answer. Try again in a moment."),
+        "not_sent": _("The studio does not answer. Nothing is lost: press Generate again soon."),
+        "back_again": _("The studio answers again. Everything is up to date."),
         "signed_out": _("You are signed out. Sign in again, your prompt is kept."),
         "failed": _("That did not work. Please try again."),
         "finished": _("({count}) finished"),
+        "ready": _("Your picture is ready"),
+        "ready_many": _("{count} pictures are ready"),
+        "undo": _("Undo"),
         "sent_one": _("One picture is on its way."),
         "sent": _("{count} pictures are on their way."),
         "arrived": _("A picture is finished."),
         "ended_without": _("A picture could not be finished. It was not charged."),
+        "no_older_prompt": _("That was the oldest one."),
+        "no_prompt_yet": _("The prompts you draw with are kept here."),
+        "no_such_prompt": _("No prompt of yours has these words."),
+        "without": _("without: {words}"),
+        **start_strings(),
     }
-
-
-def prompt_ideas() -> list[str]:
-    """Prompts for somebody who does not know where to begin."""
-    return [
-        _("a fox at dusk, storybook illustration"),
-        _("an octopus under the sea, glossy 3d style"),
-        _("a small house with a garden, morning fog"),
-        _("a rocket flying past the moon"),
-        _("an owl on a branch, soft light"),
-        _("a cup of green tea, clay style"),
-    ]

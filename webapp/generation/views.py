@@ -127,13 +127,15 @@ def cancel_image(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
 @login_required
 @require_GET
 def studio_state(request: SignedInRequest) -> JsonResponse:
-    """What a page compares itself with: the live images, those it asks for, and the balance."""
+    """What a page compares itself with: who is signed in, the live images, those it asks for, and
+    the balance."""
     live = list(list_live_images(owner=request.user))
     asked = list(list_images(owner=request.user, ids=_ids(request.GET.get("ids", ""))))
     running = [image.pk for image in live if image.state == Image.State.RUNNING]
     known = {image.pk: news.image_facts(image) for image in (*live, *asked)}
     return JsonResponse(
         {
+            "user": str(request.user.public_id),
             "images": list(known.values()),
             "progress": news.read_progress(running),
             "balance": _balance(request.user),

@@ -1,0 +1,101 @@
+"""Prompts for somebody who does not know where to begin: what the chosen model draws well."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from webapp.catalog.models import DiffusionModel
+from webapp.catalog.services import STARTER_SLUG
+
+SHOWN = 6
+
+
+def page_ideas(models: Iterable[DiffusionModel]) -> dict[str, Any]:
+    """For the page's script: `of` names the list of each model by slug, `lists` holds them."""
+    return {
+        "shown": SHOWN,
+        "of": {model.slug: _kind_of(model) for model in models},
+        "lists": {"simple": simple_ideas(), "rich": rich_ideas()},
+    }
+
+
+def first_ideas(model: DiffusionModel | None) -> list[str]:
+    """The few that an empty studio shows."""
+    ideas = simple_ideas() if model and _kind_of(model) == "simple" else rich_ideas()
+    return ideas[:SHOWN]
+
+
+def _kind_of(model: DiffusionModel) -> str:
+    return "simple" if model.slug == STARTER_SLUG else "rich"
+
+
+def simple_ideas() -> list[str]:
+    """One thing on a plain background. The starter model knows the words of
+    `worker/training/concepts.py` and no others, in every language of the page."""
+    return [
+        _("a panda on an orange background"),
+        _("a castle on a pink background"),
+        _("a smiling face on a purple background"),
+        _("a cactus on an orange background"),
+        _("a lion on a blue background"),
+        _("a hamburger on a yellow background"),
+        _("a cat on a purple background"),
+        _("a fox on a sky blue background"),
+        _("a koala on a pink background"),
+        _("a strawberry on a pink background"),
+        _("a tulip on a yellow background"),
+        _("a sunflower on a blue background"),
+        _("a cherry blossom on a sky blue background"),
+        _("a mushroom on a green background"),
+        _("a pineapple on a purple background"),
+        _("a cupcake on a purple background"),
+        _("a birthday cake on a sky blue background"),
+        _("a cup of coffee on a brown background"),
+        _("a house on a sky blue background"),
+        _("a sailboat on a sky blue background"),
+        _("a rocket on a black background"),
+        _("a volcano on a purple background"),
+        _("a full moon on a black background"),
+        _("a star on a purple background"),
+        _("a snowman on a blue background"),
+        _("a robot on an orange background"),
+        _("an alien on a black background"),
+        _("a ghost on a purple background"),
+        _("a face with sunglasses on an orange background"),
+        _("a soccer ball on a green background"),
+    ]
+
+
+def rich_ideas() -> list[str]:
+    """Scenes with light, place and medium, for models that have seen photographs and paintings."""
+    return [
+        _("a fox crossing a snowy meadow at dusk, storybook illustration, warm lantern light"),
+        _("a lighthouse on a cliff in a storm, oil painting, thick brush strokes"),
+        _("a cosy bookshop on a rainy evening, reflections on the pavement, cinematic light"),
+        _("an old fisherman mending nets, black and white portrait, natural window light"),
+        _("a glass greenhouse full of ferns, morning fog, analog film photograph"),
+        _("a paper boat sailing through a puddle, macro photograph, shallow depth of field"),
+        _("a mountain village under the northern lights, wide angle, long exposure"),
+        _("an octopus reading a newspaper, engraving, crosshatched ink on old paper"),
+        _("a ramen stall in a narrow alley at night, neon signs, steam, street photograph"),
+        _("a hot air balloon over lavender fields, early morning, pastel colours"),
+        _("a sleeping dragon curled around a clock tower, watercolour, soft edges"),
+        _("a wooden desk with a typewriter and dried flowers, still life, golden hour"),
+        _("an astronaut tending a small garden on Mars, wide shot, dust in the sunlight"),
+        _("a steam train crossing a stone viaduct in autumn, aerial view"),
+        _("a jazz trio in a smoky cellar, art deco poster, three colours"),
+        _("a white owl landing on a fence post, falling snow, telephoto photograph"),
+        _("a tiny house inside a teapot, isometric, soft clay, studio light"),
+        _("a library with spiral staircases and floating lamps, fantasy concept art"),
+        _("two children flying a kite on a windy beach, gouache, bold shapes"),
+        _("a bowl of ripe figs and blue cheese, dark background, Dutch still life"),
+        _("a koi pond seen from above, woodblock print, flat colours"),
+        _("a red bicycle leaning against a turquoise wall, hard shadows, film grain"),
+        _("a desert observatory under the Milky Way, matte painting, deep blue"),
+        _("a hedgehog wearing a knitted scarf, studio portrait, soft grey background"),
+        _("an abandoned tram overgrown with ivy, sun rays through broken glass"),
+        _("a chef plating dessert, close-up of the hands, steam and warm light"),
+        _("a moonlit garden of giant mushrooms, bioluminescent, mist between the stems"),
+        _("a brutalist tower above the clouds, architectural photograph, cold morning light"),
+    ]
