@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET
 from webapp.accounts.requests import SignedInRequest
 from webapp.catalog.samplers import SAMPLER_NAMES
 from webapp.gallery.development import read_strip
+from webapp.gallery.enlargement import read_enlargement
 from webapp.gallery.image_actions import read_actions
 from webapp.gallery.media import download_name
 from webapp.gallery.neighbours import get_neighbours
@@ -58,6 +59,8 @@ def image(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
         "actions": read_actions(owner=request.user, image=found),
         "fingerprint": [(name, value) for name, value in found.fingerprint.items() if value],
         "style": style_name(found.generation.style),
+        "enlargement": read_enlargement(owner=request.user, image=found),
+        "enlarge_key": uuid.uuid4(),
         "variations": VARIATIONS,
         "variations_key": uuid.uuid4(),
         "again_key": uuid.uuid4(),

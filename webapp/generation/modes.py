@@ -103,11 +103,17 @@ def _check_strength(spec: BringsPictures) -> None:
         sentence = _("Strength must be from %(least)g to %(most)g.")
         facts = {"least": MIN_STRENGTH, "most": MAX_STRENGTH}
         raise InvalidInput(sentence % facts, field="strength")
-    if int(spec.steps * spec.strength) < 1:
+    check_steps_left(steps=spec.steps, strength=spec.strength)
+
+
+def check_steps_left(*, steps: int, strength: float) -> None:
+    """None where the strength leaves a step to draw, reckoned as diffusers does; raises
+    InvalidInput otherwise."""
+    if int(steps * strength) < 1:
         sentence = _(
             "A strength of %(strength)g leaves none of the %(steps)d steps to draw: raise either."
         )
-        facts = {"strength": spec.strength, "steps": spec.steps}
+        facts = {"strength": strength, "steps": steps}
         raise InvalidInput(sentence % facts, field="strength")
 
 

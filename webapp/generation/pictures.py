@@ -126,7 +126,7 @@ def _to_srgb(picture: Image.Image, profile: bytes) -> Image.Image:
             ImageCms.createProfile("sRGB"),
             outputMode="RGB",
         )
-    except ImageCms.PyCMSError:  # a profile that is none: shown as it is, as browsers do
+    except (ImageCms.PyCMSError, OSError):  # a profile that is none: shown as it is, as browsers do
         return picture.convert("RGB")
     assert converted is not None  # noqa: S101 - only `inPlace` gives none
     return converted
