@@ -11,7 +11,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from webapp.catalog.models import DiffusionModel
-from webapp.generation import queue
+from webapp.generation import events, queue
 from webapp.generation.models import Image, QueueShare
 from webapp.generation.styles import apply_style
 
@@ -119,6 +119,7 @@ def _lease(image: Image, *, share: QueueShare, worker: str) -> Claim:
         worker=worker,
     )
     queue.serve(share=share, cost=image.cost)
+    transaction.on_commit(lambda: events.publish_queue_moved())
     words = apply_style(
         generation.style,
         prompt=generation.prompt,

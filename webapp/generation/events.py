@@ -4,6 +4,9 @@ Channel `darkroom:events:<user id>` carries JSON objects:
     {"type": "image",    "id", "generation", "state", "html"-free facts as in `image_facts`}
     {"type": "progress", "id", "generation", "stage", "step", "steps", "preview"?}
     {"type": "balance",  "available_ucr", "available", "held"}
+    {"type": "places",   "workers", "places": image id -> {"place", "seconds"}}
+The last is written by the web process that the page listens to (`telling`), whenever channel
+`darkroom:queue` says that the queue moved.
 Key `darkroom:progress:<image id>` holds the newest progress for a page that is opened now.
 Key `darkroom:cancelled:<image id>` tells the worker within one step.
 """
@@ -23,6 +26,7 @@ from webapp.generation.models import Image
 logger = logging.getLogger(__name__)
 
 PROGRESS_TTL_S = 600
+QUEUE_CHANNEL = "darkroom:queue"
 
 
 def channel(user_id: int) -> str:
@@ -80,6 +84,14 @@ def publish_balance(user_id: int, balance: Balance) -> None:
             "held": format_credits(balance.held_ucr),
         },
     )
+
+
+def publish_queue_moved() -> None:
+    """Says that places in the queue may be others now: call it on commit."""
+    try:
+        valkey().publish(QUEUE_CHANNEL, "moved")
+    except redis.RedisError as error:
+        logger.warning("a move of the queue was not told: %s", error)
 
 
 def publish_progress(*, user_id: int, event: dict[str, Any]) -> bool:

@@ -1,6 +1,8 @@
 """Which workers are alive, what they serve, and which queues they listen to.
 
-Key `darkroom:worker:<name>` lives for 30 seconds and is written every 5.
+Key `darkroom:worker:<name>` lives for 30 seconds and is written every 5. The sorted set
+`darkroom:workers` has the names and when they were last heard, so that nobody has to look through
+all keys for them.
 """
 
 import json
@@ -18,12 +20,15 @@ from webapp.catalog.models import DiffusionModel, queue_name
 from webapp.catalog.selectors import INSTALLED
 from webapp.celery import app
 from webapp.core.valkey import valkey
+from webapp.generation import events
 
 logger = logging.getLogger(__name__)
 
 BEAT_S = 5.0
 ALIVE_S = 30
 PREFIX = "darkroom:worker:"
+NAMES = "darkroom:workers"
+FORGOTTEN_S = 3600.0
 SERVED_FOR_S = 2.0
 
 _served: tuple[float, list[str]] = (0.0, [])
@@ -53,17 +58,25 @@ def beat_forever(*, name: str, node: str, describe: Callable[[], dict[str, Any]]
     while True:
         try:
             close_old_connections()
-            listen_to_queues(served_models(), node=node)
-            beat_once(name=name, facts=describe())
+            slugs = served_models()
+            listen_to_queues(slugs, node=node)
+            beat_once(name=name, models=slugs, facts=describe())
         except (OperationalError, InterfaceError, redis.RedisError, OSError) as error:
             logger.warning("the heartbeat skipped a beat: %s", error)
         time.sleep(BEAT_S)
 
 
-def beat_once(*, name: str, facts: dict[str, Any]) -> None:
-    """Writes one beat; raises redis.RedisError."""
-    body = json.dumps({"name": name, "models": served_models(), **facts})
-    valkey().set(f"{PREFIX}{name}", body, ex=ALIVE_S)
+def beat_once(*, name: str, models: list[str], facts: dict[str, Any]) -> None:
+    """Writes one beat, and tells the pages of a worker that was not there before; raises
+    redis.RedisError."""
+    now = time.time()
+    pipeline = valkey().pipeline(transaction=False)
+    pipeline.zadd(NAMES, {name: now})
+    pipeline.zremrangebyscore(NAMES, 0, now - FORGOTTEN_S)
+    body = json.dumps({"name": name, "models": models, **facts})
+    pipeline.set(f"{PREFIX}{name}", body, ex=ALIVE_S, get=True)
+    if pipeline.execute()[-1] is None:
+        events.publish_queue_moved()
 
 
 def listen_to_queues(slugs: list[str], *, node: str) -> None:
@@ -72,12 +85,18 @@ def listen_to_queues(slugs: list[str], *, node: str) -> None:
         app.control.add_consumer(queue_name(slug), destination=[node], reply=False)
 
 
-def list_workers() -> list[dict[str, Any]]:
-    """The workers that were alive in the last half minute; [] where Valkey is away."""
+def hear_workers() -> list[dict[str, Any]] | None:
+    """The workers that were alive in the last half minute; None where Valkey is away, and nobody
+    knows."""
     try:
-        keys = list(valkey().scan_iter(f"{PREFIX}*"))
-        bodies = valkey().mget(keys) if keys else []
+        names = valkey().zrange(NAMES, 0, -1)
+        bodies = valkey().mget([f"{PREFIX}{name}" for name in names]) if names else []
     except redis.RedisError as error:
         logger.warning("the workers cannot be listed: %s", error)
-        return []
+        return None
     return [json.loads(body) for body in bodies if body]
+
+
+def list_workers() -> list[dict[str, Any]]:
+    """The same for a list; [] where Valkey is away."""
+    return hear_workers() or []

@@ -319,11 +319,13 @@ def _find_earlier(owner: User, key: str, digest: str) -> Generation | None:
 def _announce_queued(owner: User, model: DiffusionModel, images: int, balance: Balance) -> None:
     doorbell.ring(model_slug=model.slug, images=images)
     events.publish_balance(owner.pk, balance)
+    events.publish_queue_moved()
 
 
 def _announce_cancelled(image_id: uuid.UUID) -> None:
     events.flag_cancelled(image_id)
     events.publish_image(image_id)
+    events.publish_queue_moved()
 
 
 def _ended(state: Image.State) -> dict[str, Any]:
@@ -350,6 +352,7 @@ def _rejoin_queue(image_id: uuid.UUID) -> None:
     queue.rejoin(owner_id=image.owner_id, model_id=image.model_id, cost=image.cost)
     slug = image.model.slug
     transaction.on_commit(lambda: doorbell.ring(model_slug=slug))
+    transaction.on_commit(lambda: events.publish_queue_moved())
 
 
 def _discard_attempt(image: Image) -> None:

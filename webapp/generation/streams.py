@@ -15,7 +15,8 @@ import redis.asyncio
 from django.conf import settings
 from redis.exceptions import RedisError
 
-from webapp.generation.events import channel
+from webapp.generation.events import QUEUE_CHANNEL, channel
+from webapp.generation.telling import Teller
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class Stream:
 
     user_id: int
     frames: asyncio.Queue[bytes] = field(default_factory=lambda: asyncio.Queue(QUEUE_FRAMES))
+    told: str = ""
 
     def offer(self, message: bytes) -> None:
         """Queues a frame; a full queue is emptied and the page reloads its state instead."""
@@ -50,13 +52,20 @@ class Stream:
                 self.frames.get_nowait()
             self.frames.put_nowait(RESYNC)
 
+    def tell_places(self, facts: str) -> None:
+        """Queues the frame of the places where they are others than this page was told before."""
+        if facts != self.told:
+            self.told = facts
+            self.offer(frame("places", facts))
+
 
 class Hub:
-    """The streams of one event loop, and the task that listens for them."""
+    """The streams of one event loop, and the tasks that listen and look for them."""
 
     def __init__(self) -> None:
         self.streams: dict[int, list[Stream]] = {}
-        self.listener: asyncio.Task[None] | None = None
+        self.teller = Teller(self.streams)
+        self.tasks: list[asyncio.Task[None]] = []
 
     def open(self, user_id: int) -> Stream:
         """A new stream; the oldest of a user with too many is closed by a last frame."""
@@ -65,20 +74,29 @@ class Hub:
         mine.append(stream)
         while len(mine) > settings.STREAMS_PER_USER:
             mine.pop(0).offer(frame("replaced", "{}"))
-        if self.listener is None or self.listener.done():
-            self.listener = asyncio.create_task(self.listen())
+        if not self.tasks or any(task.done() for task in self.tasks):
+            self._start_anew()
         return stream
 
     def close(self, stream: Stream) -> None:
-        """Forgets a stream; with the last one the listener ends too."""
+        """Forgets a stream; with the last one the tasks end too."""
         mine = self.streams.get(stream.user_id, [])
         if stream in mine:
             mine.remove(stream)
         if not mine:
             self.streams.pop(stream.user_id, None)
-        if not self.streams and self.listener is not None:
-            self.listener.cancel()
-            self.listener = None
+        if not self.streams:
+            self._stop()
+
+    def _start_anew(self) -> None:
+        self._stop()
+        works = (self.listen(), self.teller.tell_for_ever())
+        self.tasks = [asyncio.create_task(work) for work in works]
+
+    def _stop(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        self.tasks = []
 
     async def listen(self) -> None:
         """Listens until cancelled; after a lost connection every page reloads its state."""
@@ -93,7 +111,7 @@ class Hub:
         client = redis.asyncio.Redis.from_url(settings.REDIS_URL, decode_responses=True)
         try:
             async with client.pubsub() as subscription:
-                await subscription.psubscribe(f"{CHANNELS}*")
+                await subscription.psubscribe(f"{CHANNELS}*", QUEUE_CHANNEL)
                 self._offer_all(RESYNC)
                 async for message in subscription.listen():
                     if message["type"] == "pmessage":
@@ -102,6 +120,9 @@ class Hub:
             await client.aclose()
 
     def _dispatch(self, name: str, data: str) -> None:
+        if name == QUEUE_CHANNEL:
+            self.teller.moved.set()
+            return
         user_id = int(name.removeprefix(CHANNELS))
         for stream in self.streams.get(user_id, []):
             stream.offer(frame(str(json.loads(data)["type"]), data))
@@ -121,7 +142,8 @@ def hub() -> Hub:
 
 
 async def stream_events(user_id: int) -> AsyncIterator[bytes]:
-    """The SSE frames of one user: `image`, `progress`, `balance`, and `resync` at the start."""
+    """The SSE frames of one user: `image`, `progress`, `balance`, `places`, and `resync` at the
+    start."""
     home = hub()
     stream = home.open(user_id)
     end = asyncio.get_running_loop().time() + LIFETIME_S

@@ -37,6 +37,7 @@ from webapp.generation.forms import (
 )
 from webapp.generation.ideas import first_ideas, page_ideas
 from webapp.generation.models import Generation, Image
+from webapp.generation.places import look_at_queue
 from webapp.generation.selectors import get_owned_image, list_images, list_live_images
 from webapp.generation.streams import stream_events
 from webapp.generation.strings import studio_strings
@@ -132,12 +133,15 @@ def studio_state(request: SignedInRequest) -> JsonResponse:
     live = list(list_live_images(owner=request.user))
     asked = list(list_images(owner=request.user, ids=_ids(request.GET.get("ids", ""))))
     running = [image.pk for image in live if image.state == Image.State.RUNNING]
+    is_waiting = len(running) < len(live)
+    view = look_at_queue(owner_ids=[request.user.pk] if is_waiting else [])
     known = {image.pk: news.image_facts(image) for image in (*live, *asked)}
     return JsonResponse(
         {
             "user": str(request.user.public_id),
             "images": list(known.values()),
             "progress": news.read_progress(running),
+            "queue": view.facts_of(request.user.pk),
             "balance": _balance(request.user),
         }
     )

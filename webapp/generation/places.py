@@ -1,0 +1,165 @@
+"""Where a queued image stands, and when it will be there: reckoned as the workers reckon.
+
+`claims.claim_next` takes the share with the least served cost, and of it the oldest image, whose
+cost is then added to the share. So the turn of an image is its share's served cost and the cost of
+what its owner has before it; sorted by turn, the queue is in the order in which it is handed out.
+
+Workers that serve the same models stand at one line. A model that several lines serve counts at the
+narrowest: whoever else takes from that line only makes it shorter.
+"""
+
+import uuid
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Any
+
+from django.db import connection
+
+from webapp.generation.heartbeat import hear_workers
+from webapp.generation.pace import Pace, measure_paces
+
+# Of a picture that takes longer than pictures usually do, so much is still reckoned with.
+LEAST_LEFT = 0.1
+
+PLACES_SQL = """
+WITH served AS (
+    SELECT * FROM unnest(%(lines)s::int[], %(slugs)s::text[],
+        %(worker_s)s::float8[], %(own_s)s::float8[]) AS one(line, slug, worker_s, own_s)
+), member AS (
+    SELECT served.*, model.id AS model_id
+    FROM served JOIN catalog_diffusionmodel model USING (slug)
+), turns AS (
+    SELECT member.line, image.id, share.id AS share_id, image.created_at, image.index,
+        image.cost * member.worker_s AS worker_s, image.cost * member.own_s AS own_s,
+        share.served_cost - image.cost + SUM(image.cost) OVER (
+            PARTITION BY member.line, share.id ORDER BY image.created_at, image.index
+            ROWS UNBOUNDED PRECEDING) AS turn
+    FROM member
+    JOIN generation_queueshare share ON share.model_id = member.model_id AND share.queued > 0
+    JOIN generation_image image ON image.owner_id = share.owner_id
+        AND image.model_id = share.model_id AND image.state = 'queued'
+), placed AS (
+    SELECT line, id, own_s, ROW_NUMBER() OVER before_it AS number,
+        SUM(worker_s) OVER before_it - worker_s AS ahead_s,
+        COUNT(worker_s) OVER before_it AS measured
+    FROM turns
+    WINDOW before_it AS (PARTITION BY line ORDER BY turn, share_id, created_at, index
+        ROWS UNBOUNDED PRECEDING)
+), drawing AS (
+    SELECT worker.line, COUNT(*) AS images, COUNT(member.worker_s) AS measured,
+        SUM(image.cost * member.worker_s * GREATEST(%(least_left)s, 1 - EXTRACT(
+            EPOCH FROM clock_timestamp() - image.started_at)::float8
+            / (image.cost * member.own_s))) AS left_s
+    FROM generation_image image
+    JOIN unnest(%(worker_lines)s::int[], %(worker_names)s::text[]) AS worker(line, name)
+        ON worker.name = image.worker
+    LEFT JOIN member ON member.line = worker.line AND member.model_id = image.model_id
+    WHERE image.state = 'running' AND image.lease_until > clock_timestamp()
+    GROUP BY worker.line
+)
+SELECT image.owner_id, image.id, home.line, placed.number,
+    CASE WHEN placed.measured = placed.number AND COALESCE(drawing.measured = drawing.images, TRUE)
+        THEN placed.ahead_s + COALESCE(drawing.left_s, 0) END, placed.own_s
+FROM generation_image image
+JOIN catalog_diffusionmodel model ON model.id = image.model_id
+LEFT JOIN unnest(%(homes)s::int[], %(home_slugs)s::text[]) AS home(line, slug)
+    ON home.slug = model.slug
+LEFT JOIN placed ON placed.id = image.id AND placed.line = home.line
+LEFT JOIN drawing ON drawing.line = home.line
+WHERE image.owner_id = ANY(%(owners)s) AND image.state = 'queued'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a queued image stands: `number` 1 is taken next, None means that no living worker
+    draws with its model. `seconds` until it is finished; None where no picture was measured
+    that says it."""
+
+    number: int | None
+    seconds: int | None = None
+
+    def facts(self) -> dict[str, int | None]:
+        """As JSON."""
+        return {"place": self.number, "seconds": self.seconds}
+
+
+@dataclass(frozen=True, slots=True)
+class QueueView:
+    """The queue as some people see it: `workers` alive, None where Valkey does not say; their
+    queued images' places by owner and image, none of them where no worker is known."""
+
+    workers: int | None
+    places: dict[int, dict[uuid.UUID, Place]] = field(default_factory=dict)
+
+    def facts_of(self, owner_id: int) -> dict[str, Any]:
+        """What one owner's page is told, as JSON."""
+        mine = self.places.get(owner_id, {})
+        return {
+            "workers": self.workers,
+            "places": {str(image_id): place.facts() for image_id, place in mine.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Workers that serve the same models, by name and slug."""
+
+    slugs: frozenset[str]
+    workers: list[str]
+
+
+def look_at_queue(*, owner_ids: Collection[int]) -> QueueView:
+    """The living workers, and the places of everything that these owners have queued. Two queries
+    where there are workers and owners, else none."""
+    workers = hear_workers()
+    if not workers or not owner_ids:
+        return QueueView(None if workers is None else len(workers))
+    lines = _form_lines(workers)
+    places: dict[int, dict[uuid.UUID, Place]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(PLACES_SQL, _arguments(lines, measure_paces(), owner_ids))
+        for owner_id, image_id, line, number, before_s, own_s in cursor.fetchall():
+            hands = len(lines[line].workers) if line is not None else 0
+            place = Place(number, _seconds(before_s, own_s, hands))
+            places.setdefault(owner_id, {})[image_id] = place
+    return QueueView(len(workers), places)
+
+
+def _form_lines(workers: list[dict[str, Any]]) -> list[Line]:
+    """Narrowest first."""
+    lines: dict[frozenset[str], Line] = {}
+    for worker in workers:
+        slugs = frozenset(worker["models"])
+        lines.setdefault(slugs, Line(slugs, [])).workers.append(worker["name"])
+    return sorted(lines.values(), key=lambda line: (len(line.slugs), sorted(line.slugs)))
+
+
+def _arguments(
+    lines: Sequence[Line], paces: dict[str, Pace], owner_ids: Collection[int]
+) -> dict[str, Any]:
+    served = [(number, slug) for number, line in enumerate(lines) for slug in sorted(line.slugs)]
+    known = [paces.get(slug) for _number, slug in served]
+    homes: dict[str, int] = {}
+    for number, slug in served:
+        homes.setdefault(slug, number)
+    staff = [(number, name) for number, line in enumerate(lines) for name in line.workers]
+    return {
+        "lines": [number for number, _slug in served],
+        "slugs": [slug for _number, slug in served],
+        "worker_s": [pace and pace.worker_s for pace in known],
+        "own_s": [pace and pace.own_s for pace in known],
+        "worker_lines": [number for number, _name in staff],
+        "worker_names": [name for _number, name in staff],
+        "homes": list(homes.values()),
+        "home_slugs": list(homes),
+        "least_left": LEAST_LEFT,
+        "owners": list(owner_ids),
+    }
+
+
+def _seconds(before_s: float | None, own_s: float | None, hands: int) -> int | None:
+    if before_s is None or own_s is None:
+        return None
+    return ceil(before_s / hands + own_s)
