@@ -73,8 +73,8 @@ endef
 format: install-dev ## Put the sources into the one format
 	@$(RUN) -m ruff format . && $(RUN) -m ruff check --fix .
 
-messages: install-dev ## Collect the strings to translate into webapp/locale, and compile them (needs gettext)
-	@$(RUN) manage.py makemessages --all --no-obsolete --add-location file -i .venv -i var -i tests -i worker
+messages: install-dev ## Collect the strings to translate into webapp/locale, and compile them (NEW=de begins another language; needs gettext)
+	@$(RUN) manage.py makemessages --all $(if $(NEW),-l $(NEW)) --no-obsolete --add-location file -i .venv -i var -i tests -i worker
 	@$(RUN) manage.py compilemessages --ignore .venv
 
 clean: ## Remove the virtual environment and caches (data in var/ stays)

@@ -6,9 +6,9 @@ from pathlib import Path
 from celery.schedules import crontab
 from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
-from django.utils.translation import gettext_lazy as _
 
 from webapp import env
+from webapp.core.languages import offered_languages
 from webapp.core.secrets import load_or_create_secret
 from webapp.database import celery_broker, django_database
 from webapp.embedded.paths import VarLayout
@@ -338,8 +338,8 @@ UNFOLD = {
 
 # -- Language, time, logs -----------------------------------------------------------------------
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", _("English")), ("ko", _("Korean"))]
 LOCALE_PATHS = [BASE_DIR / "webapp" / "locale"]
+LANGUAGES = offered_languages(LOCALE_PATHS[0])
 TIME_ZONE = CELERY_TIMEZONE = env.text("DARKROOM_TIME_ZONE", "UTC")
 USE_TZ = True
 LOGGING = {

@@ -10,7 +10,9 @@ from django.conf import settings
 from django.test import Client
 
 PROJECT = Path(settings.BASE_DIR)
-CATALOG = Path("webapp/locale/ko/LC_MESSAGES/django.po")
+CATALOGS = [
+    path.relative_to(PROJECT) for path in PROJECT.glob("webapp/locale/*/LC_MESSAGES/django.po")
+]
 
 pytestmark = pytest.mark.skipif(
     shutil.which("msgfmt") is None, reason="needs gettext (apt install gettext)"
@@ -38,14 +40,18 @@ def test_every_string_on_the_pages_is_translated(tmp_path: Path) -> None:
         check=True,
         capture_output=True,
     )
-    assert count_of(tmp_path / CATALOG, "untranslated") == 0, "run: make messages, and translate"
-    assert count_of(tmp_path / CATALOG, "only-fuzzy") == 0, "run: make messages, and translate"
+    assert CATALOGS
+    for catalog in CATALOGS:
+        for kind in ("untranslated", "only-fuzzy"):
+            wrong = f"run: make messages, and translate {catalog}"
+            assert count_of(tmp_path / catalog, kind) == 0, wrong
 
 
-def test_the_compiled_catalogue_is_the_edited_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("catalog", CATALOGS, ids=str)
+def test_the_compiled_catalogue_is_the_edited_one(catalog: Path, tmp_path: Path) -> None:
     compiled = tmp_path / "django.mo"
-    subprocess.run(["msgfmt", "--check", "-o", str(compiled), str(PROJECT / CATALOG)], check=True)
-    kept = (PROJECT / CATALOG).with_suffix(".mo")
+    subprocess.run(["msgfmt", "--check", "-o", str(compiled), str(PROJECT / catalog)], check=True)
+    kept = (PROJECT / catalog).with_suffix(".mo")
     assert kept.read_bytes() == compiled.read_bytes(), "run: make messages"
 
 
