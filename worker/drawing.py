@@ -24,6 +24,7 @@ from worker.engine_requests import image_request, parameters_text
 from worker.failures import StorageFailed, Withheld, report_failure
 from worker.finishing.encode import FinishedImage, finish
 from worker.finishing.strip import FinishedStrip, Strip
+from worker.pace import StepPace
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class Drawing:
         self.claim = claim
         self.news: queue.SimpleQueue[Progress | None] = queue.SimpleQueue()
         self.strip = Strip()
+        self.pace = StepPace()
         self.renewed_at = time.monotonic()
 
     def run(self) -> None:
@@ -98,6 +100,9 @@ class Drawing:
             "step": progress.step,
             "steps": progress.steps,
         }
+        left_s = self.left_s(progress)
+        if left_s is not None:
+            event["left_s"] = round(left_s, 1)
         if progress.preview:
             encoded = base64.b64encode(progress.preview).decode()
             event["preview"] = f"data:image/webp;base64,{encoded}"
@@ -108,6 +113,14 @@ class Drawing:
             return
         if cancelled:
             self.engine.cancel(str(self.claim.image_id))
+
+    def left_s(self, progress: Progress) -> float | None:
+        """Seconds until the last step; None where no pace is known."""
+        if progress.stage != "denoising":
+            return None
+        return self.pace.left_s(
+            step=progress.step, steps=progress.steps, now_s=time.monotonic()
+        )
 
     def renew(self, future: Future[RenderedImage]) -> None:
         """Renews the lease; an engine that hangs, or a lease that is lost, ends the drawing."""

@@ -2,6 +2,7 @@
 import { getHtml, getJson } from "darkroom/api";
 import { isConnectionError } from "darkroom/connection";
 import { showToast } from "darkroom/headline";
+import { heardQueue } from "darkroom/places";
 import { mergeGroup, parseGroup, showProgress } from "darkroom/tiles";
 
 const studio = document.querySelector("[data-studio]");
@@ -61,6 +62,7 @@ export async function resync(heardBalance) {
   heardBalance(state.balance);
   state.images.forEach(heardImage);
   Object.values(state.progress).forEach(heardProgress);
+  heardQueue(state.queue);
   const known = new Set(state.images.map((facts) => facts.id));
   liveTiles().filter((tile) => ids.includes(tile.dataset.image) && !known.has(tile.dataset.image))
     .forEach((tile) => refresh(tile.closest("[data-generation]").dataset.generation));

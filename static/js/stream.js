@@ -21,7 +21,7 @@ export function listen(url, { heard, resync }) {
     source.addEventListener("error", () => { tell("closed"); check(); });
     source.addEventListener("resync", check);
     source.addEventListener("replaced", () => { replaced = true; source.close(); tell("closed"); });
-    for (const type of ["image", "progress", "balance"]) {
+    for (const type of ["image", "progress", "balance", "places"]) {
       source.addEventListener(type, (event) => heard(type, JSON.parse(event.data)));
     }
   }

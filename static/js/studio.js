@@ -8,6 +8,7 @@ import { showToast } from "darkroom/headline";
 import { startHistory } from "darkroom/history";
 import { startHistoryList } from "darkroom/history-list";
 import { startIdeas } from "darkroom/ideas";
+import { heardQueue } from "darkroom/places";
 import { heardBalance, priceChanged, showPrice } from "darkroom/price";
 import { showSettings, startSettings } from "darkroom/settings";
 import { startSheet } from "darkroom/sheet";
@@ -37,7 +38,7 @@ document.getElementById("settings").addEventListener("input", priceChanged);
 for (const choice of document.querySelectorAll('[name="count"]')) choice.addEventListener("change", showPrice);
 addEventListener("pageshow", () => { showSettings(); showPrice(); priceChanged(); });
 
-const hear = { image: heardImage, progress: heardProgress, balance: hearBalance };
+const hear = { image: heardImage, progress: heardProgress, balance: hearBalance, places: heardQueue };
 let held = "";
 const level = listen(studio.dataset.events, {
   heard: (type, event) => hear[type](event),

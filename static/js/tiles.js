@@ -1,5 +1,6 @@
 // One group of the feed: puts a fresh rendering in place of what changed, and shows progress.
 import { announce, countFinished } from "darkroom/headline";
+import { showLeft } from "darkroom/places";
 import { say } from "darkroom/strings";
 
 const LIVE = new Set(["queued", "running"]);
@@ -49,10 +50,11 @@ function swap(old, fresh) {
   (controls.find((one) => one.getAttribute("aria-label") === name) ?? controls[0])?.focus();
 }
 
-export function showProgress(tile, { stage, step, steps, preview }) {
+export function showProgress(tile, { stage, step, steps, preview, left_s }) {
   const bar = tile.querySelector("progress");
   const developing = stage === "denoising" && step;
   tile.querySelector("[data-step]").textContent = developing ? say("step", { step, steps }) : say(`stage_${stage}`);
+  showLeft(tile, developing ? left_s : null);
   if (stage === "decoding") step = steps;
   bar.max = steps || 1;
   bar.value = step;

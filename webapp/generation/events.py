@@ -2,7 +2,7 @@
 
 Channel `darkroom:events:<user id>` carries JSON objects:
     {"type": "image",    "id", "generation", "state", "html"-free facts as in `image_facts`}
-    {"type": "progress", "id", "generation", "stage", "step", "steps", "preview"?}
+    {"type": "progress", "id", "generation", "stage", "step", "steps", "left_s"?, "preview"?}
     {"type": "balance",  "available_ucr", "available", "held"}
     {"type": "places",   "workers", "places": image id -> {"place", "seconds"}}
 The last is written by the web process that the page listens to (`telling`), whenever channel

@@ -11,8 +11,10 @@ from webapp.accounts.models import User
 from webapp.core.errors import NotFound
 from webapp.generation.events import read_progress
 from webapp.generation.models import Generation, Image
+from webapp.generation.places import Place, look_at_queue
 from webapp.generation.selectors import list_feed
 from webapp.generation.styles import style_name
+from webapp.generation.waiting import say_left, say_place, say_wait
 
 GROUPS_SHOWN = 20
 UNCHARGED = (Image.State.FAILED, Image.State.CANCELLED)
@@ -20,15 +22,32 @@ UNCHARGED = (Image.State.FAILED, Image.State.CANCELLED)
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One image of the feed; `progress` is the worker's newest word while it is developing."""
+    """One image of the feed; `progress` is the worker's newest word while it is developing, and
+    `place` where it stands while it waits."""
 
     image: Image
     progress: dict[str, Any]
+    place: Place | None = None
 
     @property
     def version(self) -> str:
         """Changes whenever the tile has to be drawn anew."""
         return f"{self.image.state}-{self.image.attempt}"
+
+    @property
+    def place_words(self) -> str:
+        """See `say_place`."""
+        return say_place(self.place)
+
+    @property
+    def wait_words(self) -> str:
+        """See `say_wait`."""
+        return say_wait(self.place)
+
+    @property
+    def left_words(self) -> str:
+        """See `say_left`."""
+        return say_left(self.progress.get("left_s"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +94,15 @@ def get_group(*, owner: User, generation_id: uuid.UUID) -> Group:
     return found[0]
 
 
+def _read_places(generations: list[Generation]) -> dict[uuid.UUID, Place]:
+    """Where their queued images stand; all generations are one owner's."""
+    for generation in generations:
+        if any(image.state == Image.State.QUEUED for image in generation.images.all()):
+            owner_id = generation.owner_id
+            return look_at_queue(owner_ids=[owner_id]).places.get(owner_id, {})
+    return {}
+
+
 def _groups(found: Iterable[Generation]) -> list[Group]:
     generations = list(found)
     running = [
@@ -84,10 +112,14 @@ def _groups(found: Iterable[Generation]) -> list[Group]:
         if image.state == Image.State.RUNNING
     ]
     progress = read_progress(running)
+    places = _read_places(generations)
     return [
         Group(
             generation,
-            [Tile(image, progress.get(str(image.pk), {})) for image in generation.images.all()],
+            [
+                Tile(image, progress.get(str(image.pk), {}), places.get(image.pk))
+                for image in generation.images.all()
+            ],
         )
         for generation in generations
     ]

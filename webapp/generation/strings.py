@@ -3,11 +3,12 @@
 from django.utils.translation import gettext as _
 
 from webapp.generation.start_strings import start_strings
+from webapp.generation.waiting import waiting_strings
 
 
 def studio_strings() -> dict[str, str]:
     """Key to sentence; `{names}` are filled in by the script."""
-    return {
+    return waiting_strings() | {
         "step": _("step {step} of {steps}"),
         "stage_waiting": _("waiting"),
         "stage_loading": _("loading the model"),

@@ -35,6 +35,7 @@ from webapp.generation.forms import (
     shown_price,
     submit_form,
 )
+from webapp.generation.heartbeat import hear_workers
 from webapp.generation.ideas import first_ideas, page_ideas
 from webapp.generation.models import Generation, Image
 from webapp.generation.places import look_at_queue
@@ -181,6 +182,7 @@ def _studio_page(
         "model_facts": model_facts(composer),
         "price_each_ucr": composer.price_each_ucr,
         "balance": get_balance(user=request.user),
+        "has_no_worker": hear_workers() == [],
         "idempotency_key": uuid.uuid4(),
         "strings": studio_strings(),
         "ideas": page_ideas(composer.models),
