@@ -200,19 +200,20 @@ def test_a_stronger_strength_shows_more_noise_and_says_so(
     page = open_page("/", alice)
     pick(page)
     says, seen = page.locator("[data-start-says]"), []
-    for percent, words in ((10, "details"), (30, "half"), (100, "from noise")):
+    for percent, words in ((10, "Details"), (30, "half"), (100, "from noise")):
         choose_strength(page, percent)
         expect(says).to_contain_text(words)
         expect(says).to_contain_text(f"{percent // 5} of 20 steps draw.")
         seen.append(spread(page))
     assert seen == sorted(seen)
-    assert seen[0] < 40 < 80 < seen[2]
+    assert seen[0] < 50 < 80 < seen[2]
     page.get_by_label("Strength, by sliding").press("Home")
     expect(page.get_by_label("Strength", exact=True)).to_have_value("5")
     page.get_by_label("Steps", exact=True).fill("4")
     expect(says).to_have_text("At this strength none of the 4 steps is left: raise either.")
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 @pytest.mark.parametrize("sampler", ["ddim", "euler_a", "dpmpp_2m_karras", "unipc", "euler_beta"])
 def test_the_noise_shown_is_that_of_the_first_step_that_is_drawn(
     open_page: Open, alice: User, starter: DiffusionModel, sampler: str

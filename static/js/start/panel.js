@@ -136,11 +136,11 @@ function draw() {
   if (shown.start && !part("ready").hidden) showStrength(fields, shown);
 }
 
-function remove() {
+async function remove() {
   const kept = Object.fromEntries(NAMES.map((name) => [name, fields[name].value]));
   put(NONE);
   removed = kept;
-  show();
+  await show();
   part("undo-button").focus();
 }
 
