@@ -17,7 +17,7 @@ let searching;
 export function startHistoryList() {
   popover.addEventListener("beforetoggle", (event) => { if (event.newState === "open") open(); });
   popover.addEventListener("toggle", (event) => {
-    if (event.newState === "open" && matchMedia("(hover: hover)").matches) words.focus();
+    if (event.newState === "open" && matchMedia("(hover: hover)").matches) words.focus({ preventScroll: true });
   });
   popover.addEventListener("keydown", onKey);
   words.addEventListener("input", () => {
@@ -38,6 +38,7 @@ export function startHistoryList() {
 function open() {
   const box = card.getBoundingClientRect();
   popover.style.setProperty("--left", `${box.left}px`);
+  popover.style.setProperty("--wide", `${box.width}px`);
   popover.style.setProperty("--above", `${innerHeight - box.top + 8}px`);
   popover.style.setProperty("--room", `${box.top - 24}px`);
   words.value = "";
@@ -83,7 +84,7 @@ function part(className, textContent) {
 function choose(one) {
   put(one);
   popover.hidePopover();
-  document.getElementById("prompt").focus();
+  document.getElementById("prompt").focus({ preventScroll: true });
 }
 
 function onKey(event) {

@@ -2,7 +2,9 @@
 
 DarkroomError                   code, HTTP status and one safe sentence
 ├── InvalidInput          400   a field holds what is not allowed; `field` names it
+├── Forbidden             403   the form's token is old, or the page is for others
 ├── NotFound              404   nothing there, or nothing of yours
+├── NotAllowed            405   an address that is none to visit, only to send to
 ├── NotEnoughCredits      402   the account can't pay; `needed_ucr` and `available_ucr` say why
 ├── Conflict              409   the same key came with another body, or the state forbids it
 ├── TooMany               429   a limit of this studio is reached
@@ -42,6 +44,20 @@ class InvalidInput(DarkroomError):
     def as_dict(self) -> dict[str, str]:
         """As the root's, with the name of the field."""
         return {**super().as_dict(), "field": self.field}
+
+
+class Forbidden(DarkroomError):
+    """Known who asks, and still not allowed; nothing was changed."""
+
+    code = "forbidden"
+    status = 403
+
+
+class NotAllowed(DarkroomError):
+    """The address is there, but not for this kind of request."""
+
+    code = "not_allowed"
+    status = 405
 
 
 class NotFound(DarkroomError):

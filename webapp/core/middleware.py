@@ -3,16 +3,18 @@
 import logging
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import redis
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.middleware.csrf import get_token
 from django.template.loader import render_to_string
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from redis.exceptions import RedisError
 
-from webapp.core.errors import DarkroomError, Unavailable
+from webapp.core.errors import DarkroomError, NotAllowed, Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -33,12 +35,28 @@ def error_response(request: HttpRequest, error: DarkroomError) -> HttpResponse:
     """The error as JSON (`{"error": {"code", "message"}}`) or as a page with a way back."""
     if wants_json(request):
         return JsonResponse({"error": error.as_dict()}, status=error.status)
-    # Without the request: its context would ask the servers that may be what is away.
-    context: dict[str, Any] = {"error": error}
+    # No context processors: they would ask the servers that may be what is away.
+    context: dict[str, Any] = {
+        "error": error,
+        "request": request,
+        "back": _page_before(request),
+        # What broke in the middle may have been done before it broke.
+        "is_uncharged": request.method == "POST" and error.status < 500,
+    }
     if acting := getattr(request, "acting", None):
         context |= {"acting": acting, "csrf_token": get_token(request)}
     page = render_to_string("core/error.html", context)
     return HttpResponse(page, status=error.status)
+
+
+def _page_before(request: HttpRequest) -> str:
+    """The page of this studio that led here; "" where none did, or this very one."""
+    before = urlsplit(request.META.get("HTTP_REFERER", ""))
+    path = f"{before.path}?{before.query}" if before.query else before.path
+    is_ours = before.netloc == request.META.get("HTTP_HOST") and path.startswith("/")
+    is_other = path not in {"/", request.get_full_path()}
+    is_safe = url_has_allowed_host_and_scheme(path, allowed_hosts=None)
+    return path if is_ours and is_other and is_safe else ""
 
 
 def server_away(request: HttpRequest, error: BaseException) -> HttpResponse:
@@ -51,14 +69,21 @@ def server_away(request: HttpRequest, error: BaseException) -> HttpResponse:
 
 
 class ErrorSentences:
-    """Answers a DarkroomError with its sentence, and a lost server with 503 and Retry-After."""
+    """Answers a DarkroomError with its sentence, a lost server with 503 and Retry-After, and a
+    visit to an address that only takes forms with a way back."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Passes the request on."""
-        return self.get_response(request)
+        response = self.get_response(request)
+        if not isinstance(response, HttpResponseNotAllowed):
+            return response
+        sentence = _("There is no page at this address: it only works behind its button.")
+        said = error_response(request, NotAllowed(sentence))
+        said["Allow"] = response["Allow"]
+        return said
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Answers the errors we know; None leaves any other one to Django (a logged 500)."""

@@ -5,7 +5,7 @@ import sys
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
-from webapp.core.errors import DarkroomError, InvalidInput, NotFound, TooMany
+from webapp.core.errors import DarkroomError, Forbidden, InvalidInput, NotFound, TooMany
 from webapp.core.middleware import SERVER_ERRORS, error_response, server_away
 
 
@@ -16,17 +16,13 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """403: the form's security token is missing or old; reloading the page mends it."""
-    error = DarkroomError(_("This page was open too long. Reload it and try again."))
-    response = error_response(request, error)
-    response.status_code = 403
-    return response
+    sentence = _("This page was open too long. Reload it and try again.")
+    return error_response(request, Forbidden(sentence))
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     """403: signed in, but not allowed."""
-    response = error_response(request, DarkroomError(_("You may not open this page.")))
-    response.status_code = 403
-    return response
+    return error_response(request, Forbidden(_("You may not open this page.")))
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
