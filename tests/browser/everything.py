@@ -25,6 +25,7 @@ from webapp.gallery.sharing import share_image
 from webapp.generation import events, services
 from webapp.generation.claims import Claim
 from webapp.generation.models import Image
+from webapp.generation.uploads import create_upload_from_image
 from webapp.operations.batch_file import FileLine
 from webapp.operations.batches import draft_for_lines
 from webapp.operations.tasks import check_nightly
@@ -115,14 +116,16 @@ def tell_progress(claimed: Claim, step: int = 2) -> None:
 
 
 def fill_gallery(alice: User, stored: Image) -> dict[str, Any]:
-    """A favourite in a collection, shared with its prompt."""
+    """A favourite in a collection, shared with its prompt, and used as a start picture."""
     Image.objects.filter(pk=stored.pk).update(is_favourite=True)
     stored.refresh_from_db()
     shelf = create_collection(owner=alice, name="Foxes")
     assert stored.finished_at is not None
     shelf.items.create(image=stored, finished_at=stored.finished_at)
     token = share_image(owner=alice, image_id=stored.pk, shows_prompt=True)
-    return {"collection_id": shelf.pk, "shared token": token, "shared_file token": token}
+    upload = create_upload_from_image(owner=alice, image=stored)
+    tokens = {"shared token": token, "shared_file token": token}
+    return {"collection_id": shelf.pk, "upload_id": upload.pk, **tokens}
 
 
 def move_credits(alice: User, charlie: User) -> dict[str, Any]:
