@@ -3,11 +3,13 @@
 from webapp.generation import services
 from webapp.generation.claims import Claim
 from worker.engine.errors import EngineError, InvalidRequest, ModelUnavailable, OutOfMemory
+from worker.start_pictures import StartPictureLost
 
 FAILURE_CODES: dict[type[EngineError], str] = {
     InvalidRequest: "invalid_request",
     ModelUnavailable: "model_unavailable",
     OutOfMemory: "out_of_memory",
+    StartPictureLost: "start_picture_lost",
 }
 
 

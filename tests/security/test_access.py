@@ -22,7 +22,8 @@ from webapp.credits.models import CreditRequest
 from webapp.credits.requests import ask_for_credits
 from webapp.gallery.collections import create_collection
 from webapp.gallery.models import Collection
-from webapp.generation.models import Generation, Image
+from webapp.generation.models import Generation, Image, Upload
+from webapp.generation.uploads import create_upload_from_image
 
 SIGN_IN, MISSING = 302, 404
 
@@ -58,6 +59,11 @@ EXPECTED = {
     "generation": owner_only(200, of="generation"),
     "cancel_generation": owner_only(302, of="generation", method="post"),
     "cancel_image": owner_only(302, of="image", method="post"),
+    "upscale_image": owner_only(400, of="image", method="post"),
+    "create_upload": signed_in(400, method="post"),
+    "upload_from_image": signed_in(400, method="post"),
+    "upload_file": owner_only(200, of="upload"),
+    "upload_thumbnail": owner_only(200, of="upload"),
     "gallery": signed_in(200),
     "mark_favourites": signed_in(400, method="post"),
     "bin_images": signed_in(400, method="post"),
@@ -121,12 +127,13 @@ ADMIN_SITE = [one for one in list_addresses() if one.name.startswith("admin:")]
 
 @dataclass(frozen=True)
 class Studio:
-    """What alice has: a stored image, an open request for credits, and a collection."""
+    """What alice has: a stored image, an upload, an open request for credits, a collection."""
 
     generation: Generation
     image: Image
     request: CreditRequest
     collection: Collection
+    upload: Upload
     people: dict[str, Client]
 
 
@@ -156,7 +163,8 @@ def studio(
         one.handler = loaded_handler
     asked = ask_for_credits(user=alice, amount_ucr=1_000_000, reason="a poster")
     collection = create_collection(owner=alice, name="Foxes")
-    return Studio(generation, generation.images.get(), asked, collection, people)
+    upload = create_upload_from_image(owner=alice, image=generation.images.get())
+    return Studio(generation, generation.images.get(), asked, collection, upload, people)
 
 
 def url_of(name: str, studio: Studio) -> str:
@@ -167,6 +175,7 @@ def url_of(name: str, studio: Studio) -> str:
         {"image_id": studio.image.pk},
         {"request_id": studio.request.pk},
         {"collection_id": studio.collection.pk},
+        {"upload_id": studio.upload.pk},
         {"token": "unknown"},
         {"key": "unknown"},
         {"uidb36": "1", "key": "unknown"},
