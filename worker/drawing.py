@@ -118,9 +118,7 @@ class Drawing:
         """Seconds until the last step; None where no pace is known."""
         if progress.stage != "denoising":
             return None
-        return self.pace.left_s(
-            step=progress.step, steps=progress.steps, now_s=time.monotonic()
-        )
+        return self.pace.left_s(step=progress.step, steps=progress.steps, now_s=time.monotonic())
 
     def renew(self, future: Future[RenderedImage]) -> None:
         """Renews the lease; an engine that hangs, or a lease that is lost, ends the drawing."""

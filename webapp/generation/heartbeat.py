@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import redis
 from django.conf import settings
@@ -89,7 +89,7 @@ def hear_workers() -> list[dict[str, Any]] | None:
     """The workers that were alive in the last half minute; None where Valkey is away, and nobody
     knows."""
     try:
-        names = valkey().zrange(NAMES, 0, -1)
+        names = cast("list[str]", valkey().zrange(NAMES, 0, -1))
         bodies = valkey().mget([f"{PREFIX}{name}" for name in names]) if names else []
     except redis.RedisError as error:
         logger.warning("the workers cannot be listed: %s", error)
