@@ -9,6 +9,8 @@ from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from webapp.core.files import allow_open_files
+
 # A request crosses between the event loop and its thread; at Python's own 5 ms each crossing waits
 # that long for whoever computes.
 SWITCH_INTERVAL_S = 0.0005
@@ -35,4 +37,5 @@ class OneHopHandler(ASGIHandler):
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 django.setup(set_prefix=False)
 sys.setswitchinterval(SWITCH_INTERVAL_S)
+allow_open_files()
 application = OneHopHandler()

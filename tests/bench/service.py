@@ -17,6 +17,7 @@ from tests.bench.drawing import measure_overhead, measure_takeover
 from tests.bench.figures import Figure, print_table, write_json
 from tests.bench.gallery import measure_gallery
 from tests.bench.posting import measure_posts
+from tests.bench.streams import measure_streams
 from webapp.operations.trial import PROJECT, Trial, TrialFailedError
 
 RESULTS = PROJECT / "var" / "bench" / "service.json"
@@ -67,6 +68,9 @@ def measure_all(folder: Path, *, threads: int) -> Iterator[Figure]:
         yield told(measure_holds(trial))
         yield told(measure_takeover(trial, LONG))
         print(trial.manage("check_credits").strip(), flush=True)
+    print("Five hundred people who look on, and a real browser ...", flush=True)
+    for figure in measure_streams():
+        yield told(figure)
     print("A hundred thousand people and a million lines, on servers of their own ...", flush=True)
     for figure in measure_books():
         yield told(figure)
