@@ -7,13 +7,16 @@ export function readPaper(picture, width, height) {
   const context = blank(width, height).getContext("2d");
   context.drawImage(picture, 0, 0, width, height);
   const { data } = context.getImageData(0, 0, width, height);
-  return new Paper(width, height, Uint8Array.from({ length: width * height }, (_none, place) => data[4 * place]));
+  const paper = new Paper(width, height);
+  for (let place = 0; place < paper.values.length; place += 1) paper.values[place] = data[4 * place];
+  return paper;
 }
 
 export function writePng({ width, height, values }) {
   const canvas = blank(width, height);
   const pixels = new ImageData(width, height);
-  values.forEach((value, place) => pixels.data.set([value, value, value, 255], 4 * place));
+  pixels.data.fill(255);
+  for (let place = 0; place < values.length; place += 1) pixels.data.fill(values[place], 4 * place, 4 * place + 3);
   canvas.getContext("2d").putImageData(pixels, 0, 0);
   return new Promise((resolve) => { canvas.toBlob(resolve, "image/png"); });
 }

@@ -18,7 +18,7 @@ export class Paper {
         const [px, py] = [x + 0.5 - from.x, y + 0.5 - from.y];
         const along = square ? Math.min(1, Math.max(0, (px * dx + py * dy) / square)) : 0;
         const radius = from.radius + along * (to.radius - from.radius);
-        const ink = inkAt(Math.hypot(px - along * dx, py - along * dy), radius, softness);
+        const ink = inkAt(Math.sqrt((px - along * dx) ** 2 + (py - along * dy) ** 2), radius, softness);
         if (ink) this.put(y * this.width + x, ink, erases);
       }
     }

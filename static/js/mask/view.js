@@ -1,8 +1,8 @@
 // What is seen: the picture, the mask as a tint over it, and where the brush is; zoomed and moved.
 const MOST = 32;
 const LEAST_SHARE = 0.5; // of the scale at which everything is in view
-// Red, green, blue, alpha of the tint's stripes: one of the two is seen on any picture.
-const STRIPES = [[255, 106, 69, 175], [19, 17, 16, 130]];
+// The tint's stripes by the mask's value: one of the two colours is seen on any picture.
+const STRIPES = [inks(255, 106, 69, 175), inks(19, 17, 16, 130)];
 
 export class View {
   constructor(canvas, picture, paper) {
@@ -90,12 +90,12 @@ export class View {
 
   tint({ x, y, width, height }) {
     const tinted = new ImageData(width, height);
+    const pixels = new Uint32Array(tinted.data.buffer);
     const { values, width: across } = this.paper;
     for (let row = 0; row < height; row += 1) {
       for (let column = 0; column < width; column += 1) {
         const value = values[(y + row) * across + x + column];
-        const [red, green, blue, alpha] = STRIPES[Math.floor((x + column + y + row) / this.stripe) % 2];
-        tinted.data.set([red, green, blue, value * alpha / 255], 4 * (row * width + column));
+        pixels[row * width + column] = STRIPES[Math.floor((x + column + y + row) / this.stripe) % 2][value];
       }
     }
     this.layer.getContext("2d").putImageData(tinted, x, y);
@@ -128,4 +128,11 @@ export class View {
       this.context.stroke();
     }
   }
+}
+
+// A pixel's four bytes as one number, for each value of the mask.
+function inks(red, green, blue, alpha) {
+  const bytes = new Uint8ClampedArray(4 * 256);
+  for (let value = 0; value < 256; value += 1) bytes.set([red, green, blue, value * alpha / 255], 4 * value);
+  return new Uint32Array(bytes.buffer);
 }

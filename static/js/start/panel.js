@@ -13,6 +13,7 @@ const USUAL = { image: 0.6, inpaint: 1, upscale: 0.35 };
 const studio = document.querySelector("[data-studio]");
 const panel = document.querySelector("[data-start]");
 const fields = document.getElementById("composer").elements;
+const settings = document.getElementById("settings");
 const part = (name) => panel.querySelector(`[data-start-${name}]`);
 const maskOpener = panel.querySelector("[data-mask-open]");
 const maskRemover = panel.querySelector("[data-mask-remove]");
@@ -30,8 +31,7 @@ export function startPanel() {
   maskOpener.addEventListener("click", openMask);
   maskRemover.addEventListener("click", removeMask);
   shortcut.addEventListener("click", () => (fields.start.value ? reveal() : part("file").click()));
-  document.getElementById("settings").addEventListener("input", () => requestAnimationFrame(draw));
-  document.getElementById("settings").addEventListener("change", () => requestAnimationFrame(draw));
+  for (const type of ["input", "change"]) settings.addEventListener(type, () => requestAnimationFrame(draw));
   if (studio.dataset.startImage) tookImage(studio.dataset.startImage, { edits: "startEdit" in studio.dataset });
   else show();
 }
@@ -163,6 +163,7 @@ async function removeMask() {
 }
 
 async function openMask() {
+  const isSheetOpen = settings.matches(":popover-open"); // the window over everything closes it
   try {
     const { paintMask } = await import("darkroom/mask/dialog");
     const made = await paintMask({ picture: shown.start, mask: shown.mask, upload: uploadMask });
@@ -170,12 +171,12 @@ async function openMask() {
   } catch (error) {
     refuse(error instanceof TypeError ? new Error(say("offline")) : error);
   }
+  if (isSheetOpen && !settings.matches(":popover-open")) settings.showPopover();
 }
 
 // On a phone the settings are a sheet.
 function reveal() {
-  const sheet = document.getElementById("settings");
-  if (getComputedStyle(sheet).display === "none") sheet.showPopover();
+  if (getComputedStyle(settings).display === "none") settings.showPopover();
   panel.scrollIntoView({ block: "center" });
   document.getElementById("strength").focus();
 }

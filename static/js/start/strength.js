@@ -29,7 +29,8 @@ export function showStrength(fields, { start, mask }) {
   if (!(width > 0 && height > 0 && steps > 0 && strength > 0)) return;
   const levels = models[fields.model.value]?.start_levels;
   const level = firstLevel(levels, { steps, strength, sampler: fields.sampler.value });
-  const says = sentence(level, stepsKept(levels, steps, strength), steps);
+  const within = mask ? ` ${say("start_says_painted")}` : "";
+  const says = sentence(level, stepsKept(levels, steps, strength), steps) + within;
   panel.querySelector("[data-start-says]").textContent = says;
   slider.setAttribute("aria-valuetext", `${slider.value} %. ${says}`);
   panel.querySelector("[data-start-cut]").hidden = !isCut(start, width, height);
