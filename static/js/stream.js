@@ -4,35 +4,50 @@ import { showConnection, stateOf } from "darkroom/connection";
 
 const POLL_MS = 4000;
 const SIGNED_OUT_POLL_MS = 15000;
+const REOPEN_MS = 20000;
+// A stream whose network went away without a word looks open for minutes.
+const SURE_FOR_MS = 60000;
+const TYPES = ["image", "progress", "balance", "places"];
 const tell = (state) => { document.documentElement.dataset.stream = state; };
 
 // Returns a function that brings the page level with the server now.
 export function listen(url, { heard, resync }) {
   let source;
   let replaced = false;
-  let asking = null;
+  let asking = false;
+  let again = false;
+  let askedAt = 0;
+  let openedAt = 0;
   let state = "well";
 
   function open() {
+    source?.close();
     replaced = false;
+    openedAt = Date.now();
     source = new EventSource(url);
     // Whatever happened between the page's rendering (or the last stream) and now was missed.
     source.addEventListener("open", () => { tell("open"); check(); });
     source.addEventListener("error", () => { tell("closed"); check(); });
     source.addEventListener("resync", check);
     source.addEventListener("replaced", () => { replaced = true; source.close(); tell("closed"); });
-    for (const type of ["image", "progress", "balance", "places"]) {
-      source.addEventListener(type, (event) => heard(type, JSON.parse(event.data)));
-    }
+    for (const type of TYPES) source.addEventListener(type, (event) => heard(type, JSON.parse(event.data)));
   }
 
-  // One question at a time: whoever asks meanwhile gets its answer.
-  function check() {
-    asking ??= ask().finally(() => { asking = null; });
-    return asking;
+  // One question at a time; an answer to one that was asked before something happened is not enough.
+  async function check() {
+    again = true;
+    if (asking) return;
+    asking = true;
+    while (again) {
+      again = false;
+      await ask();
+    }
+    asking = false;
   }
 
   async function ask() {
+    const before = state;
+    askedAt = Date.now();
     try {
       await resync();
       state = "well";
@@ -40,12 +55,17 @@ export function listen(url, { heard, resync }) {
       state = stateOf(error);
     }
     showConnection(state);
+    // Whatever the old stream looks like, it belongs to the time before.
+    if (state === "well" && before !== "well" && !replaced) open();
   }
 
   async function poll() {
-    if (source.readyState !== EventSource.OPEN) await check();
-    // A refused stream stays closed; a server that answers again gets a new one.
-    if (source.readyState === EventSource.CLOSED && !replaced && state === "well") open();
+    const isOpen = source.readyState === EventSource.OPEN;
+    const isSure = isOpen && state === "well" && Date.now() - askedAt < SURE_FOR_MS;
+    if (!isSure) await check();
+    // A refused stream stays closed; a server that answers is asked for a new one now and then.
+    const isRefused = source.readyState === EventSource.CLOSED && !replaced && state === "well";
+    if (isRefused && Date.now() - openedAt > REOPEN_MS) open();
     setTimeout(poll, state === "signed_out" ? SIGNED_OUT_POLL_MS : POLL_MS);
   }
 
