@@ -9,6 +9,7 @@ from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from webapp.core.bodies import BoundedBodies
 from webapp.core.files import allow_open_files
 
 # A request crosses between the event loop and its thread; at Python's own 5 ms each crossing waits
@@ -38,4 +39,4 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 django.setup(set_prefix=False)
 sys.setswitchinterval(SWITCH_INTERVAL_S)
 allow_open_files()
-application = OneHopHandler()
+application = BoundedBodies(OneHopHandler())
