@@ -36,6 +36,11 @@ def test_the_text_is_what_other_tools_write() -> None:
     )
 
 
+def test_the_strength_goes_by_the_name_that_other_tools_give_it() -> None:
+    assert ", Denoising strength: 0.35, " in write_parameters(changed(strength=0.35))
+    assert "Denoising" not in write_parameters(PLAIN)
+
+
 def test_an_empty_negative_prompt_has_no_line() -> None:
     text = write_parameters(changed(negative_prompt=""))
     assert text.startswith("a cat\nSteps: 20")
@@ -54,6 +59,7 @@ def test_values_with_commas_colons_or_breaks_are_json_quoted() -> None:
         changed(prompt="노란 배경의 고양이, 수채화", negative_prompt="흐림"),
         changed(prompt="first line\nsecond, line: with signs", negative_prompt="a\nb, c"),
         changed(prompt="", negative_prompt=""),
+        changed(strength=0.35, style="anime"),
         changed(prompt=""),
         changed(model='모델, "두 번째": 판\n2', model_hash="ff00"),
         changed(sampler="DPM++ 2M Karras", guidance_scale=7.25, seed=2**64 - 1),

@@ -1,13 +1,19 @@
 """Start picture, mask, strength and parent: what may come along, and what it is checked against."""
 
 import io
+import time
 import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.conf import LazySettings
 from django.core.files.base import ContentFile
+from django.db import connection, transaction
 from django.test import Client
+from django.utils import timezone
 from PIL import Image as Picture
 
 from tests.pages import serve_plain_static
@@ -193,6 +199,52 @@ def test_a_plain_form_comes_back_with_the_sentence(
     answer = as_alice.post("/generations/", form(offered_model, mode="image"))
     assert answer.status_code == 400
     assert "Add a start picture." in answer.content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_sweeper_passes_over_what_a_request_is_just_naming(
+    alice: User, offered_model: DiffusionModel
+) -> None:
+    """The request has checked its start picture and is not committed yet."""
+    start = keep(alice)
+    Upload.objects.update(created_at=timezone.now() - timedelta(days=2))
+    with transaction.atomic():
+        submit(alice, offered_model, mode="image", start_id=start.pk, strength=0.5)
+        assert elsewhere(uploads.delete_unused_uploads) == 0
+    assert uploads.delete_unused_uploads() == 0
+    assert Generation.objects.get().start == start
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_request_that_names_what_is_just_swept_is_refused_with_a_sentence(
+    alice: User, offered_model: DiffusionModel
+) -> None:
+    """It waits for the sweeper, and then there is nothing left to start from."""
+    start = keep(alice)
+    Upload.objects.update(created_at=timezone.now() - timedelta(days=2))
+    asked = {"mode": "image", "start_id": start.pk, "strength": 0.5}
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            assert uploads.delete_unused(Upload.objects.all()) == 1
+            request = pool.submit(in_a_thread, lambda: submit(alice, offered_model, **asked))
+            time.sleep(0.3)
+            assert not request.done()
+        with pytest.raises(InvalidInput, match="not there any more"):
+            request.result()
+    assert get_balance(user=alice).held_ucr == 0
+
+
+def elsewhere(action: Callable[[], Any]) -> Any:
+    """What the action answers on a connection of its own."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(in_a_thread, action).result()
+
+
+def in_a_thread(action: Callable[[], Any]) -> Any:
+    try:
+        return action()
+    finally:
+        connection.close()
 
 
 # Again
