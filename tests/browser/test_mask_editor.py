@@ -20,11 +20,12 @@ PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobil
 SIDE_PX = 128
 FIELDS = """() => Object.fromEntries(["mode", "start", "mask", "strength"].map(
     (name) => [name, document.getElementById("composer").elements[name].value]))"""
-TOUCH = """([type, fingers]) => {
+TOUCH = """([type, fingers, pointerType = "touch", pressure = 0.5]) => {
   const canvas = document.querySelector("[data-mask-view]");
+  canvas.setPointerCapture = () => {};  // there is no such pointer to capture
   for (const [pointerId, clientX, clientY] of fingers) {
     canvas.dispatchEvent(new PointerEvent(type, {
-      pointerId, clientX, clientY, pointerType: "touch", bubbles: true, buttons: 1, pressure: 0.5,
+      pointerId, clientX, clientY, pointerType, bubbles: true, buttons: 1, pressure,
     }));
   }
 }"""
@@ -279,6 +280,25 @@ def test_two_fingers_zoom_and_leave_no_paint(page: Page) -> None:
     page.mouse.click(x + 0.4 * side, y)
     done(page)
     assert at(uploaded_mask(), 0.6, 0.5) == 255
+
+
+def test_a_pen_that_is_pressed_harder_paints_a_little_wider(page: Page) -> None:
+    widths = []
+    for pressure in (0.1, 0.5, 1.0):
+        x, y = place(page, 0.5, 0.5)
+        for kind in ("pointerdown", "pointerup"):
+            page.evaluate(TOUCH, [kind, [[7, x, y]], "pen", pressure])
+        widths.append(share(page) ** 0.5)
+        page.keyboard.press("Control+z")
+    assert widths[0] < widths[1] < widths[2] < 2 * widths[0]
+
+
+def test_the_end_of_a_pen_erases(page: Page) -> None:
+    page.keyboard.press("i")
+    x, y = place(page, 0.5, 0.5)
+    page.evaluate(TOUCH.replace("buttons: 1", "buttons: 32"), ["pointerdown", [[7, x, y]], "pen"])
+    page.evaluate(TOUCH, ["pointerup", [[7, x, y]], "pen"])
+    assert share(page) < 100
 
 
 def test_escape_cancels_and_changes_nothing(page: Page) -> None:

@@ -11,6 +11,7 @@ from diffusers import DDIMScheduler
 from PIL import Image as Picture
 from playwright.sync_api import FilePayload, Page, expect
 
+from tests.browser.axe import bring_axe, look_at, write_list
 from tests.browser.visitors import LiveStudio, Visitors
 from tests.people import claim, finish, make_model, make_user, submit
 from webapp.accounts.models import User
@@ -24,9 +25,10 @@ PIPELINE = Path(__file__).resolve().parents[2] / "worker" / "starter" / "pipelin
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
 FIELDS = """() => Object.fromEntries(["mode", "start", "mask", "strength", "parent"].map(
     (name) => [name, document.getElementById("composer").elements[name].value]))"""
-HAND_IN = """([target, type, name, mime, base64]) => {
+HAND_IN = """([target, type, name, mime, base64, words]) => {
   const bytes = Uint8Array.from(atob(base64), (one) => one.charCodeAt(0));
   const data = new DataTransfer();
+  for (const [kind, text] of Object.entries(words ?? {})) data.setData(kind, text);
   data.items.add(new File([bytes], name, {type: mime}));
   const about = {bubbles: true, cancelable: true};
   const event = type === "paste" ? new ClipboardEvent(type, {...about, clipboardData: data})
@@ -71,9 +73,10 @@ def pick(page: Page, content: bytes | None = None) -> None:
     expect(page.locator("[data-start-preview]")).to_be_visible()
 
 
-def hand_in(page: Page, kind: str, content: bytes, target: str = "#prompt") -> None:
+def hand_in(page: Page, kind: str, content: bytes, *, on: str = "#prompt", **words: str) -> None:
     coded = base64.b64encode(content).decode()
-    page.evaluate(HAND_IN, [target, kind, "grey.png", "image/png", coded])
+    texts = {name.replace("_", "/", 1).replace("_", "-"): text for name, text in words.items()}
+    page.evaluate(HAND_IN, [on, kind, "grey.png", "image/png", coded, texts])
 
 
 def fields(page: Page) -> dict[str, str]:
@@ -119,15 +122,27 @@ def test_a_picture_that_is_dropped_or_pasted_anywhere_becomes_the_start(
     assert fields(page)["start"] == str(Upload.objects.get().pk)
 
 
-def test_words_are_pasted_as_ever(open_page: Open, alice: User, starter: DiffusionModel) -> None:
+def test_words_with_a_picture_of_them_are_pasted_as_words(
+    open_page: Open, alice: User, starter: DiffusionModel
+) -> None:
     page = open_page("/", alice)
-    page.evaluate("navigator.clipboard.writeText('a fox').catch(() => {})")
-    page.get_by_label("Prompt", exact=True).fill("a fox")
-    page.keyboard.press("Control+a")
-    page.keyboard.press("Control+x")
-    page.keyboard.press("Control+v")
-    expect(page.get_by_label("Prompt", exact=True)).to_have_value("a fox")
-    expect(page.locator("[data-start-ready]")).to_be_hidden()
+    hand_in(page, "paste", flat(), text_plain="a fox")
+    hand_in(page, "paste", flat(64), on="body", text_plain="a fox")
+    expect(page.locator("[data-start-size]")).to_have_text("64 × 64")
+    assert Upload.objects.count() == 1
+
+
+def test_an_own_picture_is_taken_where_it_is_dropped_on_the_panel(
+    open_page: Open, alice: User, starter: DiffusionModel
+) -> None:
+    image = draw(alice, starter)
+    page = open_page("/", alice)
+    link = f"{page.url}images/{image.pk}/"
+    hand_in(page, "drop", flat(), text_uri_list=link)
+    assert not Upload.objects.exists()
+    hand_in(page, "drop", flat(), on="[data-start-drop]", text_uri_list=link)
+    expect(page.locator("[data-start-preview]")).to_be_visible()
+    assert fields(page)["parent"] == str(image.pk)
 
 
 def test_the_page_lights_up_while_a_picture_is_dragged_over_it(
@@ -285,6 +300,36 @@ def test_a_start_that_is_not_kept_any_more_is_said(
     page.reload()
     expect(page.locator("#wrong-start")).to_contain_text("not kept any more")
     assert fields(page)["mode"] == "text"
+
+
+def test_an_image_made_from_a_picture_brings_it_back_with_its_settings(
+    open_page: Open, alice: User, starter: DiffusionModel
+) -> None:
+    page = open_page("/", alice)
+    pick(page)
+    choose_strength(page, 35)
+    page.get_by_label("Prompt", exact=True).fill("a fox")
+    page.locator(".bar [data-go]").click()
+    expect(page.locator("[data-image]")).to_have_count(4)
+    page.get_by_role("button", name="Remove the start picture").click()
+    page.get_by_role("link", name="Use these settings again").first.click()
+    expect(page.locator("[data-start-preview]")).to_be_visible()
+    expect(page.get_by_label("Strength", exact=True)).to_have_value("35")
+
+
+def test_neither_the_panel_nor_the_editor_has_a_barrier(
+    visitors: Visitors, alice: User, starter: DiffusionModel
+) -> None:
+    context = visitors.context(alice)
+    bring_axe(context)
+    page = visitors.tab(context, "/")
+    pick(page)
+    page.locator("[data-mask-open]").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("i")
+    page.get_by_role("button", name="Done").click()
+    expect(page.get_by_role("button", name="Change what to redraw")).to_be_visible()
+    assert write_list(look_at(page, "/")) == ""
 
 
 def test_a_phone_shows_the_picture_beside_generate(

@@ -18,7 +18,7 @@ def start_strings() -> dict[str, str]:
         "start_says_much": _("Most of the picture may change; its layout stays."),
         "start_says_most": _("Nearly everything may change; a hint of the picture stays."),
         "start_says_all": _("Everything may change: it begins from noise."),
-        "start_says_painted": _("Only what is painted is drawn anew."),
+        "start_says_painted": _("Only what is painted may change."),
         "start_says_steps": _("{kept} of {steps} steps draw."),
         "start_says_none": _("At this strength none of the {steps} steps is left: raise either."),
         "mask_choose": _("Choose what to redraw"),

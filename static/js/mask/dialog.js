@@ -25,7 +25,7 @@ export function paintMask({ picture, mask, upload }) {
     let made = null;
     wire(editor, signal);
     part("cancel").addEventListener("click", () => dialog.close(), { signal });
-    part("done").addEventListener("click", async () => { made = await finish(paper, upload); }, { signal });
+    part("done").addEventListener("click", async () => { made ??= await finish(paper, upload, signal); }, { signal });
     dialog.addEventListener("close", () => {
       leaving.abort();
       editor.view.leave();
@@ -78,8 +78,9 @@ function tell(sentence) {
   part("wrong").hidden = !sentence;
 }
 
-// What was uploaded; null, and the window stays, where it did not work.
-async function finish(paper, upload) {
+// What was uploaded; null, and the window stays, where it did not work or is on its way already.
+async function finish(paper, upload, signal) {
+  if (part("done").ariaBusy) return null;
   if (!paper.coverage) {
     tell(say("mask_empty"));
     return null;
@@ -87,10 +88,10 @@ async function finish(paper, upload) {
   part("done").setAttribute("aria-busy", "true");
   try {
     const made = await upload(await writePng(paper));
-    dialog.close();
+    if (!signal.aborted) dialog.close();
     return made;
   } catch (error) {
-    tell(error.message);
+    if (!signal.aborted) tell(error.message);
     return null;
   } finally {
     part("done").removeAttribute("aria-busy");

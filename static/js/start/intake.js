@@ -10,7 +10,9 @@ export function watchIntake({ tookFile, tookImage }) {
   });
   document.addEventListener("paste", (event) => {
     const file = pictureIn(event.clipboardData.files);
-    if (!file || isCovered()) return;
+    // What a word processor copies is words first, with a picture of them beside.
+    const isWords = event.clipboardData.types.includes("text/plain") && event.target.closest("input, textarea");
+    if (!file || isWords || isCovered()) return;
     event.preventDefault();
     tookFile(file);
   });

@@ -29,18 +29,17 @@ export function showStrength(fields, { start, mask }) {
   if (!(width > 0 && height > 0 && steps > 0 && strength > 0)) return;
   const levels = models[fields.model.value]?.start_levels;
   const level = firstLevel(levels, { steps, strength, sampler: fields.sampler.value });
-  const within = mask ? ` ${say("start_says_painted")}` : "";
-  const says = sentence(level, stepsKept(levels, steps, strength), steps) + within;
+  const says = sentence(level, stepsKept(levels, steps, strength), steps, Boolean(mask));
   panel.querySelector("[data-start-says]").textContent = says;
   slider.setAttribute("aria-valuetext", `${slider.value} %. ${says}`);
   panel.querySelector("[data-start-cut]").hidden = !isCut(start, width, height);
   showPreview(panel.querySelector("[data-start-preview]"), { picture: start, mask: mask || null, width, height, level });
 }
 
-function sentence(level, kept, steps) {
+function sentence(level, kept, steps, isMasked) {
   if (kept < 1) return say("start_says_none", { steps });
   const drawn = say("start_says_steps", { kept, steps });
   if (!level) return drawn; // no schedule is known: nothing is guessed
   const [, name] = SAYS.find(([most]) => level.share < most);
-  return `${say(`start_says_${name}`)} ${drawn}`;
+  return `${say(isMasked ? "start_says_painted" : `start_says_${name}`)} ${drawn}`;
 }
