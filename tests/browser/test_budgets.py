@@ -162,9 +162,9 @@ def test_the_gallery_stays_where_it_is_while_its_pictures_load(
         for _picture in range(10):
             assert finish(claim(tiny))
     page = open_observed(visitors, alice, "/gallery/")
-    for place in (60, 80):
-        page.mouse.wheel(0, 20_000)
-        expect(page.locator(".wall .tile")).to_have_count(place)
+    page.mouse.wheel(0, 20_000)
+    expect(page.locator(".wall .tile")).to_have_count(80)
+    page.mouse.wheel(0, 20_000)
     expect_no_shift(page)
 
 
