@@ -2,17 +2,26 @@
 // screen neither hides it nor the prompt card.
 const sheet = document.getElementById("settings");
 const head = sheet.querySelector("[data-sheet-head]");
+const page = [document.querySelector(".top"), document.getElementById("main")];
+const isPhone = matchMedia("(max-width: 767px)");
 const AWAY_SHARE = 0.25;
 const FLICK_PX_PER_MS = 0.5;
 let start = null;
 
 export function startSheet() {
+  for (const one of [sheet, document.getElementById("history")]) one.addEventListener("beforetoggle", cover);
   head.addEventListener("pointerdown", take);
   head.addEventListener("pointermove", pull);
   head.addEventListener("pointerup", release);
   head.addEventListener("pointercancel", () => settle());
   visualViewport?.addEventListener("resize", aboveKeyboard);
   visualViewport?.addEventListener("scroll", aboveKeyboard);
+}
+
+// A tap beside a sheet closes it and does nothing else: no link below is hit.
+function cover(event) {
+  const isCovered = event.newState === "open" && isPhone.matches;
+  for (const part of page) part.inert = isCovered;
 }
 
 function take(event) {
