@@ -310,6 +310,7 @@ def test_escape_cancels_and_changes_nothing(page: Page) -> None:
     assert not Upload.objects.filter(kind="mask").exists()
     reopen(page)
     assert share(page) == 0
+    assert page.evaluate(FIELDS) == before
 
 
 def test_an_opened_mask_is_there_again_and_can_be_taken_away(page: Page) -> None:
