@@ -250,7 +250,7 @@ def test_another_model_brings_its_own_values(
 ) -> None:
     make_model("zoom", width_px=128, height_px=128, steps=9, family="flux", sampler="flow_euler")
     page = open_page("/", alice)
-    page.get_by_label("Model").select_option("zoom")
+    page.get_by_label("Model", exact=True).select_option("zoom")
     expect(page.get_by_label("Steps", exact=True)).to_have_value("9")
     expect(page.locator("[data-shape-text]")).to_have_text("1 : 1 · 128 × 128")
     expect(page.get_by_label("Sampler")).to_have_value("flow_euler")
@@ -266,14 +266,14 @@ def test_a_model_without_negative_prompts_hides_the_field_and_keeps_its_words(
     page = open_page("/", alice)
     page.get_by_text("Leave out").click()
     page.get_by_label("Negative prompt").fill("people")
-    page.get_by_label("Model").select_option("zoom")
+    page.get_by_label("Model", exact=True).select_option("zoom")
     expect(page.get_by_text("Leave out")).to_be_hidden()
     write_prompt(page)
     generate(page)
     expect(page.locator("[data-image]")).to_have_count(4)
     assert Generation.objects.get().negative_prompt == ""
     page.reload()
-    page.get_by_label("Model").select_option("tiny")
+    page.get_by_label("Model", exact=True).select_option("tiny")
     expect(page.get_by_label("Negative prompt")).to_have_value("people")
 
 
