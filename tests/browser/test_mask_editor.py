@@ -121,7 +121,7 @@ def test_what_is_painted_is_white_in_the_mask_that_goes_up(page: Page) -> None:
     assert mask.size == (SIDE_PX, SIDE_PX)
     assert [at(mask, x, 0.5) for x in (0.25, 0.5, 0.75)] == [255, 255, 255]
     assert [at(mask, *off) for off in ((0.1, 0.5), (0.9, 0.5), (0.5, 0.35), (0.5, 0.65))] == [0] * 4
-    white = sum(count for count, value in mask.getcolors() or [] if value > 127)  # type: ignore[operator]
+    white = sum(mask.histogram()[128:])
     # A line of half the picture's width and 20 pixels across, round at both ends.
     assert white == pytest.approx(64 * 20 + 3.14159 * 100, rel=0.04)
     asked = page.evaluate(FIELDS)

@@ -91,7 +91,7 @@ def schedule_of(model: DiffusionModel) -> Schedule | None:
     """The schedule that the model was trained with; None where its files are not here, or say
     nothing that is understood (which is logged)."""
     if model.source == DiffusionModel.Source.FILE:
-        return build_schedule(OF_FAMILY.get(model.family, {}))
+        return _family_schedule(model.family)
     path = Path(model.path) / CONFIG
     try:
         return _read_schedule(path, path.stat().st_mtime_ns) if model.path else None
@@ -119,6 +119,11 @@ def build_schedule(config: dict[str, Any]) -> Schedule | None:
         alpha_bars = _without_signal_at_the_end(alpha_bars)
     spacing, offset = str(config.get("timestep_spacing") or ""), int(config.get("steps_offset", 0))
     return Schedule(name, len(alpha_bars), alpha_bars, spacing, offset)
+
+
+@lru_cache
+def _family_schedule(family: str) -> Schedule | None:
+    return build_schedule(OF_FAMILY.get(family, {}))
 
 
 @lru_cache(maxsize=64)
