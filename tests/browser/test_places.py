@@ -1,8 +1,10 @@
 """What somebody sees who waits: a place, honest seconds, and whether anybody draws at all."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.visitors import LiveStudio, Visitors, wait_until_heard
@@ -45,11 +47,12 @@ def work(*models: DiffusionModel, name: str = "worker-1") -> None:
     heartbeat.beat_once(name=name, models=[model.slug for model in models], facts={})
 
 
-def measure(owner: User, model: DiffusionModel, *, denoise_s: float) -> None:
+def measure(owner: User, model: DiffusionModel, *, seconds: float) -> None:
     made = submit(owner, model)
     assert finish(claim(model))
+    now = timezone.now()
     Image.objects.filter(generation=made).update(
-        timings_s={"denoise_s": denoise_s}, batch={"rows_mean": 2}
+        started_at=now - timedelta(seconds=seconds), finished_at=now
     )
 
 
@@ -60,7 +63,7 @@ def tile_of(page: Page, image: Image) -> Locator:
 def test_waiting_tiles_say_their_place_and_the_seconds_and_move_up_by_themselves(
     open_page: Open, alice: User, bob: User, tiny: DiffusionModel
 ) -> None:
-    measure(bob, tiny, denoise_s=9)
+    measure(bob, tiny, seconds=9)
     work(tiny)
     images = list(submit(alice, tiny, count=4).images.order_by("index"))
     page = open_page("/", alice)
@@ -110,7 +113,7 @@ def test_places_come_by_polling_too(
 def test_places_are_there_without_javascript(
     open_page: Open, alice: User, tiny: DiffusionModel
 ) -> None:
-    measure(alice, tiny, denoise_s=70)
+    measure(alice, tiny, seconds=70)
     work(tiny)
     submit(alice, tiny, count=2)
     page = open_page("/", alice, java_script_enabled=False)

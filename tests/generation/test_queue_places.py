@@ -44,12 +44,25 @@ def seconds_of(owner: User, image_id: uuid.UUID) -> int | None:
     return look_at_queue(owner_ids=[owner.pk]).places[owner.pk][image_id].seconds
 
 
-def measure(owner: User, model: DiffusionModel, *, denoise_s: float, rows_mean: float = 2) -> None:
-    """One picture of 64 x 64 in 4 steps was drawn, in so many seconds."""
+def measure(
+    owner: User,
+    model: DiffusionModel,
+    *,
+    seconds: float,
+    worker: str = "",
+    ago_s: float = 0.0,
+    load_s: float = 0.0,
+) -> None:
+    """One picture of 64 x 64 in 4 steps was drawn, in so many seconds; a worker without a name
+    has drawn nothing else."""
     made = submit(owner, model)
     assert finish(claim(model))
+    finished_at = timezone.now() - timedelta(seconds=ago_s)
     Image.objects.filter(generation=made).update(
-        timings_s={"denoise_s": denoise_s, "finish_s": 0.5}, batch={"rows_mean": rows_mean}
+        worker=worker or uuid.uuid4().hex,
+        started_at=finished_at - timedelta(seconds=seconds),
+        finished_at=finished_at,
+        timings_s={"load_s": load_s},
     )
 
 
@@ -82,6 +95,9 @@ def test_places_are_the_order_in_which_workers_take_the_images(seed: int) -> Non
     queue_some(people, models, dice)
     work(*models)
     told = numbers(look_at_queue(owner_ids=[one.pk for one in people]))
+    for one in people:
+        mine = numbers(look_at_queue(owner_ids=[one.pk]))
+        assert mine.items() <= told.items(), "whoever asks alone is told the same"
     order = []
     while taken := claim_next(models=[model.slug for model in models], worker="worker-1"):
         order.append(taken.image_id)
@@ -186,7 +202,7 @@ def test_what_was_never_measured_has_a_place_and_no_seconds(
 
 def test_an_unmeasured_picture_ahead_hides_the_seconds_of_those_behind(alice: User) -> None:
     known, unknown = make_model("known"), make_model("unknown")
-    measure(alice, known, denoise_s=4)
+    measure(alice, known, seconds=4.5)
     first = submit(alice, known).images.get()
     submit(alice, unknown)
     last = submit(alice, known).images.get()
@@ -200,42 +216,43 @@ def test_an_unmeasured_picture_ahead_hides_the_seconds_of_those_behind(alice: Us
 def test_seconds_count_what_is_ahead_and_the_picture_itself(
     alice: User, bob: User, offered_model: DiffusionModel
 ) -> None:
-    measure(alice, offered_model, denoise_s=4)
+    measure(alice, offered_model, seconds=4.5)
     images = list(submit(alice, offered_model, count=3).images.order_by("index"))
     work(offered_model)
-    assert [seconds_of(alice, image.pk) for image in images] == [5, 9, 13]
+    assert [seconds_of(alice, image.pk) for image in images] == [5, 9, 14]
 
 
 def test_larger_pictures_take_their_share_longer(
     alice: User, offered_model: DiffusionModel
 ) -> None:
-    measure(alice, offered_model, denoise_s=4)
+    measure(alice, offered_model, seconds=4.5)
     image = submit(alice, offered_model, width_px=128, height_px=128, steps=8).images.get()
     work(offered_model)
     assert seconds_of(alice, image.pk) == 36
 
 
 def test_two_workers_halve_what_is_ahead(alice: User, offered_model: DiffusionModel) -> None:
-    measure(alice, offered_model, denoise_s=4)
+    measure(alice, offered_model, seconds=4.5)
     images = list(submit(alice, offered_model, count=5).images.order_by("index"))
     work(offered_model)
     work(offered_model, name="worker-2")
-    assert seconds_of(alice, images[4].pk) == 13
+    assert seconds_of(alice, images[4].pk) == 14
 
 
-def test_pictures_that_share_their_steps_take_a_part_of_the_worker_each(
+def test_pictures_that_are_drawn_together_take_a_part_of_the_worker_each(
     alice: User, offered_model: DiffusionModel
 ) -> None:
-    measure(alice, offered_model, denoise_s=8, rows_mean=8)
+    for _picture in range(4):
+        measure(alice, offered_model, seconds=8, worker="worker-1")
     images = list(submit(alice, offered_model, count=3).images.order_by("index"))
     work(offered_model)
-    assert [seconds_of(alice, image.pk) for image in images] == [9, 11, 13]
+    assert [seconds_of(alice, image.pk) for image in images] == [8, 11, 13]
 
 
 def test_what_is_being_drawn_counts_with_what_is_left_of_it(
     alice: User, offered_model: DiffusionModel
 ) -> None:
-    measure(alice, offered_model, denoise_s=9.5)
+    measure(alice, offered_model, seconds=10)
     images = list(submit(alice, offered_model, count=2).images.order_by("index"))
     work(offered_model)
     claim(offered_model)
@@ -246,21 +263,29 @@ def test_what_is_being_drawn_counts_with_what_is_left_of_it(
     assert seconds_of(alice, images[1].pk) == 11
 
 
-def test_the_pace_is_the_median_of_the_newest_pictures(
-    alice: User, offered_model: DiffusionModel
+def test_the_pace_is_that_of_the_newest_pictures_and_loading_is_not_drawing(
+    alice: User, offered_model: DiffusionModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for denoise_s in (4, 4, 900):
-        measure(alice, offered_model, denoise_s=denoise_s)
+    monkeypatch.setattr("webapp.generation.pace.NEWEST_OF_A_MODEL", 2)
+    measure(alice, offered_model, seconds=900, ago_s=60)
+    measure(alice, offered_model, seconds=4, ago_s=30)
+    measure(alice, offered_model, seconds=106, load_s=100)
     cost = 64 * 64 * 4
-    assert measure_paces() == {"tiny": Pace(worker_s=4 / cost, own_s=4.5 / cost)}
+    assert measure_paces() == {"tiny": Pace(worker_s=5 / cost, own_s=5 / cost)}
+
+
+def test_a_pause_of_the_worker_is_no_work(alice: User, offered_model: DiffusionModel) -> None:
+    measure(alice, offered_model, seconds=5, worker="worker-1", ago_s=3600)
+    measure(alice, offered_model, seconds=5, worker="worker-1")
+    assert measure_paces()["tiny"].worker_s == 5 / (64 * 64 * 4)
 
 
 def test_old_pictures_of_other_models_do_not_cost_a_search(
     alice: User, offered_model: DiffusionModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measure(alice, offered_model, denoise_s=4)
+    measure(alice, offered_model, seconds=4.5)
     other = make_model("other")
-    measure(alice, other, denoise_s=4)
+    measure(alice, other, seconds=4.5)
     monkeypatch.setattr("webapp.generation.pace.NEWEST", 1)
     assert set(measure_paces()) == {"other"}
 
@@ -323,7 +348,7 @@ def test_whatever_moves_the_queue_says_so(
 def test_the_state_carries_places_and_workers(
     as_alice: Client, alice: User, offered_model: DiffusionModel
 ) -> None:
-    measure(alice, offered_model, denoise_s=4)
+    measure(alice, offered_model, seconds=4.5)
     image = submit(alice, offered_model).images.get()
     assert as_alice.get("/studio/state/").json()["queue"] == {"workers": 0, "places": {}}
     work(offered_model)

@@ -1,59 +1,72 @@
-"""How fast pictures were drawn lately, read from the timings that they carry themselves."""
+"""How fast pictures were drawn lately, as the clock on the wall saw it."""
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from statistics import median
+from datetime import datetime
 
 from webapp.generation.models import Image
 
 # The newest finished pictures of all models: an index hands them out in order, however many more
 # there are. A model that none of them was drawn with has not been measured lately.
 NEWEST = 300
-DRAWING = ("encode_s", "denoise_s", "decode_s")
+NEWEST_OF_A_MODEL = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
     """Seconds for one unit of cost (a pixel in a step): `worker_s` of a worker's time, of which
-    pictures that share their steps take a part each; `own_s` from the claim to the gallery."""
+    pictures that are drawn together take a part each; `own_s` from the claim to the gallery."""
 
     worker_s: float
     own_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One finished picture: its cost, the seconds that its worker gave to it alone, and the
+    seconds that it was with the worker."""
+
+    slug: str
+    cost: int
+    worker_s: float
+    own_s: float
+
+
 def measure_paces() -> dict[str, Pace]:
-    """Slug of the model to its pace, the median of its newest pictures; a model that was not
-    measured lately is not in it. One query."""
-    found: dict[str, list[Pace]] = defaultdict(list)
-    for slug, pace in _read_newest():
-        found[slug].append(pace)
-    return {
-        slug: Pace(median(one.worker_s for one in paces), median(one.own_s for one in paces))
-        for slug, paces in found.items()
-    }
+    """Slug of the model to its pace over its newest pictures; a model that was not measured
+    lately is not in it. One query."""
+    newest: dict[str, deque[Drawn]] = defaultdict(lambda: deque(maxlen=NEWEST_OF_A_MODEL))
+    for drawn in _read_newest():
+        newest[drawn.slug].append(drawn)
+    return {slug: _pace_of(pictures) for slug, pictures in newest.items()}
 
 
-def _read_newest() -> Iterator[tuple[str, Pace]]:
-    newest = Image.objects.filter(finished_at__isnull=False, state=Image.State.STORED)
-    rows = newest.order_by("-finished_at").values_list(
-        "model__slug",
-        "model__uses_negative_prompt",
-        "generation__guidance_scale",
-        "cost",
-        "timings_s",
-        "batch",
-    )
-    for slug, has_negative, guidance_scale, cost, timings_s, batch in rows[:NEWEST]:
-        own_rows = 2 if has_negative and guidance_scale > 1 else 1
-        together = max(1.0, batch.get("rows_mean", own_rows) / own_rows)
-        drawing_s = sum(timings_s.get(stage, 0.0) for stage in DRAWING)
-        if cost and drawing_s:
-            yield slug, _pace(timings_s, drawing_s, cost=cost, together=together)
-
-
-def _pace(timings_s: Mapping[str, float], drawing_s: float, *, cost: int, together: float) -> Pace:
+def _pace_of(pictures: Iterable[Drawn]) -> Pace:
+    """Sums, not a median: of pictures that finish together the first one waits for all."""
+    cost = sum(drawn.cost for drawn in pictures)
     return Pace(
-        worker_s=drawing_s / together / cost,
-        own_s=(drawing_s + timings_s.get("finish_s", 0.0)) / cost,
+        worker_s=sum(drawn.worker_s for drawn in pictures) / cost,
+        own_s=sum(drawn.own_s for drawn in pictures) / cost,
     )
+
+
+def _read_newest() -> Iterator[Drawn]:
+    """Oldest first. A worker gives a picture the time since the one before it was finished, or
+    since its claim where that came later; a model's loading counts for nobody."""
+    stored = Image.objects.filter(
+        state=Image.State.STORED, finished_at__isnull=False, started_at__isnull=False
+    )
+    fields = ("model__slug", "cost", "worker", "started_at", "finished_at", "timings_s")
+    rows = stored.order_by("-finished_at").values_list(*fields)[:NEWEST]
+    before: dict[str, datetime] = {}
+    for slug, cost, worker, started_at, finished_at, timings_s in reversed(rows):
+        load_s = timings_s.get("load_s", 0.0)
+        began_at = max(started_at, before.get(worker, started_at))
+        before[worker] = finished_at
+        yield Drawn(
+            slug,
+            cost,
+            worker_s=max(0.0, (finished_at - began_at).total_seconds() - load_s),
+            own_s=max(0.0, (finished_at - started_at).total_seconds() - load_s),
+        )

@@ -3,6 +3,7 @@
 `claims.claim_next` takes the share with the least served cost, and of it the oldest image, whose
 cost is then added to the share. So the turn of an image is its share's served cost and the cost of
 what its owner has before it; sorted by turn, the queue is in the order in which it is handed out.
+What comes after the last turn that is asked for (the horizon) is not looked at.
 
 Workers that serve the same models stand at one line. A model that several lines serve counts at the
 narrowest: whoever else takes from that line only makes it shorter.
@@ -29,28 +30,39 @@ WITH served AS (
 ), member AS (
     SELECT served.*, model.id AS model_id
     FROM served JOIN catalog_diffusionmodel model USING (slug)
+), horizon AS (
+    SELECT line, MAX(until) AS until FROM (
+        SELECT member.line, share.served_cost + SUM(image.cost) AS until
+        FROM member
+        JOIN generation_queueshare share ON share.model_id = member.model_id
+            AND share.owner_id = ANY(%(owners)s) AND share.queued > 0
+        JOIN generation_image image ON image.owner_id = share.owner_id
+            AND image.model_id = share.model_id AND image.state = 'queued'
+        GROUP BY member.line, share.id) AS mine
+    GROUP BY line
 ), turns AS (
     SELECT member.line, image.id, share.id AS share_id, image.created_at, image.index,
         image.cost * member.worker_s AS worker_s, image.cost * member.own_s AS own_s,
         share.served_cost - image.cost + SUM(image.cost) OVER (
             PARTITION BY member.line, share.id ORDER BY image.created_at, image.index
             ROWS UNBOUNDED PRECEDING) AS turn
-    FROM member
+    FROM member JOIN horizon USING (line)
     JOIN generation_queueshare share ON share.model_id = member.model_id AND share.queued > 0
+        AND share.served_cost <= horizon.until
     JOIN generation_image image ON image.owner_id = share.owner_id
         AND image.model_id = share.model_id AND image.state = 'queued'
 ), placed AS (
     SELECT line, id, own_s, ROW_NUMBER() OVER before_it AS number,
         SUM(worker_s) OVER before_it - worker_s AS ahead_s,
         COUNT(worker_s) OVER before_it AS measured
-    FROM turns
+    FROM turns JOIN horizon USING (line) WHERE turn <= until
     WINDOW before_it AS (PARTITION BY line ORDER BY turn, share_id, created_at, index
         ROWS UNBOUNDED PRECEDING)
 ), drawing AS (
     SELECT worker.line, COUNT(*) AS images, COUNT(member.worker_s) AS measured,
         SUM(image.cost * member.worker_s * GREATEST(%(least_left)s, 1 - EXTRACT(
             EPOCH FROM clock_timestamp() - image.started_at)::float8
-            / (image.cost * member.own_s))) AS left_s
+            / NULLIF(image.cost * member.own_s, 0))) AS left_s
     FROM generation_image image
     JOIN unnest(%(worker_lines)s::int[], %(worker_names)s::text[]) AS worker(line, name)
         ON worker.name = image.worker
@@ -162,4 +174,4 @@ def _arguments(
 def _seconds(before_s: float | None, own_s: float | None, hands: int) -> int | None:
     if before_s is None or own_s is None:
         return None
-    return ceil(before_s / hands + own_s)
+    return max(1, ceil(before_s / hands + own_s))
