@@ -14,7 +14,8 @@ STARTER = Path(__file__).resolve().parents[2] / "worker" / "starter" / "pipeline
 def test_a_diffusion_model_brings_its_alpha_bars_and_its_spacing() -> None:
     starter = DiffusionModel(slug="starter", family="sd", source="folder", location=str(STARTER))
     levels, schedule = start_levels(starter), schedule_of(starter)
-    assert levels is not None and schedule is not None
+    assert levels is not None
+    assert schedule is not None
     bars = levels["alpha_bars"]
     assert (len(bars), levels["times"], levels["spacing"]) == (POINTS + 1, 1000, "trailing")
     assert bars[0] == pytest.approx(schedule.alpha_bars[0], abs=1e-5)
