@@ -1,6 +1,7 @@
 """What somebody makes of a finished picture, from its page on."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -26,7 +27,7 @@ def offered(live_studio: LiveStudio) -> DiffusionModel:
     return make_model()
 
 
-def stored(owner: User, model: DiffusionModel, **changes: object) -> Image:
+def stored(owner: User, model: DiffusionModel, **changes: Any) -> Image:
     made = submit(owner, model, **changes)
     assert finish(claim(model))
     return made.images.get()
@@ -71,7 +72,12 @@ def test_the_page_shows_what_a_picture_was_made_from_and_what_came_of_it(
 ) -> None:
     parent = stored(alice, offered)
     start = create_upload_from_image(owner=alice, image=parent)
-    brought = {"mode": "image", "start_id": start.pk, "strength": 0.6, "parent_id": parent.pk}
+    brought: dict[str, Any] = {
+        "mode": "image",
+        "start_id": start.pk,
+        "strength": 0.6,
+        "parent_id": parent.pk,
+    }
     child = stored(alice, offered, **brought)
     page = open_page(f"/images/{child.pk}/", alice)
     shown = page.get_by_role("img", name="The start picture")

@@ -222,7 +222,7 @@ def test_a_request_that_names_what_is_just_swept_is_refused_with_a_sentence(
     """It waits for the sweeper, and then there is nothing left to start from."""
     start = keep(alice)
     Upload.objects.update(created_at=timezone.now() - timedelta(days=2))
-    asked = {"mode": "image", "start_id": start.pk, "strength": 0.5}
+    asked: dict[str, Any] = {"mode": "image", "start_id": start.pk, "strength": 0.5}
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             assert uploads.delete_unused(Upload.objects.all()) == 1
@@ -242,6 +242,8 @@ def elsewhere(action: Callable[[], Any]) -> Any:
 
 def in_a_thread(action: Callable[[], Any]) -> Any:
     try:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '5s'")  # who should not wait fails
         return action()
     finally:
         connection.close()
@@ -255,7 +257,8 @@ def test_again_repeats_what_came_along(
 ) -> None:
     start, mask = keep(alice), keep(alice, kind="mask")
     parent = stored(alice, offered_model)
-    brought = {"mode": "inpaint", "start_id": start.pk, "mask_id": mask.pk, "strength": 0.7}
+    brought: dict[str, Any] = {"mode": "inpaint", "start_id": start.pk, "mask_id": mask.pk}
+    brought["strength"] = 0.7
     image = stored(alice, offered_model, **brought, parent_id=parent.pk, style="anime")
     sent = {"again": image.pk, "seed": "random", "count": "2", "idempotency_key": "one"}
     assert post(as_alice, sent).status_code == 201

@@ -5,15 +5,15 @@ this a stranger could fill it.
 """
 
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from django.utils.translation import gettext as _
 
-Message = MutableMapping[str, Any]
+Message = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Any, Receive, Send], Awaitable[None]]
+App = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
 
 MEGABYTE = 1024 * 1024
 MOST_BYTES = 24 * MEGABYTE  # a picture of 20 MB, and the form around it
@@ -27,7 +27,7 @@ class BoundedBodies:
         self.app = app
         self.most_bytes = most_bytes
 
-    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Passes the request on."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
@@ -36,7 +36,7 @@ class BoundedBodies:
         else:
             await self._pass_on(scope, receive, send)
 
-    async def _pass_on(self, scope: Any, receive: Receive, send: Send) -> None:
+    async def _pass_on(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         received = 0
 
         async def receive_bounded() -> Message:
@@ -63,7 +63,7 @@ class BoundedBodies:
         await send({"type": "http.response.body", "body": body})
 
 
-def _declared_bytes(scope: Any) -> int:
+def _declared_bytes(scope: dict[str, Any]) -> int:
     """What the body says of its size; 0 where it does not say."""
     declared = dict(scope["headers"]).get(b"content-length", b"0")
     return int(declared) if declared.isdigit() else 0
