@@ -30,7 +30,6 @@ def start_strings() -> dict[str, str]:
 def mask_strings() -> dict[str, str]:
     """As above, of the editor alone."""
     return {
-        "mask_gone": _("The marks are not kept any more. Paint them again."),
         "mask_empty": _("Paint over what should be drawn anew first."),
         "mask_covered": _("{share} % is drawn anew"),
         "mask_cell_on": _("{x} % across, {y} % down: drawn anew"),
