@@ -4,7 +4,7 @@ import base64
 import io
 import statistics
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -26,7 +26,7 @@ INTERACTION_MS = 100.0
 EIGHT, STEPS = 8, 40
 PREVIEW_PX, PREVIEW_BYTES = 128, 6 * 1024
 STEP_EVERY_S = 0.1
-ROUNDS = 5
+ROUNDS = 7
 
 # Sums every shift of the layout, also those that a click had just allowed; and keeps how long each
 # interaction took, from the hand to the next frame (the Event Timing API, from 16 ms on).
@@ -168,18 +168,35 @@ def test_the_gallery_stays_where_it_is_while_its_pictures_load(
     expect_no_shift(page)
 
 
-def interact(page: Page) -> float:
-    """The longest of one round of interactions, in milliseconds: typing, choosing a number of
-    images, moving a slider, opening a menu and the exact size."""
-    page.evaluate("window.interactions.clear()")
+def type_words(page: Page) -> None:
     page.get_by_label("Prompt", exact=True).press_sequentially(" at dusk", delay=40)
+
+
+def choose_count(page: Page) -> None:
     page.get_by_role("radio", name="3", exact=True).check(force=True)
     page.get_by_role("radio", name="4", exact=True).check(force=True)
+
+
+def slide_steps(page: Page) -> None:
     page.get_by_label("Steps, by sliding").press("ArrowRight")
+
+
+def open_settings(page: Page) -> None:
     page.get_by_text("Exact size").click()
-    page.get_by_text("Exact size").click()
+
+
+def open_menu(page: Page) -> None:
     page.get_by_role("button", name="Account menu").click()
     page.keyboard.press("Escape")
+
+
+HANDS = [type_words, choose_count, slide_steps, open_settings, open_menu]
+
+
+def longest_ms(page: Page, act: Callable[[Page], None]) -> float:
+    """The longest of the interactions that `act` is made of, from the hand to the next frame."""
+    page.evaluate("window.interactions.clear()")
+    act(page)
     page.evaluate(SETTLE)
     longest: float = page.evaluate("Math.max(0, ...window.interactions.values())")
     return longest
@@ -188,12 +205,13 @@ def interact(page: Page) -> float:
 def test_the_studio_answers_within_100_ms_while_eight_pictures_develop(
     visitors: Visitors, alice: User, tiny: DiffusionModel
 ) -> None:
-    """The longest interaction of a round, as the Interaction to Next Paint counts; the median of
-    five rounds, since the tests' machine does other things too."""
+    """Of each kind of interaction the median of seven, since the machine of the tests does other
+    things too; every kind has to keep it."""
     submit(alice, tiny, count=EIGHT)
     page = open_observed(visitors, alice, "/")
     wait_until_heard(page)
     with developing([claim(tiny) for _image in range(EIGHT)]):
         expect(page.locator("[data-preview]:not([hidden])")).to_have_count(EIGHT)
-        rounds = [interact(page) for _round in range(ROUNDS)]
-    assert statistics.median(rounds) <= INTERACTION_MS, rounds
+        rounds = [[longest_ms(page, act) for act in HANDS] for _round in range(ROUNDS)]
+    medians = [statistics.median(times) for times in zip(*rounds, strict=True)]
+    assert max(medians) <= INTERACTION_MS, rounds
