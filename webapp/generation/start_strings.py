@@ -31,11 +31,15 @@ def mask_strings() -> dict[str, str]:
     """As above, of the editor alone."""
     return {
         "mask_empty": _("Paint over what should be drawn anew first."),
+        # xgettext:no-python-format
         "mask_covered": _("{share} % is drawn anew"),
         "mask_cell_on": _("{x} % across, {y} % down: drawn anew"),
         "mask_cell_off": _("{x} % across, {y} % down: kept"),
+        # xgettext:no-python-format
         "mask_undone": _("Undone. {share} % is drawn anew."),
+        # xgettext:no-python-format
         "mask_redone": _("Done again. {share} % is drawn anew."),
+        # xgettext:no-python-format
         "mask_inverted": _("Inverted. {share} % is drawn anew."),
         "mask_cleared": _("Cleared. Everything is kept."),
         "mask_pixels": _("{size} px"),
