@@ -73,7 +73,6 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "webapp.core.static.StaticFiles",
-    "webapp.core.middleware.ErrorSentences",
     "csp.middleware.CSPMiddleware",
     "webapp.operations.csp.AdminSitePolicy",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -85,6 +84,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    # Last: its pages carry what all others add.
+    "webapp.core.middleware.ErrorSentences",
 ]
 MIGRATION_MODULES = {
     name: f"migrations.{name}"
