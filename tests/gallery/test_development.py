@@ -123,7 +123,7 @@ def test_the_curve_rises_from_picture_to_noise_and_holds_the_dots() -> None:
 def test_who_has_no_picture_sees_the_sample(as_alice: Client) -> None:
     page = as_alice.get("/development/").content.decode()
     assert "Once you have a picture of your own" in page
-    assert "a red apple" in page
+    assert "a panda on a sky blue background" in page
     assert "Step 14 of 20" in page
     strip = as_alice.get("/development/strip/")
     assert strip.content == (SAMPLE / "strip.webp").read_bytes()
@@ -157,7 +157,7 @@ def test_a_picture_whose_schedule_is_unknown_gives_way_to_the_sample(
     as_alice: Client, alice: User, offered_model: DiffusionModel
 ) -> None:
     image = draw(alice, offered_model)
-    assert "a red apple" in as_alice.get("/development/").content.decode()
+    assert "a panda on a sky blue background" in as_alice.get("/development/").content.decode()
     page = as_alice.get(f"/development/?image={image.pk}").content.decode()
     assert "no previews were kept" in page
 

@@ -30,7 +30,7 @@ def runner() -> DiffusersRunner:
 
 def drawn(runner: DiffusersRunner, prompt: str, *, seed: int = 3) -> RenderedImage:
     request = ImageRequest(
-        "starter", "alice", MODEL, prompt, "", 128, 128, 20, 3.0, seed, sampler="ddim"
+        "starter", "alice", MODEL, prompt, "", 128, 128, 20, 2.0, seed, sampler="ddim"
     )
     return draw(runner, request)[1]
 

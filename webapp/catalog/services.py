@@ -30,7 +30,7 @@ STARTER: dict[str, Any] = {
     "max_side_px": 192,
     "max_pixels": 192 * 128,
     "steps": 20,
-    "guidance_scale": 3.0,
+    "guidance_scale": 2.0,
     "sampler": "ddim",
     "max_steps": 100,
 }

@@ -23,13 +23,13 @@ REQUEST = ImageRequest(
     request_id="sample",
     owner_id="",
     model=ModelSource("starter", "sd", "folder", str(STARTER)),
-    prompt="a red apple, glossy 3d style",
+    prompt="a panda on a sky blue background",
     negative_prompt="",
     width_px=128,
     height_px=128,
     steps=20,
-    guidance_scale=3.0,
-    seed=1,
+    guidance_scale=2.0,
+    seed=8,
     sampler="ddim",
 )
 

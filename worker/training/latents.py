@@ -15,7 +15,6 @@ from numpy.random import Generator
 from torch import Tensor
 from tqdm import tqdm
 
-from worker.training.concepts import everyday_icons
 from worker.training.icons import IconLibrary
 from worker.training.precision import mixed_precision
 from worker.training.scenes import Scene, draw_scene, every_single, paint
@@ -117,12 +116,9 @@ def draw_batch(
 
 
 def _draw_index(scenes: list[Scene], rng: Generator) -> int:
-    """A scene by chance, styles in their shares, everyday things twice as often."""
-    usual, everyday = max(STYLE_SHARES.values()), everyday_icons()
+    """A scene by chance, styles in their shares: others are drawn again."""
+    usual = max(STYLE_SHARES.values())
     while True:
         index = int(rng.integers(len(scenes)))
-        wanted = STYLE_SHARES[scenes[index].style.slug] / usual
-        if everyday.isdisjoint(scenes[index].things):
-            wanted /= 2
-        if rng.random() < wanted:
+        if rng.random() < STYLE_SHARES[scenes[index].style.slug] / usual:
             return index

@@ -58,7 +58,7 @@ SHEET_PROMPTS = (
     "분홍색 배경의 강아지",
     "three strawberries on a white background",
     "a small penguin on a red background",
-    "a guitar, cartoon style",
+    "a robot, cartoon style",
     "a castle on an orange background",
 )
 
@@ -306,7 +306,7 @@ def draw_samples(learner: Learner, prompts: tuple[str, ...]) -> Tensor:
     pictures: Tensor = pipeline(
         list(prompts),
         num_inference_steps=20,
-        guidance_scale=3.0,
+        guidance_scale=2.0,
         generator=generators,
         output_type="pt",
     ).images
