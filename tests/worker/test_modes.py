@@ -17,7 +17,7 @@ from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.core.models import Notice
 from webapp.credits.selectors import get_balance
-from webapp.generation import heartbeat, uploads
+from webapp.generation import heartbeat, services, uploads
 from webapp.generation.claims import Claim, claim_next
 from webapp.generation.enlarging import enlarge_image
 from webapp.generation.models import Generation, Image, Upload
@@ -115,16 +115,16 @@ def test_the_weaker_the_strength_the_more_it_resembles_the_start_picture(
     alice: User, starter: DiffusionModel, desk: Desk
 ) -> None:
     apple = apple_picture()
-    asked = {**APPLE, "prompt": "a cat on a yellow background", "mode": "image"}
-    asked["start_id"] = keep(alice, apple).pk
+    # Unguided: guidance pushes this small model to the prompt within the last steps.
+    asked = {**APPLE, "guidance_scale": 1.0, "prompt": "a cat on a yellow background"}
+    asked |= {"mode": "image", "start_id": keep(alice, apple).pk}
     weak, middle, all_of_it = (
-        draw(desk, alice, starter, **asked, strength=strength) for strength in (0.1, 0.6, 1.0)
+        draw(desk, alice, starter, **asked, strength=strength) for strength in (0.05, 0.6, 1.0)
     )
     assert weak.size == apple.size
     distances = [difference(apple, picture) for picture in (weak, middle, all_of_it)]
-    assert distances[0] < 12  # what the VAE alone costs, and a little more
     assert distances == sorted(distances)
-    assert distances[0] < distances[2] / 3
+    assert distances[0] < distances[2] / 6
     assert not list(find_violations())
 
 
@@ -143,17 +143,20 @@ def test_repainting_keeps_what_is_outside_the_mask(
     assert kept < repainted / 3
 
 
-def test_an_enlargement_is_the_same_picture_at_twice_the_size(
+def test_an_enlargement_draws_over_the_very_picture_at_twice_its_size(
     alice: User, starter: DiffusionModel, desk: Desk
 ) -> None:
     small = submit(alice, starter, **APPLE)
     desk.answer()
     image = small.images.get()
     enlarge_image(owner=alice, image=image, idempotency_key="one")
+    asked = claim_next(models=[starter.slug], worker="another")
+    assert asked is not None
+    assert read_pictures(asked)["start"].pixels == opened(image).tobytes()
+    assert services.give_back_image(claim=asked)
     desk.answer()
     large = opened(Image.objects.get(generation__mode="upscale"))
     assert large.size == (256, 256)
-    assert difference(large.resize((128, 128)), opened(image)) < 25
     told = read_parameters(large.info["parameters"])
     assert (told.strength, told.width_px, told.seed) == (0.35, 256, APPLE["seed"])
     assert get_balance(user=alice).posted_ucr == START_UCR - 2 * 200_000
