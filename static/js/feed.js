@@ -2,7 +2,7 @@
 import { getHtml, getJson } from "darkroom/api";
 import { isConnectionError } from "darkroom/connection";
 import { showToast } from "darkroom/headline";
-import { heardQueue } from "darkroom/places";
+import { heardQueue, placeGroup } from "darkroom/places";
 import { mergeGroup, parseGroup, showProgress } from "darkroom/tiles";
 
 const studio = document.querySelector("[data-studio]");
@@ -26,6 +26,7 @@ export function insertGroup(html) {
   fresh.classList.add("is-new");
   const older = [...feed.children].find((group) => group.dataset.created < fresh.dataset.created);
   feed.insertBefore(fresh, older ?? null);
+  placeGroup(fresh);
   document.querySelector("[data-empty]").hidden = true;
   document.querySelector("[data-feed-end]").hidden = false;
   return fresh;

@@ -6,20 +6,29 @@ const HOUR_S = 3600;
 const EXACT_S = 10;
 const ROUND_S = 5;
 const ordinal = new Intl.PluralRules("en", { type: "ordinal" });
+let known = {}; // image id -> place, as the server said last
 const banner = document.querySelector("[data-no-worker]");
 
 // What the server said last: `workers` is null where it does not know.
 export function heardQueue({ workers, places }) {
   banner.hidden = workers !== 0;
-  for (const [id, place] of Object.entries(places)) {
-    const tile = document.getElementById(`image-${id}`);
-    if (tile?.dataset.state === "queued") showPlace(tile, place);
-  }
+  known = places;
+  document.querySelectorAll('[data-image][data-state="queued"]').forEach(placeTile);
   if (workers === 0) document.querySelectorAll('[data-image][data-state="queued"]').forEach(forgetPlace);
+}
+
+// The answer to a request comes without places: they may have been heard before it.
+export function placeGroup(group) {
+  group.querySelectorAll('[data-image][data-state="queued"]').forEach(placeTile);
 }
 
 export function showLeft(tile, seconds) {
   tile.querySelector("[data-left]").textContent = seconds == null ? "" : sayAbout("left", seconds);
+}
+
+function placeTile(tile) {
+  const place = known[tile.dataset.image];
+  if (place) showPlace(tile, place);
 }
 
 function showPlace(tile, { place, seconds }) {

@@ -86,9 +86,10 @@ def list_groups(*, owner: User) -> list[Group]:
     return _groups(list_feed(owner=owner)[:GROUPS_SHOWN])
 
 
-def get_group(*, owner: User, generation_id: uuid.UUID) -> Group:
-    """One generation of the owner; raises NotFound to anybody else."""
-    found = _groups(list_feed(owner=owner).filter(pk=generation_id))
+def get_group(*, owner: User, generation_id: uuid.UUID, with_places: bool = True) -> Group:
+    """One generation of the owner; raises NotFound to anybody else. Without places where the page
+    hears them anyway: they are one more look at the whole queue."""
+    found = _groups(list_feed(owner=owner).filter(pk=generation_id), with_places=with_places)
     if not found:
         raise NotFound(_("There is nothing here, or nothing of yours."))
     return found[0]
@@ -103,7 +104,7 @@ def _read_places(generations: list[Generation]) -> dict[uuid.UUID, Place]:
     return {}
 
 
-def _groups(found: Iterable[Generation]) -> list[Group]:
+def _groups(found: Iterable[Generation], *, with_places: bool = True) -> list[Group]:
     generations = list(found)
     running = [
         image.pk
@@ -112,7 +113,7 @@ def _groups(found: Iterable[Generation]) -> list[Group]:
         if image.state == Image.State.RUNNING
     ]
     progress = read_progress(running)
-    places = _read_places(generations)
+    places = _read_places(generations) if with_places else {}
     return [
         Group(
             generation,

@@ -194,7 +194,7 @@ def _studio_page(
 def _created(request: SignedInRequest, generation: Generation) -> HttpResponse:
     if not wants_json(request):
         return redirect("studio")
-    group = get_group(owner=request.user, generation_id=generation.pk)
+    group = get_group(owner=request.user, generation_id=generation.pk, with_places=False)
     body = {"generation": str(generation.pk), "html": _group_html(request, group)}
     return JsonResponse(body, status=201)
 
