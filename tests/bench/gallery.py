@@ -9,21 +9,16 @@ import json
 import os
 import re
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psycopg
-
+from tests.bench.apart import measure_apart
 from tests.bench.books import Asked, ask_all
 from tests.bench.figures import Figure, print_table
-from webapp.embedded.servers import embedded_servers
-from webapp.operations.trial import PROJECT, TrialFailedError, own_environment
+from webapp.operations.trial import TrialFailedError
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -53,27 +48,7 @@ def main() -> int:
 
 def measure_gallery() -> Iterator[Figure]:
     """Each figure, from a process that has its own servers; raises TrialFailedError."""
-    with (
-        tempfile.TemporaryDirectory(prefix="darkroom-gallery-") as folder,
-        embedded_servers(Path(folder)) as urls,
-    ):
-        # The application's role is no superuser; foreign keys need not be looked at line by line.
-        with psycopg.connect(urls.postgres, user="postgres", autocommit=True) as superuser:
-            superuser.execute("GRANT SET ON PARAMETER session_replication_role TO darkroom")
-            superuser.execute("GRANT pg_checkpoint TO darkroom")
-        environment = own_environment(Path(folder), {"DARKROOM_DATABASE_POOL": "no"})
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.bench.gallery", "--inside"],
-            cwd=PROJECT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-    if done.returncode:
-        raise TrialFailedError(f"the gallery could not be measured: {done.stdout[-2000:]}")
-    for fields in json.loads(done.stdout.splitlines()[-1]):
-        yield Figure(**fields)
+    return measure_apart("tests.bench.gallery")
 
 
 def measure_inside() -> None:

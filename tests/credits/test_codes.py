@@ -18,8 +18,8 @@ from webapp.core.models import AuditLine
 from webapp.core.units import UCR_PER_CREDIT
 from webapp.credits import codes, ledger
 from webapp.credits.code_text import ALPHABET, derive_code, digest_code, read_code, write_code
-from webapp.credits.models import Code, CodeBatch, CodeUse, Transaction
-from webapp.credits.selectors import get_balance, get_statement
+from webapp.credits.models import Code, CodeBatch, CodeUse, Entry, Transaction
+from webapp.credits.selectors import get_balance
 
 CREDIT = UCR_PER_CREDIT
 BATCH = uuid.UUID(int=7)
@@ -257,7 +257,7 @@ def test_a_code_gives_its_credits_once(alice: User, charlie: User) -> None:
     (text,) = texts(make_batch(charlie))
     assert codes.redeem_code(user=alice, text=text.lower()) == 5 * CREDIT
     assert have(alice) == 5
-    entry = get_statement(user=alice)[0]
+    entry = Entry.objects.filter(account__user=alice).latest("id")
     assert (entry.transaction.kind, entry.amount_ucr) == (Transaction.Kind.CODE, 5 * CREDIT)
     use = CodeUse.objects.get()
     assert (use.transaction, use.account.user) == (entry.transaction, alice)

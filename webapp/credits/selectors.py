@@ -3,10 +3,8 @@
 import uuid
 from dataclasses import dataclass
 
-from django.db.models import QuerySet
-
 from webapp.accounts.models import User
-from webapp.credits.models import Account, Entry, Hold
+from webapp.credits.models import Account, Hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +24,6 @@ def get_balance(*, user: User) -> Balance:
     """The user's balance; raises Account.DoesNotExist for a user without an account."""
     account = Account.objects.only("posted_ucr", "held_ucr").get(user=user)
     return Balance(posted_ucr=account.posted_ucr, held_ucr=account.held_ucr)
-
-
-def get_statement(*, user: User) -> QuerySet[Entry]:
-    """The user's entries, newest first, with their transactions."""
-    return Entry.objects.filter(account__user=user).select_related("transaction").order_by("-id")
 
 
 def count_open_holds(*, user: User) -> int:

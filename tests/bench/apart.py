@@ -1,0 +1,41 @@
+"""Figures of much data, from a process that has servers of its own."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+
+from tests.bench.figures import Figure
+from webapp.embedded.servers import embedded_servers
+from webapp.operations.trial import PROJECT, TrialFailedError, own_environment
+
+
+def measure_apart(module: str) -> Iterator[Figure]:
+    """The figures that `python -m <module> --inside` prints as JSON on its last line, beside
+    empty servers; raises TrialFailedError where it fails."""
+    with (
+        tempfile.TemporaryDirectory(prefix="darkroom-bench-") as folder,
+        embedded_servers(Path(folder)) as urls,
+    ):
+        # The application's role is no superuser. These data are thrown away, and making them line
+        # by line, as triggers and foreign keys want it, would take ten minutes.
+        with psycopg.connect(urls.postgres, user="postgres", autocommit=True) as superuser:
+            superuser.execute("GRANT SET ON PARAMETER session_replication_role TO darkroom")
+            superuser.execute("GRANT pg_checkpoint TO darkroom")
+        environment = own_environment(Path(folder), {"DARKROOM_DATABASE_POOL": "no"})
+        done = subprocess.run(
+            [sys.executable, "-m", module, "--inside"],
+            cwd=PROJECT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    if done.returncode:
+        raise TrialFailedError(f"{module} could not measure: {done.stdout[-2000:]}")
+    for fields in json.loads(done.stdout.splitlines()[-1]):
+        yield Figure(**fields)
