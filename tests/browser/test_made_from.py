@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.visitors import LiveStudio
+from tests.browser.visitors import LiveStudio, wait_for
 from tests.people import claim, finish, make_model, make_user, submit
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
@@ -83,7 +83,7 @@ def test_the_page_shows_what_a_picture_was_made_from_and_what_came_of_it(
     shown = page.get_by_role("img", name="The start picture")
     expect(shown).to_be_visible()
     shown.scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelector('.brought img').naturalWidth > 0")
+    wait_for(page, "document.querySelector('.brought img').naturalWidth > 0")
     page.get_by_role("region", name="Made from, from a picture").get_by_role("link").click()
     page.wait_for_url(f"**/images/{parent.pk}/")
     expect(page.get_by_role("region", name="Made from this one")).to_contain_text("from a picture")

@@ -1,5 +1,6 @@
 """People with browsers, who write down whatever their pages complain about."""
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,3 +76,14 @@ class Visitors:
 def wait_until_heard(page: Page) -> None:
     """Waits until the page's event stream is open: what is sent from now on arrives."""
     expect(page.locator("html[data-stream=open]")).to_be_attached()
+
+
+def wait_for(page: Page, condition: str, arg: object = None, *, seconds: float = 15.0) -> None:
+    """Waits until `condition`, JavaScript, holds for `arg`.
+
+    Not `page.wait_for_function`: it evaluates strings in the page, which our policy refuses.
+    """
+    end = time.monotonic() + seconds
+    while not page.evaluate(condition, arg):
+        assert time.monotonic() < end, f"This does not come true: {condition}"
+        page.wait_for_timeout(50)
