@@ -62,6 +62,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "webapp.core",
     "webapp.accounts",
     "webapp.credits",
@@ -178,6 +180,20 @@ ACCOUNT_UNIQUE_EMAIL = True
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+MFA_ADAPTER = "webapp.accounts.second_step.SecondStepAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_FORMS = {
+    "authenticate": "webapp.accounts.second_step_forms.SignInCodeForm",
+    "reauthenticate": "webapp.accounts.second_step_forms.AgainCodeForm",
+    "activate_totp": "webapp.accounts.second_step_forms.FirstCodeForm",
+    "add_webauthn": "webapp.accounts.second_step_forms.AddPasskeyForm",
+    "edit_webauthn": "webapp.accounts.second_step_forms.RenamePasskeyForm",
+}
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = "Darkroom"
+MFA_TOTP_TOLERANCE = 1  # a phone's clock may be half a minute off
+# Without https browsers give passkeys to localhost alone, whatever the server would allow.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "studio"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
@@ -201,6 +217,7 @@ EMAIL_BACKEND = (
 )
 EMAIL_FILE_PATH = VAR.var_dir / "mail"
 ACCOUNT_EMAIL_VERIFICATION = "mandatory" if EMAIL_HOST else "none"
+MFA_ALLOW_UNVERIFIED_EMAIL = not EMAIL_HOST
 
 # -- Credits, in credits; inside Darkroom amounts are whole micro-credits (`_ucr`) --------------
 STARTING_CREDITS = env.decimal(

@@ -14,6 +14,7 @@ urlpatterns = [
     path("", include("webapp.accounts.urls")),
     path("", include("webapp.operations.urls")),
     path("accounts/", include("allauth.account.urls")),
+    path("accounts/2fa/", include("allauth.mfa.urls")),
     path("admin/", admin.site.urls),
 ]
 

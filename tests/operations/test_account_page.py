@@ -222,3 +222,57 @@ def test_the_last_administrator_stays(charlie: User) -> None:
     assert User.objects.get(pk=charlie.pk).is_active
     make_user("dora", is_superuser=True)
     assert with_password(charlie).post("/account/deletion/").status_code == 302
+
+
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
+
+def sign_in_from(user: User, user_agent: str) -> Client:
+    client = Client(headers={"user-agent": user_agent})
+    client.post("/accounts/login/", {"login": user.email, "password": PASSWORD})
+    return client
+
+
+def test_every_browser_that_is_signed_in_is_listed_this_one_first(alice: User, bob: User) -> None:
+    sign_in_from(alice, FIREFOX)
+    sign_in_from(bob, FIREFOX)
+    here = sign_in_from(alice, "curl/8.9.1")
+    sign_ins = here.get("/account/").context["sign_ins"]
+    assert [(one.browser.name, one.is_here) for one in sign_ins] == [("", True), ("Firefox", False)]
+    page = here.get("/account/").content.decode()
+    assert "Firefox on Linux" in page
+    assert "Another program" in page
+
+
+def test_one_browser_is_signed_out_from_another(alice: User) -> None:
+    there, third, here = sign_in_from(alice, FIREFOX), sign_in(alice), sign_in(alice)
+    [lost] = [
+        one for one in here.get("/account/").context["sign_ins"] if one.browser.name == "Firefox"
+    ]
+    page = here.post(f"/account/sessions/{lost.id}/end/", follow=True).content.decode()
+    assert "That browser is signed out." in page
+    assert (is_in(there), is_in(third), is_in(here)) == (False, True, True)
+    assert here.post(f"/account/sessions/{lost.id}/end/").status_code == 404
+
+
+def test_nobody_ends_a_session_of_somebody_else_or_the_one_that_asks(
+    alice: User, bob: User
+) -> None:
+    hers, his = sign_in(alice), sign_in(bob)
+    [session] = hers.get("/account/").context["sign_ins"]
+    assert his.post(f"/account/sessions/{session.id}/end/").status_code == 404
+    assert hers.post(f"/account/sessions/{session.id}/end/").status_code == 409
+    assert is_in(hers)
+
+
+def test_sessions_that_ended_otherwise_are_listed_no_more(alice: User) -> None:
+    sign_in_from(alice, FIREFOX)
+    here = sign_in(alice)
+    here.post("/account/sessions/end/")
+    assert [one.is_here for one in here.get("/account/").context["sign_ins"]] == [True]
+
+
+def test_a_session_from_before_the_list_is_on_it(alice: User) -> None:
+    client = Client()
+    client.force_login(alice)
+    assert [one.is_here for one in client.get("/account/").context["sign_ins"]] == [True]

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.conf import settings as project
 from django.core.management import call_command
 from django.http import HttpRequest
 from django.test import AsyncClient, Client
 from django.utils import timezone
 
+from tests.operations.passwords import give_password
 from tests.people import PASSWORD, claim, finish, make_user, submit
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
@@ -51,6 +53,18 @@ def looking(client: Client, alice: User, charlie: User, offered_model: Diffusion
     assert finish(claim(offered_model))
     start(client, charlie, alice)
     return client
+
+
+def test_a_persons_second_step_and_browsers_are_for_their_own_eyes(
+    looking: Client, alice: User, charlie: User
+) -> None:
+    Authenticator.objects.create(user=alice, type="totp", data={"secret": "x"})
+    give_password(looking)
+    for path in ("", "recovery-codes/", "recovery-codes/download/", "totp/activate/"):
+        page = looking.get(f"/accounts/2fa/{path}")
+        assert page.status_code == 403, path
+        assert "for their own eyes" in page.content.decode(), path
+    assert looking.get("/account/").context["sign_ins"] == []
 
 
 def test_every_page_is_the_persons_and_says_so(looking: Client, alice: User) -> None:

@@ -1,8 +1,11 @@
 """What administrators do to a person from that person's page; each with a reason and a password."""
 
+import io
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
+from django.core.management import CommandError, call_command
 from django.test import Client
 
 from tests.people import PASSWORD, make_user
@@ -10,7 +13,7 @@ from webapp.accounts.models import User
 from webapp.core.models import AuditLine
 from webapp.operations.people import finish_deletions
 
-ACTS = ["eyes", "suspension", "restoration", "deletion"]
+ACTS = ["eyes", "second-step", "suspension", "restoration", "deletion"]
 
 
 @pytest.fixture
@@ -51,6 +54,33 @@ def test_looking_through_their_eyes(admin: Client, alice: User) -> None:
     assert f"You see the studio as <strong>{alice.email}</strong>" in page.content.decode()
     line = AuditLine.objects.get(action="user.act_as")
     assert (line.subject_name, line.reason) == (alice.email, "asked by mail")
+
+
+def test_taking_a_lost_second_step_off(admin: Client, alice: User) -> None:
+    page = admin.get(f"/admin/accounts/user/{alice.pk}/change/").content.decode()
+    assert "Take the second step off" not in page
+    refused = act(admin, alice, "second-step")
+    assert "This account has no second step." in refused.content.decode()
+    Authenticator.objects.create(user=alice, type="totp", data={"secret": "x"})
+    page = admin.get(f"/admin/accounts/user/{alice.pk}/change/").content.decode()
+    assert "Take the second step off" in page
+    page = act(admin, alice, "second-step").content.decode()
+    assert "The password alone opens the account again." in page
+    assert not Authenticator.objects.exists()
+    line = AuditLine.objects.get(action="user.second_step_off")
+    assert (line.subject_name, line.reason) == (alice.email, "asked by mail")
+
+
+def test_the_last_administrator_is_helped_on_the_command_line(charlie: User) -> None:
+    Authenticator.objects.create(user=charlie, type="totp", data={"secret": "x"})
+    said = io.StringIO()
+    call_command("second_step_off", "CHARLIE@example.org", stdout=said)
+    assert said.getvalue() == "The password alone opens charlie@example.org again.\n"
+    assert AuditLine.objects.get().actor_id is None
+    with pytest.raises(CommandError, match="no second step"):
+        call_command("second_step_off", charlie.email)
+    with pytest.raises(CommandError, match="There is no account nobody@"):
+        call_command("second_step_off", "nobody@example.org")
 
 
 @pytest.mark.parametrize("what", ACTS)

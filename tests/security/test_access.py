@@ -120,6 +120,28 @@ EXPECTED = {
     "account_reset_password_from_key": everybody(200),
     "account_reset_password_from_key_done": everybody(200),
     "account_confirm_login_code": Expected((302, 302, 302, 302)),
+    "end_session": signed_in(404, method="post"),
+    "mfa_index": signed_in(200),
+    "mfa_authenticate": everybody(302),
+    "mfa_reauthenticate": signed_in(302),
+    "mfa_activate_totp": signed_in(302),
+    "mfa_deactivate_totp": signed_in(404),
+    "mfa_view_recovery_codes": signed_in(404),
+    "mfa_generate_recovery_codes": signed_in(302),
+    "mfa_download_recovery_codes": signed_in(404),
+    "mfa_list_webauthn": signed_in(200),
+    "mfa_add_webauthn": signed_in(302),
+    "mfa_edit_webauthn": signed_in(302),
+    "mfa_remove_webauthn": signed_in(302),
+    "mfa_reauthenticate_webauthn": signed_in(302),
+    "mfa_login_webauthn": everybody(302),
+}
+# Parts of signing in and out themselves: there is nothing to come back to.
+SENT_WITHOUT_A_WAY_BACK = {
+    "account_logout",
+    "account_confirm_login_code",
+    "mfa_authenticate",
+    "mfa_login_webauthn",
 }
 OTHERS = [one for one in list_addresses() if not one.name.startswith("admin:")]
 ADMIN_SITE = [one for one in list_addresses() if one.name.startswith("admin:")]
@@ -176,6 +198,8 @@ def url_of(name: str, studio: Studio) -> str:
         {"request_id": studio.request.pk},
         {"collection_id": studio.collection.pk},
         {"upload_id": studio.upload.pk},
+        {"session_id": 1},
+        {"pk": 1},
         {"token": "unknown"},
         {"key": "unknown"},
         {"uidb36": "1", "key": "unknown"},
@@ -209,7 +233,7 @@ def test_everybody_gets_what_the_table_says(studio: Studio, name: str) -> None:
 @pytest.mark.parametrize("name", sorted(n for n, e in EXPECTED.items() if e.statuses[0] == SIGN_IN))
 def test_visitors_are_sent_to_the_sign_in_page(studio: Studio, name: str) -> None:
     location = ask(studio.people["anonymous"], EXPECTED[name].method, url_of(name, studio))
-    if name in {"account_logout", "account_confirm_login_code"}:
+    if name in SENT_WITHOUT_A_WAY_BACK:
         assert location["Location"] == "/accounts/login/"
     else:
         assert location["Location"].startswith("/accounts/login/?next=")

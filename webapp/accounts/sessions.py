@@ -1,17 +1,64 @@
-"""Where somebody is signed in: ended everywhere, or everywhere but here."""
+"""Where somebody is signed in: listed, ended one by one, everywhere, or everywhere but here."""
 
+from dataclasses import dataclass
+from datetime import datetime
+
+from allauth.usersessions.models import UserSession
 from django.contrib.auth import update_session_auth_hash
 from django.utils.crypto import get_random_string
+from django.utils.translation import gettext as _
 
+from webapp.accounts.browsers import Browser, read_browser
 from webapp.accounts.models import User
 from webapp.accounts.requests import SignedInRequest
+from webapp.core.errors import Conflict, NotFound
 
 EPOCH_LENGTH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """One browser that is signed in, since when and from where."""
+
+    id: int
+    browser: Browser
+    ip: str
+    since: datetime
+    is_here: bool
 
 
 def new_epoch() -> str:
     """A fresh value of `User.session_epoch`: sessions that were checked against another end."""
     return get_random_string(EPOCH_LENGTH)
+
+
+def list_sign_ins(request: SignedInRequest) -> list[SignIn]:
+    """Every browser in which the visitor is signed in, this one first, then the newest.
+
+    One that ended meanwhile is forgotten on the way; this one is written down where a studio older
+    than the list did not.
+    """
+    _write_down(request)
+    kept = UserSession.objects.purge_and_list(request.user)
+    here = request.session.session_key
+    found = [
+        SignIn(
+            one.pk, read_browser(one.user_agent), one.ip, one.created_at, one.session_key == here
+        )
+        for one in kept
+    ]
+    return sorted(found, key=lambda one: (one.is_here, one.since), reverse=True)
+
+
+def end_session(request: SignedInRequest, *, session_id: int) -> None:
+    """Signs the visitor out in one other browser. Raises NotFound where it is not one of theirs,
+    or ended before, and Conflict for the one that asks."""
+    session = UserSession.objects.filter(user=request.user, pk=session_id).first()
+    if session is None:
+        raise NotFound(_("That browser is signed out already."))
+    if session.session_key == request.session.session_key:
+        raise Conflict(_("This is the browser that you are using: sign out in the menu."))
+    session.end()
 
 
 def end_other_sessions(request: SignedInRequest) -> None:
@@ -20,3 +67,9 @@ def end_other_sessions(request: SignedInRequest) -> None:
     user.session_epoch = new_epoch()
     user.save(update_fields=["session_epoch"])
     update_session_auth_hash(request, user)
+    _write_down(request)
+
+
+def _write_down(request: SignedInRequest) -> None:
+    if not UserSession.objects.filter(session_key=request.session.session_key).exists():
+        UserSession.objects.create_from_request(request)

@@ -16,10 +16,12 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django.views.i18n import set_language
 
 from webapp.accounts.requests import SignedInRequest
-from webapp.accounts.sessions import end_other_sessions
+from webapp.accounts.second_step import count_by_kind, list_second_steps
+from webapp.accounts.sessions import end_other_sessions, end_session, list_sign_ins
 from webapp.core.errors import Conflict
 from webapp.core.zipping import stream_zip
 from webapp.credits.selectors import get_balance
+from webapp.operations.acting import acting_of
 from webapp.operations.export import count_pictures, list_entries
 from webapp.operations.people import delete_user
 
@@ -34,6 +36,9 @@ def account(request: SignedInRequest) -> HttpResponse:
         "balance": get_balance(user=request.user),
         "languages": settings.LANGUAGES,
         "can_change_address": bool(settings.EMAIL_HOST),
+        "steps": count_by_kind(list_second_steps(user=request.user)),
+        # Somebody who looks through these eyes is signed in as themselves.
+        "sign_ins": [] if acting_of(request) else list_sign_ins(request),
     }
     return render(request, "accounts/account.html", context)
 
@@ -44,6 +49,15 @@ def end_sessions(request: SignedInRequest) -> HttpResponse:
     """Signs out everywhere else."""
     end_other_sessions(request)
     messages.success(request, _("You are signed out everywhere else."))
+    return redirect("account")
+
+
+@login_required
+@require_POST
+def end_one_session(request: SignedInRequest, session_id: int) -> HttpResponse:
+    """Signs out in one other browser."""
+    end_session(request, session_id=session_id)
+    messages.success(request, _("That browser is signed out."))
     return redirect("account")
 
 

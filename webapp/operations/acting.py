@@ -127,6 +127,8 @@ class ActingAs:
             return self.get_response(request)
         if not is_look and request.path != reverse("end_acting"):
             return _refuse(request)
+        if request.path.startswith(reverse("mfa_index")):
+            return _refuse(request, _("Somebody's second step is for their own eyes."))
         return _until_end(self._through_their_eyes(request, acting.person), acting.until)
 
     def _through_their_eyes(self, request: HttpRequest, person: User) -> HttpResponseBase:
@@ -188,8 +190,8 @@ def _drop(request: HttpRequest, kept: _Kept) -> None:
         audit.record(actor=actor, action=ENDED, subject=person, reason=reason)
 
 
-def _refuse(request: HttpRequest) -> HttpResponse:
-    sentence = _("You look through somebody else's eyes: nothing can be changed.")
+def _refuse(request: HttpRequest, sentence: str = "") -> HttpResponse:
+    sentence = sentence or _("You look through somebody else's eyes: nothing can be changed.")
     return error_response(request, LooksOnly(sentence))
 
 

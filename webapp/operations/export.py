@@ -10,12 +10,14 @@ from collections.abc import Collection, Iterator
 from typing import Any, TypeVar
 
 from allauth.account.models import EmailAddress
+from allauth.usersessions.models import UserSession
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection
 from django.db.models import Model, Q, QuerySet
 from django.utils import timezone
 
 from webapp.accounts.models import User
+from webapp.accounts.second_step import list_second_steps
 from webapp.core.units import format_credits
 from webapp.core.zipping import ZipEntry, read_stored_file
 from webapp.credits.models import Account, CreditRequest
@@ -28,7 +30,7 @@ from webapp.generation.models import Generation, Image, Upload
 
 ROWS_AT_ONCE = 200
 Row = TypeVar("Row", Generation, Image, Upload)
-# Hashes, keys of forms, and names in our storage: nothing that tells about the person.
+# Hashes, secrets, keys of forms, and names in our storage: nothing that tells about the person.
 NOT_PERSONAL = {
     "password",
     "session_epoch",
@@ -41,6 +43,8 @@ NOT_PERSONAL = {
     "thumbnail",
     "strip",
     "decided_by",
+    "session_key",
+    "data",
 }
 
 
@@ -100,6 +104,8 @@ def _profile(user: User) -> dict[str, Any]:
             for one in collections
         ],
         "shared_pictures": [_facts(share) for share in shares],
+        "second_steps": [_facts(step) for step in list_second_steps(user=user)],
+        "signed_in": [_facts(session) for session in UserSession.objects.filter(user=user)],
     }
 
 

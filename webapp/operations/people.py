@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from kombu.exceptions import OperationalError as BrokerAway
 
 from webapp.accounts.models import User
+from webapp.accounts.second_step import remove_second_steps
 from webapp.accounts.sessions import new_epoch
 from webapp.celery import app
 from webapp.core import audit
@@ -79,6 +80,19 @@ def restore_user(*, user: User, actor: User, reason: str) -> None:
             before={"is_active": False, "suspended_reason": stored.suspended_reason},
             after={"is_active": True},
         )
+
+
+def take_off_second_step(*, user: User, actor: User | None, reason: str) -> None:
+    """Removes authenticator app, passkeys and recovery codes of somebody who lost them: the
+    password alone opens the account again. `actor` is None on the command line.
+
+    Raises InvalidInput for an empty or long reason, and Conflict where there is no second step.
+    """
+    reason = _checked(reason)
+    with transaction.atomic():
+        if not remove_second_steps(user=user):
+            raise Conflict(_("This account has no second step."))
+        audit.record(actor=actor, action="user.second_step_off", subject=user, reason=reason)
 
 
 def delete_user(*, user: User, actor: User, reason: str) -> None:

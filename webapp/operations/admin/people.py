@@ -3,6 +3,8 @@
 import uuid
 from typing import Any, ClassVar, cast
 
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
@@ -19,6 +21,7 @@ from django.utils.translation import gettext_lazy
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from webapp.accounts.models import User
+from webapp.accounts.second_step import list_second_steps
 from webapp.core import audit
 from webapp.core.errors import DarkroomError, InvalidInput
 from webapp.core.units import format_credits, to_ucr
@@ -36,6 +39,8 @@ from webapp.operations.batch_file import MAX_LINES
 from webapp.operations.topups import Booked, book_credits
 
 admin.site.unregister(Group)
+# Secrets, and keys of sessions: a person's own page shows what can be done about them.
+admin.site.unregister([Authenticator, UserSession])
 
 
 class TopUpForm(forms.Form):
@@ -253,6 +258,8 @@ class UserAdmin(LongList, PersonActions, DjangoUserAdmin, AuditedAdmin):  # type
 def _list_buttons(user: User) -> list[dict[str, Any]]:
     """What can be done to the person now, besides their credits."""
     names = ["act_as", "suspend" if user.is_active else "restore", "delete_person"]
+    if list_second_steps(user=user):
+        names.insert(1, "take_off_second_step")
     return [
         {
             "title": getattr(PersonActions, name).short_description,

@@ -1,6 +1,6 @@
-"""What an administrator does to a person beside their credits: switch off and on, delete, look
-through their eyes. `UserAdmin` takes `PersonActions` as a base, and `PERSON_ACTIONS` among its
-`actions_detail`."""
+"""What an administrator does to a person beside their credits: take a lost second step off, switch
+off and on, delete, look through their eyes. `UserAdmin` takes `PersonActions` as a base, and
+`PERSON_ACTIONS` among its `actions_detail`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from webapp.operations.acting import start_acting
 from webapp.operations.admin.ask import Button, ask_page, put_on_form
 from webapp.operations.admin.reauthentication import require_password
 
-PERSON_ACTIONS = ["act_as", "suspend", "restore", "delete_person"]
+PERSON_ACTIONS = ["act_as", "take_off_second_step", "suspend", "restore", "delete_person"]
 
 
 class ReasonForm(forms.Form):
@@ -69,6 +69,27 @@ class PersonActions:
             done="",
             act=lambda request, person, reason: start_acting(request, person=person, reason=reason),
             leads_to=reverse("studio"),
+        )
+        return _ask(self, request, person, act)
+
+    @action(  # type: ignore[untyped-decorator]
+        description=gettext_lazy("Take the second step off"), url_path="second-step", icon="key_off"
+    )
+    def take_off_second_step(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Then the person's page."""
+        person = _person(request, object_id)
+        act = _Act(
+            title=_("Take the second step of %(person)s off") % {"person": person},
+            sentences=[
+                _(
+                    "For somebody who lost their phone and their recovery codes: make sure that it"
+                    " is them who ask."
+                ),
+                _("App, passkeys and codes go; the password alone opens the account again."),
+            ],
+            button=Button("take-off", _("Take it off"), "danger"),
+            done=_("The password alone opens the account again."),
+            act=_with_actor(people.take_off_second_step),
         )
         return _ask(self, request, person, act)
 

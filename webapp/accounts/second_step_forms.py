@@ -1,0 +1,67 @@
+"""allauth's forms of the second step, in our words."""
+
+from typing import Any
+
+from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
+from allauth.mfa.totp.forms import ActivateTOTPForm
+from allauth.mfa.webauthn.forms import AddWebAuthnForm, EditWebAuthnForm
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+MAX_NAME_LENGTH = 60
+
+
+class _Code(forms.Form):
+    """A field for six digits, or for a recovery code; a phone offers what it just received."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["code"]
+        field.label = _("Code")
+        field.widget.attrs = {
+            "autocomplete": "one-time-code",
+            "inputmode": "numeric",
+            "autofocus": True,
+        }
+
+
+class SignInCodeForm(_Code, AuthenticateForm):  # type: ignore[misc]
+    """The code that a sign-in asks for."""
+
+
+class AgainCodeForm(_Code, ReauthenticateForm):  # type: ignore[misc]
+    """The code in place of the password, where something asks whether it is still you."""
+
+
+class FirstCodeForm(_Code, ActivateTOTPForm):  # type: ignore[misc]
+    """The first code of a new authenticator app, which shows that it has the secret."""
+
+
+class _Name(forms.Form):
+    """What its owner calls a passkey."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["name"] = forms.CharField(
+            label=_("Name"),
+            help_text=_("To tell your devices apart: “My phone”, “Blue key”."),
+            max_length=MAX_NAME_LENGTH,
+            required=False,
+        )
+
+
+class AddPasskeyForm(_Name, AddWebAuthnForm):  # type: ignore[misc]
+    """A name, and whether the passkey opens the door by itself."""
+
+    passwordless = forms.BooleanField(
+        label=_("Sign in with it alone, without the password"), required=False, initial=True
+    )
+    field_order = ("name", "passwordless", "credential")
+
+
+class RenamePasskeyForm(_Name, EditWebAuthnForm):  # type: ignore[misc]
+    """Another name for it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["name"].required = True
