@@ -99,12 +99,12 @@ def test_what_is_wrong_with_a_request_stands_at_its_field(hers: Client) -> None:
     good = {"amount": "40", "reason": "a poster"}
     for field, value, sentence in (
         ("amount", "", "This field is required."),
-        ("amount", "many", "Enter a number."),
-        ("amount", "NaN", "Enter a number."),
+        ("amount", "many", "“many” is not a number: write it like 12.5."),
+        ("amount", "NaN", "“NaN” is not a number: write it like 12.5."),
         ("amount", "0", "More than 0 and at most 1000000.00 credits"),
         ("amount", "-1", "More than 0 and at most 1000000.00 credits"),
         ("amount", "1000000.000001", "More than 0 and at most 1000000.00 credits"),
-        ("amount", "0.1234567", "no more than 6 decimal places"),
+        ("amount", "0.1234567", "At most 6 decimals are possible here."),
         ("reason", "   ", "This field is required."),
         ("reason", "x" * 501, "at most 500 characters"),
     ):

@@ -119,8 +119,8 @@ def test_lines_are_filtered_by_kind_day_and_amount(
     ("query", "sentence"),
     [
         ("since=yesterday", "From: Enter a valid date."),
-        ("at_least=much", "At least: Enter a number."),
-        ("at_most=0.0000001", "At most: Ensure that there are no more than 6 decimal places."),
+        ("at_least=much", "At least: “much” is not a number: write it like 12.5."),
+        ("at_most=0.0000001", "At most: At most 6 decimals are possible here."),
     ],
 )
 def test_a_filter_that_will_not_do_is_told_in_a_sentence_and_shows_nothing(

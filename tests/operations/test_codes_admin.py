@@ -91,8 +91,8 @@ def test_the_same_form_twice_makes_one_batch(admin: Client) -> None:
     [
         ("name", "", "This field is required."),
         ("amount", "0", "A code gives more than 0"),
-        ("amount", "0.0000001", "no more than 6 decimal places"),
-        ("amount", "many", "Enter a number."),
+        ("amount", "0.0000001", "At most 6 decimals are possible here."),
+        ("amount", "many", "“many” is not a number: write it like 12.5."),
         ("count", "0", "From 1 to 10000 is allowed here."),
         ("count", "10001", "From 1 to 10000 is allowed here."),
         ("uses_per_code", "-1", "From 1 to 1000000 is allowed here."),

@@ -161,8 +161,8 @@ def test_a_request_is_declined_with_an_answer(
     [
         ({"amount": "0"}, "More than 0 and at most"),
         ({"amount": "-5"}, "More than 0 and at most"),
-        ({"amount": "many"}, "Enter a number."),
-        ({"amount": "0.0000001"}, "no more than 6 decimal places"),
+        ({"amount": "many"}, "“many” is not a number: write it like 12.5."),
+        ({"amount": "0.0000001"}, "At most 6 decimals are possible here."),
         ({"answer": "x" * 201}, "at most 200 characters"),
         ({"answer_with": "shrug"}, "Say whether you approve or decline."),
     ],

@@ -278,8 +278,8 @@ def test_people_are_chosen_by_what_fits_them(
     ("field", "value", "sentence"),
     [
         ("amount", "0", "0 credits change nothing."),
-        ("amount", "five", "Enter a number."),
-        ("below", "-1", "greater than or equal to 0"),
+        ("amount", "five", "“five” is not a number: write it like 12.5."),
+        ("below", "-1", "At least 0 is needed here."),
         ("joined_since", "yesterday", "Enter a valid date."),
         ("active_days", "0", "greater than or equal to 1"),
         ("group", "999", "Select a valid choice."),

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+CREDIT_PLACES = 6
 UCR_PER_CREDIT = 1_000_000
 
 

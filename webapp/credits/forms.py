@@ -5,7 +5,8 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from webapp.core.errors import DarkroomError, InvalidInput
-from webapp.core.units import to_ucr
+from webapp.core.numbers import PlainNumberField
+from webapp.core.units import CREDIT_PLACES, to_ucr
 from webapp.credits.code_text import read_code
 from webapp.credits.requests import MAX_REASON_LENGTH
 
@@ -39,10 +40,9 @@ class RedeemForm(forms.Form):
 class AskForm(forms.Form):
     """How many credits somebody asks for, and why."""
 
-    amount = forms.DecimalField(
+    amount = PlainNumberField(
         label=_("How many credits"),
-        max_digits=13,
-        decimal_places=6,
+        decimal_places=CREDIT_PLACES,
         widget=forms.NumberInput(attrs={"min": "0", "step": "any", "inputmode": "decimal"}),
     )
     reason = forms.CharField(

@@ -11,7 +11,8 @@ from django.utils.translation import gettext as _
 
 from webapp.core.csv_lines import BOM, csv_line
 from webapp.core.errors import InvalidInput
-from webapp.core.units import to_ucr
+from webapp.core.numbers import not_a_number
+from webapp.core.units import CREDIT_PLACES, to_ucr
 from webapp.credits.ledger import MAX_REASON_LENGTH
 from webapp.credits.ledger.by_hand import MAX_BY_HAND_UCR, most_at_once
 
@@ -21,7 +22,6 @@ NEEDED = ("email", "amount")
 COLUMNS = (*NEEDED, "reason")
 DELIMITERS = (";", "\t", ",")
 NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]+)?")
-MAX_DECIMALS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,8 @@ def read_amount(text: str) -> tuple[int, str]:
     if not text:
         return 0, _("There is no amount.")
     if not NUMBER.fullmatch(text):
-        return 0, _("“%(text)s” is not a number: write it like 12.5.") % {"text": text[:40]}
-    if len(text.partition(".")[2]) > MAX_DECIMALS:
+        return 0, not_a_number(text)
+    if len(text.partition(".")[2]) > CREDIT_PLACES:
         return 0, _("An amount has at most six decimals.")
     amount_ucr = to_ucr(Decimal(text))
     if amount_ucr == 0:

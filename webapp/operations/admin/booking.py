@@ -15,17 +15,17 @@ from django.utils.translation import gettext_lazy as _
 
 from webapp.accounts.models import User
 from webapp.core.errors import DarkroomError
-from webapp.core.units import to_ucr
+from webapp.core.numbers import PlainNumberField
+from webapp.core.units import CREDIT_PLACES, to_ucr
 from webapp.credits import ledger
 from webapp.operations.admin.reauthentication import require_password
 
 
-class CreditsField(forms.DecimalField):
+class CreditsField(PlainNumberField):
     """An amount in credits; its cleaned value is in whole micro-credits."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(max_digits=13, decimal_places=6, **options)
-        self.widget.attrs.setdefault("step", "any")
+        super().__init__(decimal_places=CREDIT_PLACES, **options)
 
     def clean(self, value: Any) -> Any:
         """Micro-credits; None for an empty field that may be empty."""

@@ -28,7 +28,8 @@ from unfold.widgets import (
 
 from webapp.accounts.models import User
 from webapp.core.errors import DarkroomError
-from webapp.core.units import format_credits, to_ucr
+from webapp.core.numbers import PlainNumberField
+from webapp.core.units import CREDIT_PLACES, format_credits, to_ucr
 from webapp.credits import codes
 from webapp.credits.models import CodeBatch, CodeUse
 from webapp.operations.admin.ask import Button, ask_page, put_on_form
@@ -47,10 +48,9 @@ class MakeCodesForm(forms.Form):
         help_text=gettext_lazy("Only administrators see it."),
         widget=UnfoldAdminTextInputWidget,
     )
-    amount = forms.DecimalField(
+    amount = PlainNumberField(
         label=gettext_lazy("Credits of one code"),
-        max_digits=13,
-        decimal_places=6,
+        decimal_places=CREDIT_PLACES,
         widget=UnfoldAdminDecimalFieldWidget,
     )
     count = forms.IntegerField(

@@ -26,6 +26,7 @@ from webapp.catalog.price_services import (
     read_draft,
 )
 from webapp.catalog.pricing import WHOLE_PRICE, plain
+from webapp.core.numbers import PlainNumberField
 from webapp.core.units import format_credits, to_ucr
 from webapp.operations.admin.base import AuditedAdmin
 from webapp.operations.admin.price_form import CreditsField
@@ -46,11 +47,10 @@ class GroupForm(forms.ModelForm):  # type: ignore[type-arg]
         help_text=_("What a member may spend a day. Empty: no limit."),
         widget=UnfoldAdminDecimalFieldWidget,
     )
-    multiplier = forms.DecimalField(
+    multiplier = PlainNumberField(
         label=_("Share of the price"),
         min_value=0,
         max_value=int(MAX_MULTIPLIER),
-        max_digits=7,
         decimal_places=MULTIPLIER_PLACES,
         help_text=_(
             "1 is all of the price, 0.5 half of it, 0 nothing. Another share makes the next"

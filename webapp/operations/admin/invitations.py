@@ -31,7 +31,8 @@ from webapp.accounts import invitations
 from webapp.accounts.invitations import Terms
 from webapp.accounts.models import Invitation, User, UserGroup
 from webapp.core.errors import DarkroomError
-from webapp.core.units import format_credits, to_ucr
+from webapp.core.numbers import PlainNumberField
+from webapp.core.units import CREDIT_PLACES, format_credits, to_ucr
 from webapp.operations.admin.ask import Button, ask_page, put_on_form
 from webapp.operations.admin.base import ReadOnlyAdmin
 from webapp.operations.admin.reauthentication import require_password
@@ -63,10 +64,9 @@ class InviteForm(forms.Form):
         help_text=gettext_lazy("Who signs up by the link is in it."),
         widget=UnfoldAdminSelectWidget,
     )
-    grant = forms.DecimalField(
+    grant = PlainNumberField(
         label=gettext_lazy("Extra credits"),
-        max_digits=13,
-        decimal_places=6,
+        decimal_places=CREDIT_PLACES,
         initial=0,
         help_text=gettext_lazy("On top of the welcome credits, for each person."),
         widget=UnfoldAdminDecimalFieldWidget,

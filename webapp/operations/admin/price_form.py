@@ -22,19 +22,20 @@ from webapp.catalog.price_services import (
     list_changes,
 )
 from webapp.catalog.pricing import SUGGESTED_FACTORS, WHOLE_PRICE, Terms, plain
-from webapp.core.units import format_credits, to_ucr
+from webapp.core.numbers import PlainNumberField
+from webapp.core.units import CREDIT_PLACES, format_credits, to_ucr
 
 SAME = "same"
 MODES = [(SAME, _("as any other model")), *ModelPrice.Mode.choices]
 MAX_CREDITS = 1_000_000
 
 
-class CreditsField(forms.DecimalField):
+class CreditsField(PlainNumberField):
     """An amount of credits, from 0 to a million, exact to the micro-credit."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(
-            min_value=0, max_value=MAX_CREDITS, max_digits=13, decimal_places=6, **options
+            min_value=0, max_value=MAX_CREDITS, decimal_places=CREDIT_PLACES, **options
         )
 
 
@@ -88,11 +89,10 @@ class PriceForm(forms.Form):
             self._add_model(model, draft)
         for group in self.groups:
             share = draft.groups.get(group.pk)
-            self.fields[f"group_{group.pk}"] = forms.DecimalField(
+            self.fields[f"group_{group.pk}"] = PlainNumberField(
                 label=group.name,
                 min_value=0,
                 max_value=int(MAX_MULTIPLIER),
-                max_digits=7,
                 decimal_places=MULTIPLIER_PLACES,
                 initial=None if share is None else plain(share),
                 error_messages={"required": _("Say what share of the price this group pays.")},
@@ -163,10 +163,9 @@ class PriceForm(forms.Form):
                 required=False,
                 initial=None if flat_ucr is None else format_credits(flat_ucr),
             ),
-            f"factor_{model.pk}": forms.DecimalField(
+            f"factor_{model.pk}": PlainNumberField(
                 label=_("Factor"),
                 required=False,
-                max_digits=16,
                 decimal_places=FACTOR_PLACES,
                 initial=None if factor is None else plain(factor),
             ),

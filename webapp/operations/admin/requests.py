@@ -21,7 +21,8 @@ from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminTextInputWi
 
 from webapp.accounts.models import User
 from webapp.core.errors import DarkroomError
-from webapp.core.units import format_credits, to_ucr
+from webapp.core.numbers import PlainNumberField
+from webapp.core.units import CREDIT_PLACES, format_credits, to_ucr
 from webapp.credits import requests
 from webapp.credits.models import CreditRequest
 from webapp.credits.request_selectors import SPEND_DAYS, get_applicant, with_applicants
@@ -36,10 +37,9 @@ CHANGELIST = "admin:credits_creditrequest_changelist"
 class AnswerForm(forms.Form):
     """How much is given, and what the user reads."""
 
-    amount = forms.DecimalField(
+    amount = PlainNumberField(
         label=gettext_lazy("Credits to give"),
-        max_digits=13,
-        decimal_places=6,
+        decimal_places=CREDIT_PLACES,
         widget=UnfoldAdminDecimalFieldWidget,
     )
     answer = forms.CharField(

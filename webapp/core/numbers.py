@@ -1,0 +1,68 @@
+"""Numbers that people type into forms: whatever is wrong with one is told in a single sentence."""
+
+import re
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+
+NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)")
+# Beyond it a number of micro-credits would not fit its column.
+MAX_WHOLE_DIGITS = 12
+
+
+class PlainNumberField(forms.DecimalField):
+    """A number as people write it, without an exponent; its cleaned value is a Decimal."""
+
+    def __init__(
+        self,
+        *,
+        decimal_places: int,
+        min_value: int | None = None,
+        max_value: int | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(decimal_places=decimal_places, **options)
+        self.least, self.most = min_value, max_value
+        self.widget.attrs |= {"step": "any", **self._limits()}
+
+    def clean(self, value: Any) -> Any:
+        """The number; None for an empty field that may be empty."""
+        text = "" if value is None else str(value).strip()
+        return self._read(text) if text else super().clean(None)
+
+    def _read(self, text: str) -> Decimal:
+        if not NUMBER.fullmatch(text):
+            raise ValidationError(not_a_number(text))
+        if len(text.partition(".")[2]) > (self.decimal_places or 0):
+            raise ValidationError(too_fine(self.decimal_places or 0))
+        if len(text.partition(".")[0].lstrip("+-0")) > MAX_WHOLE_DIGITS:
+            raise ValidationError(_("This number is too large."))
+        number = Decimal(text)
+        if self.least is not None and number < self.least:
+            raise ValidationError(self._out_of_range())
+        if self.most is not None and number > self.most:
+            raise ValidationError(self._out_of_range())
+        return number
+
+    def _out_of_range(self) -> str:
+        if self.most is None:
+            return _("At least %(least)s is needed here.") % {"least": self.least}
+        limits = {"least": self.least, "most": self.most}
+        return _("From %(least)s to %(most)s is allowed here.") % limits
+
+    def _limits(self) -> dict[str, str]:
+        limits = {"min": self.least, "max": self.most}
+        return {name: str(limit) for name, limit in limits.items() if limit is not None}
+
+
+def not_a_number(text: str) -> str:
+    """The sentence for a text that is none."""
+    return _("“%(text)s” is not a number: write it like 12.5.") % {"text": text[:40]}
+
+
+def too_fine(places: int) -> str:
+    """The sentence for a number with more decimals than `places`."""
+    return _("At most %(places)d decimals are possible here.") % {"places": places}
