@@ -242,8 +242,8 @@ class Books(RuleBasedStateMachine):
             return
         ids = dict(batch.transactions.values_list("idempotency_key", "pk"))
         given = [
-            self._give(ids[f"batch:{batch_id}:{person.user.pk}"], person, amount)
-            for person, amount in ((self.people[at], amount) for at, amount in asked)
+            self._give(ids[f"batch:{batch_id}:{number:06d}"], self.people[at], amount)
+            for number, (at, amount) in enumerate(asked, start=1)
         ]
         self.batches[batch_id] = lines, given
 

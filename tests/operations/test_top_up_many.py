@@ -340,6 +340,13 @@ def test_the_result_for_each_person_is_a_page_and_a_file(admin: Client, alice: U
     }
 
 
+def test_the_result_stands_in_the_order_of_the_file(admin: Client, db: None) -> None:
+    emails = [make_user(f"member{number:02d}").email for number in range(12)][::-1]
+    batch = booked_batch(admin, "email,amount\n" + "".join(f"{email},5\n" for email in emails))
+    lines = download(admin, f"/admin/credits/topupbatch/{batch.pk}/lines.csv")
+    assert [line["email"] for line in lines] == emails
+
+
 def test_the_file_to_fill_in_is_there(admin: Client) -> None:
     response = admin.get("/admin/credits/topupbatch/template.csv")
     assert response.content == template_file()

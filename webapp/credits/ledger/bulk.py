@@ -60,8 +60,8 @@ def top_up_many(
         accounts = lock_accounts_of(user_id for user_id, _amount_ucr in lines)
         _check_accounts(lines, accounts)
         booked = [
-            _line(batch, accounts[user_id], amount_ucr, reason=own.get(user_id, ""))
-            for user_id, amount_ucr in lines
+            _line(batch, number, accounts[user_id], amount_ucr, reason=own.get(user_id, ""))
+            for number, (user_id, amount_ucr) in enumerate(lines, start=1)
         ]
         post(booked, actor=actor, reason=batch.reason, note=batch.note, batch_id=batch.pk)
     return batch
@@ -97,14 +97,17 @@ def _refusal(number: int, sentence: str) -> InvalidInput:
     return InvalidInput(told, field="lines")
 
 
-def _line(batch: TopUpBatch, account: Account, amount_ucr: int, *, reason: str) -> Line:
+def _line(
+    batch: TopUpBatch, number: int, account: Account, amount_ucr: int, *, reason: str
+) -> Line:
     is_top_up = amount_ucr > 0
     return Line(
         account_id=account.pk,
         amount_ucr=amount_ucr,
         kind=Transaction.Kind.TOP_UP if is_top_up else Transaction.Kind.ADJUSTMENT,
         against=Account.Kind.GRANTS if is_top_up else Account.Kind.ADJUSTMENTS,
-        key=f"batch:{batch.pk}:{account.user_id}",
+        # Posted in the order of the keys: by its number, a line keeps its place.
+        key=f"batch:{batch.pk}:{number:06d}",
         reason=reason,
     )
 
