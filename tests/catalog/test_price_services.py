@@ -197,6 +197,12 @@ def test_a_group_alone_gets_a_share_and_all_else_stays(
     assert AuditLine.objects.order_by("-pk")[0].before == {"group Guests": ""}
 
 
+def test_the_note_that_everybody_reads_names_no_group(charlie: User) -> None:
+    made = price_group(group=make_group("Late payers"), multiplier=Decimal(2), actor=charlie)
+    assert made is not None
+    assert made.note == "The share of a group."
+
+
 def test_a_deleted_group_is_not_in_the_next_version(charlie: User) -> None:
     team = make_group("Team")
     made = make_list(flat="0.2", groups={team: "0.5"})

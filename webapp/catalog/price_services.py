@@ -103,8 +103,8 @@ def price_group(*, group: UserGroup, multiplier: Decimal, actor: User) -> PriceL
     if in_force.groups.get(group.pk) == multiplier:
         return None
     draft = replace(in_force, groups={**in_force.groups, group.pk: multiplier})
-    note = _("The share of the group “%(group)s”.") % {"group": group.name}
-    return _write(in_force, draft, actor=actor, note=note[:MAX_NOTE_LENGTH])
+    # Everybody reads the note; what a group of others is called is not theirs to know.
+    return _write(in_force, draft, actor=actor, note=_("The share of a group."))
 
 
 def list_changes(*, before: Draft, after: Draft) -> list[Change]:
