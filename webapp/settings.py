@@ -357,6 +357,7 @@ UNFOLD = {
 # -- Language, time, logs -----------------------------------------------------------------------
 LANGUAGE_CODE = "en"
 LOCALE_PATHS = [BASE_DIR / "webapp" / "locale"]
+FORMAT_MODULE_PATH = ["webapp.formats"]
 LANGUAGES = offered_languages(LOCALE_PATHS[0])
 TIME_ZONE = CELERY_TIMEZONE = env.text("DARKROOM_TIME_ZONE", "UTC")
 USE_TZ = True

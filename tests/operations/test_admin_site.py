@@ -1,5 +1,8 @@
 """The admin site: who is let in, what cannot be written there, and that lists stay quick."""
 
+from datetime import UTC, datetime
+from uuid import uuid4
+
 import pytest
 from django.db import connection
 from django.db.models import Model
@@ -12,6 +15,7 @@ from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.core.models import Notice
 from webapp.core.notices import tell_admins
+from webapp.credits.ledger import top_up_many
 from webapp.credits.models import Account, Entry, Hold, Transaction
 from webapp.generation.heartbeat import beat_once
 from webapp.generation.models import Image
@@ -188,6 +192,31 @@ def test_a_list_takes_as_many_queries_for_many_rows_as_for_few(
     few = count_queries(admin, path)
     fill(6)
     assert count_queries(admin, path) == few <= 14
+
+
+def test_an_empty_list_says_whether_anything_is_there_at_all(admin: Client) -> None:
+    page = admin.get("/admin/accounts/usergroup/").content.decode()
+    assert "Nothing here yet" in page
+    assert "Add group" in page
+    page = admin.get("/admin/accounts/user/?q=nobody").content.decode()
+    assert "Nothing here fits the search and the filters" in page
+    assert "Show everything" in page
+
+
+def test_a_list_offers_to_show_all_only_where_something_is_hidden(
+    admin: Client, charlie: User
+) -> None:
+    top_up_many(batch_id=uuid4(), lines=[(charlie.pk, 5)], actor=charlie, reason="prize")
+    assert "Show all" not in admin.get("/admin/credits/topupbatch/").content.decode()
+    assert "Show all" in admin.get("/admin/credits/topupbatch/?q=prize").content.decode()
+
+
+def test_days_and_times_of_the_admin_site_are_told_in_one_way(admin: Client, alice: User) -> None:
+    User.objects.update(date_joined=datetime(2026, 3, 4, 17, 5, tzinfo=UTC))
+    assert "2026-03-04 17:05" in admin.get("/admin/accounts/user/").content.decode()
+    page = admin.get(f"/admin/accounts/user/{alice.pk}/change/").content.decode()
+    assert "4 Mar 2026, 17:05" in page
+    assert "p.m." not in page
 
 
 def test_the_first_page_says_whether_a_worker_is_alive(

@@ -119,6 +119,7 @@ def test_lines_are_filtered_by_kind_day_and_amount(
     ("query", "sentence"),
     [
         ("since=yesterday", "From: Enter a valid date."),
+        ("since=2026-03-02&until=2026-03-01", "To: The first day comes after the last one."),
         ("at_least=much", "At least: “much” is not a number: write it like 12.5."),
         ("at_most=0.0000001", "At most: At most 6 decimals are possible here."),
     ],
@@ -242,6 +243,17 @@ def test_an_image_tells_of_its_money_and_not_of_its_prompt(
     assert "a fox at dusk" not in page
 
 
+def test_an_images_seconds_are_told_stage_by_stage_in_words(
+    admin: Client, alice: User, offered_model: DiffusionModel
+) -> None:
+    image = submit(alice, offered_model).images.get()
+    timings_s = {"denoise_s": 4.9, "load_s": 0.0, "queue_s": 11.2}
+    Image.objects.filter(pk=image.pk).update(timings_s=timings_s)
+    page = words_of(admin.get(f"/admin/generation/image/{image.pk}/change/"))
+    assert page.index("Seconds: in the queue") < page.index("Seconds: drawing")
+    assert "loading the model" not in page
+
+
 def test_images_are_found_by_their_owner_and_their_failure(
     admin: Client, alice: User, bob: User, offered_model: DiffusionModel
 ) -> None:
@@ -285,6 +297,28 @@ def test_a_persons_page_answers_why_they_were_charged(
     assert "worker-1" in page
     assert "she called" in page
     assert "a fox at dusk" not in page
+
+
+def test_a_persons_page_tells_the_seconds_of_drawing_alone(
+    admin: Client, alice: User, offered_model: DiffusionModel
+) -> None:
+    image = submit(alice, offered_model).images.get()
+    begun = timezone.now()
+    Image.objects.filter(pk=image.pk).update(
+        timings_s={"queue_s": 60.0, "denoise_s": 2.5},
+        started_at=begun,
+        finished_at=begun + timedelta(seconds=2.5),
+    )
+    page = words_of(admin.get(page_of(alice)))
+    assert 'data-label="Seconds">2.5<' in page
+
+
+def test_the_address_at_the_head_of_a_persons_page_keeps_its_letters(
+    admin: Client, alice: User
+) -> None:
+    head = words_of(admin.get(page_of(alice))).partition("</h1>")[0]
+    assert "alice@example.org" in head
+    assert "Alice@example.org" not in head
 
 
 def test_a_persons_page_takes_as_many_queries_for_much_as_for_little(

@@ -74,7 +74,7 @@ def test_no_more_is_taken_than_is_available(
         ("amount", "abc", "“abc” is not a number: write it like 12.5."),
         ("amount", "NaN", "“NaN” is not a number: write it like 12.5."),
         ("amount", "Infinity", "“Infinity” is not a number: write it like 12.5."),
-        ("amount", "0", "more than 0"),
+        ("amount", "0", "0 credits change nothing."),
         ("amount", "0.0000001", "At most 6 decimals are possible here."),
         ("amount", "1e12", "“1e12” is not a number: write it like 12.5."),
         ("amount", "1" + "0" * 12, "This number is too large."),
@@ -149,6 +149,9 @@ def test_the_page_says_what_there_was_before_and_what_there_is_now(
     url = book(admin, alice, amount="12.5")["Location"]
     page = admin.get(url).content.decode()
     assert "12.50 credits were booked: 200.00 before, 212.50 now." in page
+    url = book(admin, alice, amount="-2.5", key=str(uuid.uuid4()))["Location"]
+    page = admin.get(url).content.decode()
+    assert "2.50 credits were taken away: 212.50 before, 210.00 now." in page
 
 
 def test_the_note_is_for_administrators_alone(admin: Client, alice: User) -> None:

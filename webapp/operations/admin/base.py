@@ -7,6 +7,7 @@ from django.db.models import Field, Model, QuerySet
 from django.forms import BaseModelForm
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
+from unfold.views import ChangeList
 
 from webapp.accounts.models import User
 from webapp.core import audit
@@ -15,8 +16,22 @@ from webapp.core.units import format_credits
 SECRET = "password"  # noqa: S105 - the name of a field, whose values are never written down
 
 
+class QuietChangeList(ChangeList):  # type: ignore[misc]
+    """Offers to show all only where a search or a filter hides something."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """The page that is asked for."""
+        super().get_results(request)
+        if not self.query and not self.has_active_filters:
+            self.full_result_count = self.result_count
+
+
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
     """Rows that only services write: they can be looked at, and nothing else."""
+
+    def get_changelist(self, request: HttpRequest, **more: Any) -> type[ChangeList]:
+        """Such a list."""
+        return QuietChangeList
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Nobody adds by hand."""

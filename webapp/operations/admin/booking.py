@@ -7,10 +7,11 @@ from typing import Any, cast
 from django import forms
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from webapp.accounts.models import User
@@ -31,6 +32,17 @@ class CreditsField(PlainNumberField):
         """Micro-credits; None for an empty field that may be empty."""
         amount: Decimal | None = super().clean(value)
         return None if amount is None else to_ucr(amount)
+
+
+class ChangeField(CreditsField):
+    """An amount that is added, or taken away where it is negative: never 0."""
+
+    def clean(self, value: Any) -> Any:
+        """Micro-credits."""
+        amount_ucr: int | None = super().clean(value)
+        if amount_ucr == 0:
+            raise ValidationError(gettext("0 credits change nothing."))
+        return amount_ucr
 
 
 class ReasonForm(forms.Form):

@@ -102,7 +102,7 @@ def _draw_month(month: figures.Month) -> str:
     return bar_chart(
         slug="month",
         title=_("Credits per day"),
-        labels=[formats.date_format(day, "j M") for day in month.days],
+        labels=[formats.date_format(day, "MONTH_DAY_FORMAT") for day in month.days],
         long_labels=[formats.date_format(day) for day in month.days],
         label_name=_("Day"),
         series=[

@@ -10,6 +10,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 
@@ -70,6 +71,14 @@ class DatesForm(forms.Form):
     until = forms.DateField(
         label=_("To"), required=False, widget=forms.DateInput(attrs={"type": "date"})
     )
+
+    def clean_until(self) -> date | None:
+        """Not before the first day."""
+        since: date | None = self.cleaned_data.get("since")
+        until: date | None = self.cleaned_data["until"]
+        if since and until and until < since:
+            raise forms.ValidationError(gettext("The first day comes after the last one."))
+        return until
 
 
 class DatesFilter(FormFilter):

@@ -28,7 +28,7 @@ from webapp.core.units import format_credits, to_ucr
 from webapp.credits import ledger
 from webapp.operations import batches
 from webapp.operations.admin.base import AuditedAdmin
-from webapp.operations.admin.booking import CreditsField, require_booker
+from webapp.operations.admin.booking import ChangeField, CreditsField, require_booker
 from webapp.operations.admin.filters import DatesFilter, FormFilter
 from webapp.operations.admin.long_lists import LongList, WholeListPaginator, short_time
 from webapp.operations.admin.people_search import find_people
@@ -46,7 +46,7 @@ admin.site.unregister([Authenticator, UserSession])
 class TopUpForm(forms.Form):
     """How many credits, and why; the hidden key makes a double click one top-up."""
 
-    amount = CreditsField(
+    amount = ChangeField(
         label=gettext_lazy("Credits"),
         help_text=gettext_lazy("A negative amount takes credits away, as an adjustment."),
     )
@@ -289,8 +289,14 @@ def _book(actor: User, user: User, form: TopUpForm) -> Booked | None:
 
 
 def _tell(booked: Booked) -> str:
-    return _("%(amount)s credits were booked: %(before)s before, %(after)s now.") % {
-        "amount": format_credits(booked.after_ucr - booked.before_ucr),
+    moved_ucr = booked.after_ucr - booked.before_ucr
+    sentence = (
+        _("%(amount)s credits were taken away: %(before)s before, %(after)s now.")
+        if moved_ucr < 0
+        else _("%(amount)s credits were booked: %(before)s before, %(after)s now.")
+    )
+    return sentence % {
+        "amount": format_credits(abs(moved_ucr)),
         "before": format_credits(booked.before_ucr),
         "after": format_credits(booked.after_ucr),
     }

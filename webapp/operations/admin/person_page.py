@@ -75,8 +75,16 @@ def _list_images(user: User) -> list[Image]:
     holds = {hold.image_id: hold for hold in Hold.objects.filter(image_id__in=_ids(images))}
     for image in images:
         image.hold = holds.get(image.pk)  # type: ignore[attr-defined]
-        image.seconds = sum(image.timings_s.values()) or None  # type: ignore[attr-defined]
+        image.seconds = _drawn_s(image)  # type: ignore[attr-defined]
     return images
+
+
+def _drawn_s(image: Image) -> float | None:
+    """As its receipt tells it: without the time in the queue. None where it was not drawn to the
+    end."""
+    if image.started_at is None or image.finished_at is None:
+        return None
+    return (image.finished_at - image.started_at).total_seconds()
 
 
 def _ids(images: list[Image]) -> list[Any]:

@@ -26,6 +26,8 @@ class _VersionInline(TabularInline):  # type: ignore[misc]
 
     extra = 0
     can_delete = False
+    # What a line is called says no more than its cells do.
+    hide_title = True
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """A version is never changed."""
@@ -117,7 +119,7 @@ class PriceListAdmin(ReadOnlyAdmin):
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": _("Prices"),
+            "title": _("Change the prices"),
             "number": number,
             "form": form,
             "previews": previews,

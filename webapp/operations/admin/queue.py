@@ -17,6 +17,7 @@ from webapp.accounts.models import User
 from webapp.catalog.models import ModelPrice
 from webapp.core.units import format_credits
 from webapp.credits.models import Account, Entry, Hold, Transaction
+from webapp.gallery.receipt import STAGES
 from webapp.generation.models import Image
 from webapp.operations import topups
 from webapp.operations.admin.base import ReadOnlyAdmin
@@ -121,7 +122,11 @@ class ImageAdmin(LongList, ReadOnlyAdmin):
             "hold": hold,
             "entries": entries,
             "terms": describe_terms(image.generation.price_terms),
-            "timings": [(name.removesuffix("_s"), s) for name, s in image.timings_s.items()],
+            "timings": [
+                (told, image.timings_s[key])
+                for key, told in STAGES.items()
+                if image.timings_s.get(key)
+            ],
             "can_refund": bool(hold and hold.state == Hold.State.CAPTURED and not refunded),
         }
         return TemplateResponse(request, "operations/image.html", context)

@@ -25,7 +25,7 @@ from webapp.credits import ledger
 from webapp.credits.models import Account, Entry, TopUpBatch
 from webapp.operations import batches, topups
 from webapp.operations.admin.base import ReadOnlyAdmin
-from webapp.operations.admin.booking import CreditsField, reason_page, require_booker
+from webapp.operations.admin.booking import ChangeField, CreditsField, reason_page, require_booker
 from webapp.operations.admin.csv_files import send_csv
 from webapp.operations.admin.reauthentication import require_password
 from webapp.operations.batch_file import MAX_BYTES, MAX_LINES, read_batch_file, template_file
@@ -75,17 +75,10 @@ class AmountForm(WordsForm):
     """The same amount for people who were ticked in the list of users."""
 
     field_order: Sequence[str] | None = ("amount", "reason", "note")
-    amount = CreditsField(
+    amount = ChangeField(
         label=gettext_lazy("Credits for each"),
         help_text=gettext_lazy("A negative amount takes credits away."),
     )
-
-    def clean_amount(self) -> int:
-        """Not nothing."""
-        amount_ucr: int = self.cleaned_data["amount"]
-        if amount_ucr == 0:
-            raise forms.ValidationError(_("0 credits change nothing."))
-        return amount_ucr
 
 
 class ChoiceForm(AmountForm):
@@ -103,7 +96,7 @@ class ChoiceForm(AmountForm):
         label=gettext_lazy("Joined since"), required=False, widget=DateInput
     )
     active_days = forms.IntegerField(
-        label=gettext_lazy("Asked for an image in the last days"),
+        label=gettext_lazy("Asked for an image within so many days"),
         required=False,
         min_value=1,
         max_value=3650,
