@@ -3,6 +3,7 @@ import { postForm } from "darkroom/api";
 import { insertGroup } from "darkroom/feed";
 import { announce } from "darkroom/headline";
 import { askAgain, isAskingPrice } from "darkroom/price";
+import { focusInPlace } from "darkroom/standing";
 import { say } from "darkroom/strings";
 
 const form = document.getElementById("composer");
@@ -72,7 +73,7 @@ function point(control) {
   for (let box = control.closest("details"); box; box = box.parentElement.closest("details")) box.open = true;
   const sheet = control.closest("[popover]");
   if (sheet && getComputedStyle(sheet).display === "none") sheet.showPopover();
-  control.focus();
+  focusInPlace(control);
 }
 
 export function clearWrong(name) {

@@ -1,4 +1,6 @@
 // Prompts for whoever does not know where to begin; they suit the model that is chosen.
+import { focusInPlace } from "darkroom/standing";
+
 const { lists, of, shown } = JSON.parse(document.getElementById("ideas").textContent);
 const model = document.getElementById("model");
 const prompt = document.getElementById("prompt");
@@ -15,7 +17,7 @@ export function startIdeas() {
 function propose(idea) {
   prompt.value = idea;
   prompt.dispatchEvent(new Event("input", { bubbles: true }));
-  prompt.focus();
+  focusInPlace(prompt);
 }
 
 function surprise() {

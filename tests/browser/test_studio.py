@@ -132,6 +132,36 @@ def test_a_click_that_cannot_be_paid_says_what_is_lacking(
     expect(page.get_by_role("alert")).to_have_text("This needs 0.80 credits; 0.30 are available.")
 
 
+def click_by_mouse(page: Page, button: str) -> None:
+    """Where it stands now; Playwright's own click, and filling in, scroll the page first."""
+    box = page.get_by_role("button", name=button).bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+
+
+def test_the_feed_stays_where_it_is_while_the_form_says_what_is_wrong(
+    visitors: Visitors, alice: User, tiny: DiffusionModel
+) -> None:
+    visitors.expect_status(400)
+    for number in range(8):
+        submit(alice, tiny, prompt=f"a fox, {number}")
+    page = visitors.open("/", alice)
+    prompt, seed = page.get_by_label("Prompt", exact=True), page.get_by_label("Seed", exact=True)
+    click_by_mouse(page, "Surprise me with a prompt")
+    expect(prompt).to_be_focused()
+    assert page.evaluate("scrollY") == 0
+    prompt.evaluate("one => { one.value = '' }")
+    click_by_mouse(page, "Generate")
+    expect(prompt).to_have_attribute("aria-invalid", "true")
+    assert page.evaluate("scrollY") == 0
+    prompt.evaluate("one => { one.value = 'a fox' }")
+    seed.evaluate("one => { one.value = 'seven' }")
+    click_by_mouse(page, "Generate")
+    expect(seed).to_be_focused()
+    expect(seed).to_be_in_viewport(ratio=1)
+    assert page.evaluate("scrollY") == 0
+
+
 def test_the_form_works_without_javascript(
     visitors: Visitors, alice: User, tiny: DiffusionModel
 ) -> None:

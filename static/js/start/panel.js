@@ -2,6 +2,7 @@
 import { clearWrong, showWrong } from "darkroom/composer";
 import { announce } from "darkroom/headline";
 import { nearestRatio } from "darkroom/shapes";
+import { bringIntoView, focusInPlace } from "darkroom/standing";
 import { watchIntake } from "darkroom/start/intake";
 import { showStrength, watchStrength } from "darkroom/start/strength";
 import { takeImage, uploadMask, uploadPicture, urlOf } from "darkroom/start/upload";
@@ -55,7 +56,7 @@ async function take(send) {
     put({ ...NONE, mode: "image", start: made.id, strength: USUAL.image, parent: made.image ?? "" });
     fitShape(made.width_px, made.height_px);
     await show();
-    panel.scrollIntoView({ block: "nearest" });
+    bringIntoView(panel);
     announce(say("start_added"));
   } catch (error) {
     if (mine !== newest) return;
@@ -141,13 +142,13 @@ async function remove() {
   put(NONE);
   removed = kept;
   await show();
-  part("undo-button").focus();
+  focusInPlace(part("undo-button"));
 }
 
 async function undo() {
   put(removed);
   await show();
-  part("remove").focus();
+  focusInPlace(part("remove"));
 }
 
 // What the last way of drawing usually takes gives way to what the new one does.
@@ -159,7 +160,7 @@ function chooseMode(mode, values) {
 
 async function removeMask() {
   await chooseMode("image", { mask: "" });
-  maskOpener.focus();
+  focusInPlace(maskOpener);
 }
 
 async function openMask() {
@@ -177,6 +178,6 @@ async function openMask() {
 // On a phone the settings are a sheet.
 function reveal() {
   if (getComputedStyle(settings).display === "none") settings.showPopover();
-  panel.scrollIntoView({ block: "center" });
-  document.getElementById("strength").focus();
+  bringIntoView(panel);
+  focusInPlace(document.getElementById("strength"));
 }
