@@ -47,7 +47,7 @@ def test_the_printed_link_makes_one_administrator_and_signs_them_in(
 ) -> None:
     link = link_in(prepare())
     assert client.get(link).status_code == 200
-    assert client.post(link, FORM)["Location"] == "/"
+    assert client.post(link, FORM)["Location"] == "/setup/"
     assert client.get("/admin/").status_code == 200
     assert (client.get(link).status_code, client.post(link, FORM).status_code) == (404, 404)
     assert User.objects.count() == 1

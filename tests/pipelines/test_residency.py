@@ -266,6 +266,7 @@ def test_the_gauges_name_the_models_and_the_memory(sources: list[ModelSource]) -
     runner.make_resident(sources[0])
     gauges = runner.gauges()
     assert (gauges.resident, gauges.compiled) == (("a",), "off")
+    assert gauges.device == f"CPU, {torch.get_num_threads()} threads"
     assert 0 < gauges.memory_used < gauges.memory_total
     for _ in range(2):
         runner.begin(ask(sources[0]))

@@ -5,6 +5,7 @@ from django.urls import path
 from webapp.operations import account_views, acting_views, views
 
 urlpatterns = [
+    path("setup/", views.welcome, name="welcome"),
     path("setup/<str:token>/", views.setup, name="setup"),
     path("account/", account_views.account, name="account"),
     path("account/sessions/end/", account_views.end_sessions, name="end_sessions"),

@@ -4,6 +4,7 @@ import logging
 
 from django.conf import settings
 from django.contrib.auth import login
+from django.contrib.auth.decorators import login_required
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
@@ -11,9 +12,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
+from webapp.accounts.requests import SignedInRequest
 from webapp.core.errors import InvalidInput, NotFound
 from webapp.operations import setup as first_run
 from webapp.operations.audit import get_books_state
+from webapp.operations.welcome import describe_studio
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +30,17 @@ def setup(request: HttpRequest, token: str) -> HttpResponse:
     if not first_run.is_open(token=token):
         raise NotFound(_("This set-up link was used already or is too old."))
     return render(request, "operations/setup.html", {"email": settings.ADMIN_EMAIL})
+
+
+@never_cache
+@login_required
+@require_GET
+def welcome(request: SignedInRequest) -> HttpResponse:
+    """What a new administrator looks through; it can be opened again. 404 for everybody else."""
+    if not request.user.is_superuser:
+        raise NotFound(_("There is nothing here, or nothing of yours."))
+    studio = describe_studio(admin=request.user)
+    return render(request, "operations/welcome.html", {"studio": studio})
 
 
 @never_cache
@@ -56,4 +70,4 @@ def _create_admin(request: HttpRequest, token: str) -> HttpResponse:
         context = {"email": email, "error": error}
         return render(request, "operations/setup.html", context, status=error.status)
     login(request, admin)
-    return redirect("studio")
+    return redirect("welcome")

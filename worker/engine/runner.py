@@ -39,8 +39,9 @@ class Denoising(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunnerGauges:
-    """What the runner has to say of itself for the heartbeat."""
+    """What the runner has to say of itself for the heartbeat; memory in bytes."""
 
+    device: str = ""
     resident: tuple[str, ...] = ()
     memory_used: int = 0
     memory_total: int = 0

@@ -145,6 +145,15 @@ def choose_device(config: EngineConfig) -> torch.device:
     return torch.device(config.device)
 
 
+def name_device(device: torch.device) -> str:
+    """What the device calls itself to people: "NVIDIA H200", "Apple GPU", "CPU, 2 threads"."""
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    if device.type == "mps":
+        return "Apple GPU"
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
 def choose_dtype(config: EngineConfig, device: torch.device, family: str) -> torch.dtype:
     """Return the configured number format; "auto" takes half precision on CUDA only."""
     if config.dtype != "auto":

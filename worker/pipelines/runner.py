@@ -27,7 +27,7 @@ from worker.pipelines.denoising import (
     predict_eagerly,
 )
 from worker.pipelines.flux import Flux
-from worker.pipelines.loader import LoadedModel, choose_device
+from worker.pipelines.loader import LoadedModel, choose_device, name_device
 from worker.pipelines.memory import (
     CudaProbe,
     MeasuredCall,
@@ -169,6 +169,7 @@ class DiffusersRunner:
         """See `Runner.gauges`."""
         used, total = memory_in_use(self._device)
         return DiffusersGauges(
+            device=name_device(self._device),
             resident=self._models.names(),
             memory_used=used,
             memory_total=total,

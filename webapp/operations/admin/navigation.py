@@ -64,7 +64,10 @@ def list_rooms(request: HttpRequest) -> list[dict[str, Any]]:
     """The links at the side, in groups: only the pages that are there and that this person may
     open."""
     overview = {"title": _("Overview"), "icon": "dashboard", "link": reverse("admin:index")}
-    rooms: list[dict[str, Any]] = [{"items": [overview]}]
+    first = [overview]
+    if getattr(request.user, "is_superuser", False):
+        first.append({"title": _("Set-up"), "icon": "tune", "link": reverse("welcome")})
+    rooms: list[dict[str, Any]] = [{"items": first}]
     for title, pages in ROOMS:
         items = [_link(*page) for page in pages if _may_open(request, page[0])]
         if items:
