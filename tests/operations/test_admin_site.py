@@ -4,10 +4,12 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.db.models import Model
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import translation
 
 from tests.operations.passwords import give_password
 from tests.people import PASSWORD, claim, finish, make_model, make_user, submit
@@ -19,6 +21,7 @@ from webapp.credits.ledger import top_up_many
 from webapp.credits.models import Account, Entry, Hold, Transaction
 from webapp.generation.heartbeat import beat_once
 from webapp.generation.models import Image
+from webapp.operations.admin.theme_words import THEME_WORDS
 
 BOOKS: list[type[Model]] = [Transaction, Account, Hold, Image]
 LISTS = [
@@ -217,6 +220,16 @@ def test_days_and_times_of_the_admin_site_are_told_in_one_way(admin: Client, ali
     page = admin.get(f"/admin/accounts/user/{alice.pk}/change/").content.decode()
     assert "4 Mar 2026, 17:05" in page
     assert "p.m." not in page
+
+
+def test_the_theme_speaks_korean_too(admin: Client, alice: User) -> None:
+    with translation.override("ko"):
+        assert [word for word in THEME_WORDS if translation.gettext(word) == word] == []
+    User.objects.update(date_joined=datetime(2026, 3, 4, 17, 5, tzinfo=UTC))
+    admin.cookies[settings.LANGUAGE_COOKIE_NAME] = "ko"
+    page = admin.get(f"/admin/accounts/user/{alice.pk}/change/").content.decode()
+    assert "2026년 3월 4일 17:05" in page
+    assert "Select value" not in page
 
 
 def test_the_first_page_says_whether_a_worker_is_alive(

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from tests.operations.downloads import download
 from tests.operations.passwords import give_password
-from tests.people import claim, finish, make_user, submit
+from tests.people import PASSWORD, claim, finish, make_user, submit
 from webapp.accounts.models import User, UserGroup
 from webapp.catalog.models import DiffusionModel
 from webapp.core import audit
@@ -313,6 +313,15 @@ def test_a_persons_page_tells_the_seconds_of_drawing_alone(
     assert 'data-label="Seconds">2.5<' in page
 
 
+def test_a_persons_page_leads_to_a_new_password_and_shows_no_hash(
+    admin: Client, alice: User
+) -> None:
+    page = words_of(admin.get(page_of(alice)))
+    assert f'href="/admin/accounts/user/{alice.pk}/password/"' in page
+    assert "algorithm" not in page
+    assert alice.password[-8:] not in page
+
+
 def test_the_address_at_the_head_of_a_persons_page_keeps_its_letters(
     admin: Client, alice: User
 ) -> None:
@@ -413,6 +422,19 @@ def test_rights_and_passwords_are_given_only_with_the_password_of_the_last_minut
     assert client.post(url, new)["Location"].startswith(again)
     alice.refresh_from_db()
     assert not alice.is_superuser
+
+
+def test_what_was_sent_before_the_password_is_done_after_it_whatever_the_list_was_filtered_by(
+    client: Client, alice: User, charlie: User
+) -> None:
+    client.force_login(charlie)
+    group = UserGroup.objects.create(name="students")
+    form = {"email": alice.email, "group": group.pk}
+    asked = client.post(f"{page_of(alice)}?_changelist_filters=q%3Dalice", form)
+    assert asked["Location"].startswith("/accounts/reauthenticate/")
+    done = client.post(asked["Location"], {"password": PASSWORD})
+    assert done["Location"] == "/admin/accounts/user/?q=alice"
+    assert User.objects.get(pk=alice.pk).group == group
 
 
 def test_the_audit_log_is_filtered_by_act_day_and_name(

@@ -14,7 +14,7 @@ from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.core.units import UCR_PER_CREDIT
 from webapp.credits import ledger
-from webapp.credits.models import CreditRequest
+from webapp.credits.models import Account, CreditRequest
 from webapp.generation.models import Image
 from webapp.operations import figures
 from webapp.operations.models import BooksCheck
@@ -98,6 +98,18 @@ def test_the_month_tells_what_was_given_what_was_spent_and_by_whom(
         (bob.email, 200_000, 1),
     ]
     assert month.low_accounts == 1
+
+
+def test_who_is_gone_is_told_as_such_among_those_who_spent_most(
+    admin: Client, alice: User, offered_model: DiffusionModel
+) -> None:
+    submit(alice, offered_model)
+    finish(claim(offered_model))
+    pseudonym = str(Account.objects.get(user=alice).pseudonym)
+    Account.objects.filter(user=alice).update(user=None)
+    page = admin.get("/admin/").content.decode()
+    assert f"deleted account {pseudonym[:8]}" in page
+    assert pseudonym not in page
 
 
 def test_sums_of_a_month_are_kept_for_a_minute(admin: Client, charlie: User) -> None:

@@ -70,6 +70,17 @@ class TopUpForm(forms.Form):
         return super().clean()
 
 
+class PersonForm(UserChangeForm):  # type: ignore[misc]
+    """The account: its address, its group and its rights. The password has a page of its own."""
+
+    class Meta(UserChangeForm.Meta):  # type: ignore[misc]
+        labels: ClassVar[dict[str, Any]] = {"is_superuser": gettext_lazy("All rights")}
+        help_texts: ClassVar[dict[str, Any]] = {
+            "is_active": "",
+            "is_superuser": gettext_lazy("May do everything there, not only what was given."),
+        }
+
+
 class AvailableForm(forms.Form):
     """An amount in credits."""
 
@@ -117,7 +128,7 @@ class LowFilter(admin.SimpleListFilter):
 class UserAdmin(LongList, PersonActions, DjangoUserAdmin, AuditedAdmin):  # type: ignore[type-arg]
     """People and their balance; a person's page tells all that explains a charge."""
 
-    form = UserChangeForm
+    form = PersonForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     audit_name = "user"
@@ -134,7 +145,7 @@ class UserAdmin(LongList, PersonActions, DjangoUserAdmin, AuditedAdmin):  # type
     search_help_text = gettext_lazy("Beginning of the address, or @domain")
     readonly_fields = ["available", "held", "is_active", "last_login", "date_joined"]
     fieldsets = [
-        (None, {"fields": ["email", "password", "group"]}),
+        (None, {"fields": ["email", "group"]}),
         (gettext_lazy("Rights"), {"fields": ["is_active", "is_staff", "is_superuser"]}),
         (gettext_lazy("Dates"), {"fields": ["last_login", "date_joined"]}),
     ]
@@ -212,10 +223,18 @@ class UserAdmin(LongList, PersonActions, DjangoUserAdmin, AuditedAdmin):  # type
             require_password(request)
         user = self.get_object(request, object_id)
         if isinstance(user, User) and request.method == "GET":
-            buttons = _list_buttons(user) if request.user.is_superuser else []
+            buttons = self._list_buttons(request, user)
             more = {"person": user, "person_buttons": buttons, **describe_person(user)}
             extra_context = {**(extra_context or {}), **more}
         return super().change_view(request, object_id, form_url, extra_context)
+
+    def _list_buttons(self, request: HttpRequest, user: User) -> list[dict[str, Any]]:
+        """What the administrator can do to the person now, besides their credits."""
+        buttons = _list_acts(user) if request.user.is_superuser else []
+        if not self.has_change_permission(request, user):
+            return buttons
+        password = reverse("admin:auth_user_password_change", args=[user.pk])
+        return [{"title": _("Set a password"), "link": password, "is_danger": False}, *buttons]
 
     def user_change_password(
         self, request: HttpRequest, id: str, form_url: str = ""
@@ -255,8 +274,8 @@ class UserAdmin(LongList, PersonActions, DjangoUserAdmin, AuditedAdmin):  # type
         return TemplateResponse(request, "operations/book_credits.html", context)
 
 
-def _list_buttons(user: User) -> list[dict[str, Any]]:
-    """What can be done to the person now, besides their credits."""
+def _list_acts(user: User) -> list[dict[str, Any]]:
+    """What is done to a person by an administrator with all rights alone."""
     names = ["act_as", "suspend" if user.is_active else "restore", "delete_person"]
     if list_second_steps(user=user):
         names.insert(1, "take_off_second_step")
