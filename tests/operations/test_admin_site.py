@@ -222,6 +222,12 @@ def test_days_and_times_of_the_admin_site_are_told_in_one_way(admin: Client, ali
     assert "p.m." not in page
 
 
+@pytest.mark.parametrize("page", ["core/auditline", "core/notice", "operations/bookscheck"])
+def test_the_head_of_a_page_names_the_room_that_it_stands_in(admin: Client, page: str) -> None:
+    head = admin.get(f"/admin/{page}/").content.decode().partition("</h1>")[0]
+    assert " ".join(head.rpartition("<h1")[2].split()).count("> Log <") == 1
+
+
 def test_the_theme_speaks_korean_too(admin: Client, alice: User) -> None:
     with translation.override("ko"):
         assert [word for word in THEME_WORDS if translation.gettext(word) == word] == []

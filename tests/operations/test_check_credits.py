@@ -20,6 +20,7 @@ from webapp.credits.models import Account, Entry, Hold
 from webapp.credits.selectors import get_balance
 from webapp.generation import services
 from webapp.generation.models import Image
+from webapp.operations.audit import Violation, keep_check
 from webapp.operations.models import BooksCheck
 
 TABLES = [
@@ -254,6 +255,11 @@ def test_the_check_can_be_said_as_json(busy_studio: None) -> None:
     said = json.loads(find_damage("--json", "--no-files"))
     assert said["clean"] is False
     assert [one["code"] for one in said["violations"]] == ["share", "share"]
+
+
+def test_a_single_fault_is_told_as_one(alice: User) -> None:
+    keep_check([Violation("share", "one fault")], took_s=0.1)
+    assert Notice.objects.get().sentence == "The check of the books found 1 fault."
 
 
 def test_a_whole_check_is_kept_and_told_to_admins_until_it_is_clean(busy_studio: None) -> None:

@@ -8,4 +8,5 @@ class OperationsConfig(AppConfig):
     """What the people who run a studio need."""
 
     name = "webapp.operations"
-    verbose_name = _("Operations")
+    # Of its rows the admin site shows the checks of the books alone, beside the log.
+    verbose_name = _("Log")

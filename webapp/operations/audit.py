@@ -18,7 +18,7 @@ from typing import Any
 from django.core.files.storage import default_storage
 from django.db import connection
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from webapp.core.notices import tell_admins, withdraw
 from webapp.core.units import format_credits
@@ -80,8 +80,13 @@ def keep_check(violations: Sequence[Violation], *, took_s: float) -> BooksCheck:
     kept = BooksCheck.objects.order_by("-pk").values("pk")[:CHECKS_KEPT]
     BooksCheck.objects.exclude(pk__in=kept).delete()
     if violations:
-        sentence = _("The check of the books found %(count)d faults.") % {"count": len(violations)}
-        tell_admins(code=NOTICE, sentence=sentence, detail="\n".join(first))
+        sentence = ngettext(
+            "The check of the books found %(count)d fault.",
+            "The check of the books found %(count)d faults.",
+            len(violations),
+        )
+        told = sentence % {"count": len(violations)}
+        tell_admins(code=NOTICE, sentence=told, detail="\n".join(first))
     else:
         withdraw(code_suffix=NOTICE)
     return check

@@ -39,7 +39,8 @@ class Command(BaseCommand):
             for violation in violations:
                 self.stdout.write(violation.sentence)
         if violations:
-            raise CommandError(f"{len(violations)} violations: the books need a look.")
+            how_many = "1 violation" if len(violations) == 1 else f"{len(violations)} violations"
+            raise CommandError(f"{how_many}: the books need a look.")
         if not options["json"]:
             self.stdout.write(f"The books are clean: {summarise()}.")
 
