@@ -15,6 +15,7 @@ from tests.operations.passwords import give_password
 from tests.people import PASSWORD, claim, finish, make_model, make_user, submit
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
+from webapp.core import audit
 from webapp.core.models import Notice
 from webapp.core.notices import tell_admins
 from webapp.credits.ledger import top_up_many
@@ -220,6 +221,14 @@ def test_days_and_times_of_the_admin_site_are_told_in_one_way(admin: Client, ali
     page = admin.get(f"/admin/accounts/user/{alice.pk}/change/").content.decode()
     assert "4 Mar 2026, 17:05" in page
     assert "p.m." not in page
+
+
+def test_what_is_empty_is_one_dash_everywhere(admin: Client, charlie: User) -> None:
+    audit.record(actor=charlie, action="user.note", subject=charlie)
+    for page in ("accounts/user", "core/auditline"):
+        cells = admin.get(f"/admin/{page}/").content.decode()
+        assert ">–<" in cells
+        assert ">-<" not in cells
 
 
 @pytest.mark.parametrize("page", ["core/auditline", "core/notice", "operations/bookscheck"])

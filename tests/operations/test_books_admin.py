@@ -69,6 +69,7 @@ def test_the_newest_line_is_first_and_tells_whose_and_how_much(
     page = words_of(admin.get(LEDGER))
     assert f'href="/admin/accounts/user/{alice.pk}/change/"' in page
     assert "212.00" in page
+    assert ">+12.00<" in page
 
 
 def test_lines_are_found_by_person_image_key_and_number(

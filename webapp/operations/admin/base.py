@@ -13,6 +13,7 @@ from webapp.accounts.models import User
 from webapp.core import audit
 from webapp.core.units import format_credits
 
+NOTHING = "–"
 SECRET = "password"  # noqa: S105 - the name of a field, whose values are never written down
 
 
@@ -28,6 +29,8 @@ class QuietChangeList(ChangeList):  # type: ignore[misc]
 
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
     """Rows that only services write: they can be looked at, and nothing else."""
+
+    empty_value_display = NOTHING
 
     def get_changelist(self, request: HttpRequest, **more: Any) -> type[ChangeList]:
         """Such a list."""
@@ -54,6 +57,7 @@ class AuditedAdmin(ModelAdmin):  # type: ignore[misc]
     leaves no line. Fields of `audit_skips` are left out.
     """
 
+    empty_value_display = NOTHING
     audit_name: ClassVar[str] = ""
     audit_skips: ClassVar[frozenset[str]] = frozenset({"last_login"})
 

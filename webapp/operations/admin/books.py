@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from webapp.core.csv_lines import safe_text
+from webapp.core.templatetags.darkroom import signed_credits
 from webapp.core.units import format_credits
 from webapp.credits.ledger.undo import UNDOABLE
 from webapp.credits.models import Account, Entry, Hold, Transaction
@@ -131,7 +132,7 @@ class TransactionAdmin(LongList, ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("credits"))
     def amount(self, posted: Transaction) -> str:
         """What moved on the user's account."""
-        return unbroken(format_credits(_moved_ucr(posted)))
+        return unbroken(signed_credits(_moved_ucr(posted)))
 
     @admin.display(description=gettext_lazy("balance after"))
     def left(self, posted: Transaction) -> str:
@@ -204,7 +205,7 @@ class TransactionAdmin(LongList, ReadOnlyAdmin):
             self,
             title=_("Undo %(what)s") % {"what": posted},
             lead=_("%(whose)s: %(amount)s credits are taken back by a new entry.")
-            % {"whose": _owner_of(posted), "amount": format_credits(_moved_ucr(posted))},
+            % {"whose": _owner_of(posted), "amount": signed_credits(_moved_ucr(posted))},
             button=_("Undo"),
             act=lambda actor, reason: _undo(posted, actor, reason),
             back=row_address(Transaction, transaction_id),
