@@ -10,28 +10,11 @@ from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from django.conf import LazySettings
 from django.test import Client
 
+from tests.accounts.signing_in import is_in, sign_in, with_password
 from tests.people import PASSWORD
 from webapp.accounts.models import User
 from webapp.accounts.second_step import SecondStepAdapter, remove_second_steps
 from webapp.core.errors import Conflict
-
-
-def sign_in(user: User) -> Client:
-    """Signed in as far as the password leads."""
-    client = Client()
-    client.post("/accounts/login/", {"login": user.email, "password": PASSWORD})
-    return client
-
-
-def with_password(user: User) -> Client:
-    """Signed in, and the password was given again a moment ago."""
-    client = sign_in(user)
-    client.post("/accounts/reauthenticate/", {"password": PASSWORD})
-    return client
-
-
-def is_in(client: Client) -> bool:
-    return client.get("/account/").status_code == 200
 
 
 def code_of(secret: str, *, periods_ago: int = 0) -> str:

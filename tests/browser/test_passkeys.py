@@ -54,6 +54,17 @@ def open_sign_in(visitors: Visitors) -> Page:
     return visitors.open("/accounts/login/")
 
 
+def come_in(visitors: Visitors) -> tuple[Page, Any, str]:
+    """Alice in the studio, with a device that can hold passkeys: her page, the session that owns
+    the device, and its id."""
+    alice = make_user("alice")
+    page = open_sign_in(visitors)
+    session, device = give_device(page)
+    sign_in(page, alice.email)
+    expect(page).to_have_url(f"{visitors.url}/")
+    return page, session, device
+
+
 def add_passkey(page: Page, name: str) -> None:
     page.goto("/account/")
     page.get_by_role("link", name="Second step and passkeys").click()
@@ -66,11 +77,7 @@ def add_passkey(page: Page, name: str) -> None:
 
 
 def test_a_passkey_is_added_and_then_opens_the_studio_without_a_password(by_name: Visitors) -> None:
-    alice = make_user("alice")
-    page = open_sign_in(by_name)
-    give_device(page)
-    sign_in(page, alice.email)
-    expect(page).to_have_url(f"{by_name.url}/")
+    page, _session, _device = come_in(by_name)
     add_passkey(page, "My laptop")
     page.context.clear_cookies()
     page.goto("/accounts/login/")
@@ -87,26 +94,18 @@ def test_a_passkey_is_added_and_then_opens_the_studio_without_a_password(by_name
 
 
 def test_after_the_password_the_passkey_is_asked_for(by_name: Visitors) -> None:
-    alice = make_user("alice")
-    page = open_sign_in(by_name)
-    give_device(page)
-    sign_in(page, alice.email)
-    expect(page).to_have_url(f"{by_name.url}/")
+    page, _session, _device = come_in(by_name)
     add_passkey(page, "My laptop")
     page.context.clear_cookies()
     page.goto("/accounts/login/")
-    sign_in(page, alice.email)
+    sign_in(page, "alice@example.org")
     expect(page.get_by_role("heading", name="One more step")).to_be_visible()
     page.get_by_role("button", name="Use a passkey or security key").click()
     expect(page).to_have_url(f"{by_name.url}/")
 
 
 def test_a_device_that_says_nothing_is_one_sentence(by_name: Visitors) -> None:
-    alice = make_user("alice")
-    page = open_sign_in(by_name)
-    session, device = give_device(page)
-    sign_in(page, alice.email)
-    expect(page).to_have_url(f"{by_name.url}/")
+    page, session, device = come_in(by_name)
     session.send("WebAuthn.setUserVerified", {"authenticatorId": device, "isUserVerified": False})
     page.goto("/accounts/2fa/webauthn/add/")
     page.get_by_label("Password").fill(PASSWORD)

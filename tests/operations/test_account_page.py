@@ -12,6 +12,7 @@ from django.core.files.storage import default_storage
 from django.http import StreamingHttpResponse
 from django.test import Client
 
+from tests.accounts.signing_in import is_in, sign_in, with_password
 from tests.people import PASSWORD, claim, finish, make_user, picture_bytes, submit
 from webapp.accounts.models import User, UserGroup
 from webapp.catalog.models import DiffusionModel
@@ -21,23 +22,6 @@ from webapp.generation.models import Generation, Image, Upload
 from webapp.generation.storage import delete_files, read_file
 from webapp.operations import export
 from webapp.operations.people import finish_deletions
-
-
-def sign_in(user: User) -> Client:
-    client = Client()
-    client.post("/accounts/login/", {"login": user.email, "password": PASSWORD})
-    return client
-
-
-def with_password(user: User) -> Client:
-    """Signed in, and the password was given again a moment ago."""
-    client = sign_in(user)
-    client.post("/accounts/reauthenticate/", {"password": PASSWORD})
-    return client
-
-
-def is_in(client: Client) -> bool:
-    return client.get("/account/").status_code == 200
 
 
 def test_the_page_says_who_one_is_here(alice: User) -> None:
@@ -224,19 +208,13 @@ def test_the_last_administrator_stays(charlie: User) -> None:
     assert with_password(charlie).post("/account/deletion/").status_code == 302
 
 
-FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
-
-
-def sign_in_from(user: User, user_agent: str) -> Client:
-    client = Client(headers={"user-agent": user_agent})
-    client.post("/accounts/login/", {"login": user.email, "password": PASSWORD})
-    return client
+FIREFOX = {"user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
 
 
 def test_every_browser_that_is_signed_in_is_listed_this_one_first(alice: User, bob: User) -> None:
-    sign_in_from(alice, FIREFOX)
-    sign_in_from(bob, FIREFOX)
-    here = sign_in_from(alice, "curl/8.9.1")
+    sign_in(alice, **FIREFOX)
+    sign_in(bob, **FIREFOX)
+    here = sign_in(alice, **{"user-agent": "curl/8.9.1"})
     sign_ins = here.get("/account/").context["sign_ins"]
     assert [(one.browser.name, one.is_here) for one in sign_ins] == [("", True), ("Firefox", False)]
     page = here.get("/account/").content.decode()
@@ -245,7 +223,7 @@ def test_every_browser_that_is_signed_in_is_listed_this_one_first(alice: User, b
 
 
 def test_one_browser_is_signed_out_from_another(alice: User) -> None:
-    there, third, here = sign_in_from(alice, FIREFOX), sign_in(alice), sign_in(alice)
+    there, third, here = sign_in(alice, **FIREFOX), sign_in(alice), sign_in(alice)
     [lost] = [
         one for one in here.get("/account/").context["sign_ins"] if one.browser.name == "Firefox"
     ]
@@ -266,7 +244,7 @@ def test_nobody_ends_a_session_of_somebody_else_or_the_one_that_asks(
 
 
 def test_sessions_that_ended_otherwise_are_listed_no_more(alice: User) -> None:
-    sign_in_from(alice, FIREFOX)
+    sign_in(alice, **FIREFOX)
     here = sign_in(alice)
     here.post("/account/sessions/end/")
     assert [one.is_here for one in here.get("/account/").context["sign_ins"]] == [True]
