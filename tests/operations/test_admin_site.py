@@ -225,7 +225,7 @@ def test_days_and_times_of_the_admin_site_are_told_in_one_way(admin: Client, ali
 
 def test_what_is_empty_is_one_dash_everywhere(admin: Client, charlie: User) -> None:
     audit.record(actor=charlie, action="user.note", subject=charlie)
-    for page in ("accounts/user", "core/auditline"):
+    for page in ("accounts/user", "core/auditline", "credits/transaction"):
         cells = admin.get(f"/admin/{page}/").content.decode()
         assert ">–<" in cells
         assert ">-<" not in cells

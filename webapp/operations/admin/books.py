@@ -23,7 +23,7 @@ from webapp.credits.ledger.undo import UNDOABLE
 from webapp.credits.models import Account, Entry, Hold, Transaction
 from webapp.generation.models import Image
 from webapp.operations import topups
-from webapp.operations.admin.base import ReadOnlyAdmin
+from webapp.operations.admin.base import NOTHING, ReadOnlyAdmin
 from webapp.operations.admin.booking import reason_page
 from webapp.operations.admin.csv_files import send_csv
 from webapp.operations.admin.filters import CreatedFilter, FormFilter
@@ -122,7 +122,7 @@ class TransactionAdmin(LongList, ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("by"))
     def by(self, posted: Transaction) -> str:
         """The administrator; nobody for what the studio books itself."""
-        return posted.actor_name
+        return posted.actor_name or NOTHING
 
     @admin.display(description=gettext_lazy("kind"))
     def what(self, posted: Transaction) -> str:
