@@ -44,7 +44,7 @@ def test_the_set_up_link_works_once(client: Client) -> None:
     path = f"/setup/{make_setup_token()}/"
     assert client.get(path).status_code == 200
     sent = {"email": "root@example.org", "password": PASSWORD}
-    assert client.post(path, sent)["Location"] == "/"
+    assert client.post(path, sent)["Location"] == "/setup/"
     assert User.objects.get(email="root@example.org").is_superuser
     assert client.get("/").status_code == 200
     assert client.get(path).status_code == 404
