@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from webapp.core.errors import InvalidInput
 from webapp.credits.models import Account, Entry, Hold, Transaction
 from webapp.gallery.statement_filter import NOT_CHARGED, StatementFilter
+from webapp.generation.failures import tell_failure
 from webapp.generation.models import Image
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -180,8 +181,11 @@ def _pictures(account: Account, merged: list[Entry | Hold]) -> dict[uuid.UUID, P
     """Those that are still there; a closed account has none."""
     ids = [one.image_id for one in merged if one.image_id]
     owned = Image.objects.filter(owner_id=account.user_id, pk__in=ids)
-    told = owned.values_list("pk", "state", "failure", "generation__prompt")
-    return {pk: Picture(state, failure, prompt) for pk, state, failure, prompt in told}
+    told = owned.values_list("pk", "state", "failure_code", "failure", "generation__prompt")
+    return {
+        pk: Picture(state, tell_failure(code=code, sentence=sentence), prompt)
+        for pk, state, code, sentence, prompt in told
+    }
 
 
 def _released_line(hold: Hold, pictures: dict[uuid.UUID, Picture]) -> Line:

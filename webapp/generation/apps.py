@@ -8,4 +8,4 @@ class GenerationConfig(AppConfig):
     """Generations and images."""
 
     name = "webapp.generation"
-    verbose_name = _("Generation")
+    verbose_name = _("Queue")

@@ -20,6 +20,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from webapp.catalog.models import DiffusionModel, PriceList
+from webapp.generation.failures import tell_failure
 
 
 class Upload(models.Model):
@@ -228,6 +229,11 @@ class Image(models.Model):
 
     def __str__(self) -> str:
         return f"{self.generation_id}/{self.index} {self.state}"
+
+    @property
+    def failure_told(self) -> str:
+        """Why it failed, in the reader's language."""
+        return tell_failure(code=self.failure_code, sentence=self.failure)
 
 
 class QueueShare(models.Model):

@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from webapp.core.units import to_ucr
 from webapp.credits.models import Account, CreditRequest, Entry, Transaction
+from webapp.generation.failures import tell_failure
 from webapp.generation.models import Image
 
 logger = logging.getLogger(__name__)
@@ -140,7 +141,9 @@ def list_failures() -> list[Failures]:
             code=row["failure_code"],
             times=row["times"],
             last_at=row["last_at"],
-            sentence=newest.get(row["failure_code"], ""),
+            sentence=tell_failure(
+                code=row["failure_code"], sentence=newest.get(row["failure_code"], "")
+            ),
         )
         for row in codes
     ]

@@ -1,0 +1,56 @@
+"""Why a picture failed, in the language of whoever reads it."""
+
+import pytest
+from django.test import Client
+from django.utils import translation
+
+from tests.core.fixtures import static_files
+from tests.people import claim, submit
+from webapp.accounts.models import User
+from webapp.catalog.models import DiffusionModel
+from webapp.generation import services
+from webapp.generation.failures import BY_CODE, tell_failure
+from worker.engine.errors import EngineError
+from worker.failures import FAILURE_CODES, StorageFailed, Withheld
+
+__all__ = ["static_files"]
+
+OWN = "This model draws at most 1024 pixels a side."
+
+
+def test_english_readers_hear_the_workers_own_sentence() -> None:
+    assert tell_failure(code="invalid_request", sentence=OWN) == OWN
+
+
+def test_others_hear_what_the_code_means() -> None:
+    with translation.override("ko"):
+        told = tell_failure(code="invalid_request", sentence=OWN)
+        assert told == translation.gettext("The request is not valid for this model.") != OWN
+
+
+def test_a_code_that_nobody_knows_has_a_sentence_too() -> None:
+    assert tell_failure(code="engineerror", sentence="") == "This picture could not be finished."
+
+
+@pytest.mark.parametrize("kind", [*FAILURE_CODES, StorageFailed, Withheld])
+def test_every_failure_of_a_worker_can_be_told(kind: type[EngineError]) -> None:
+    code = FAILURE_CODES.get(kind, kind.__name__.lower())
+    with translation.override("en"):
+        assert str(BY_CODE[code]) == kind.default_sentence
+
+
+def test_the_page_of_a_failed_picture_is_all_in_its_readers_language(
+    client: Client, alice: User, offered_model: DiffusionModel, static_files: None
+) -> None:
+    submit(alice, offered_model)
+    claimed = claim(offered_model)
+    services.fail_image(
+        image_id=claimed.image_id,
+        lease_token=claimed.lease_token,
+        code="out_of_memory",
+        sentence="The image is too large for the memory of this device.",
+    )
+    client.force_login(alice)
+    page = client.get("/", headers={"accept-language": "ko"}).content.decode()
+    assert "이 장치의 메모리" in page
+    assert "too large for the memory" not in page

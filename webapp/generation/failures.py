@@ -1,0 +1,27 @@
+"""Why pictures failed, in the language of whoever reads it."""
+
+from typing import Final
+
+from django.utils.functional import Promise
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+
+# A worker tells its sentence in English; whoever reads another language gets the code's own.
+BY_CODE: Final[dict[str, Promise]] = {
+    "out_of_memory": _("The image is too large for the memory of this device."),
+    "model_unavailable": _("The model is not available."),
+    "invalid_request": _("The request is not valid for this model."),
+    "start_picture_lost": _("The start picture or its mask is gone: add it again."),
+    "storagefailed": _("The picture could not be saved: the studio's storage is full or away."),
+    "withheld": _("The model's safety checker withheld this picture."),
+    "worker_lost": _("The worker stopped three times while drawing this picture."),
+}
+UNKNOWN: Final = _("This picture could not be finished.")
+
+
+def tell_failure(*, code: str, sentence: str) -> str:
+    """The worker's own sentence in English; the sentence of its code in every other language."""
+    is_english = (get_language() or "en").startswith("en")
+    if is_english and sentence:
+        return sentence
+    return str(BY_CODE.get(code, UNKNOWN))
