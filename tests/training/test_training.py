@@ -12,6 +12,9 @@ from diffusers import StableDiffusionPipeline
 from worker.training import export, train, train_vae
 from worker.training.budget import Budget, learning_rate
 from worker.training.diffusion import add_noise, build_scheduler, signal_shares, velocity
+from worker.training.models import build_text_encoder
+from worker.training.text_start import grow_vocabulary
+from worker.training.tokenizer import learn_tokenizer
 
 COMMON = ["--size-px", "64", "--batch", "8", "--seed", "1"]
 PARTS = ["--concepts", "4", "--composed", "16", "--word-steps", "20"]
@@ -46,6 +49,35 @@ def test_a_second_run_goes_on_where_the_first_ended(work: Path) -> None:
     assert (work / "sheet-000040.png").exists()
 
 
+def test_a_run_that_starts_from_a_model_learns_more_things(
+    work: Path, packages: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(work / "vae", tmp_path / "vae")
+    places = ["--packages", str(packages), "--work", str(tmp_path)]
+    parts = ["--concepts", "6", "--composed", "16", "--word-steps", "2", "--steps", "2"]
+    started = ["--start", str(work / "pipeline")]
+    train.train(train.parse_arguments([*places, *COMMON, *parts, *started]))
+    before, after = (
+        StableDiffusionPipeline.from_pretrained(folder / "pipeline", safety_checker=None)
+        for folder in (work, tmp_path)
+    )
+    assert len(after.tokenizer) > len(before.tokenizer)
+    assert after.text_encoder.config.vocab_size == len(after.tokenizer)
+
+
+def test_a_vocabulary_that_grows_keeps_the_words_that_were_known() -> None:
+    known = learn_tokenizer(["a cat", "a dog"] * 3)
+    more = learn_tokenizer(["a cat", "a dog", "a unicorn"] * 3)
+    encoder = build_text_encoder(known)
+    before = encoder.get_input_embeddings().weight.detach().clone()
+    grow_vocabulary(encoder, known, more)
+    after = encoder.get_input_embeddings().weight
+    assert "unicorn</w>" in more.get_vocab().keys() - known.get_vocab().keys()
+    for word in ("a</w>", "cat</w>", "dog</w>"):
+        old, new = before[known.get_vocab()[word]], after[more.get_vocab()[word]]
+        torch.testing.assert_close(new, old)
+
+
 def test_the_saved_folder_loads_as_a_stable_diffusion_pipeline(work: Path) -> None:
     pipeline = StableDiffusionPipeline.from_pretrained(
         work / "pipeline", safety_checker=None, use_safetensors=True, local_files_only=True
@@ -71,6 +103,8 @@ def test_the_exported_folder_is_small_and_loads_without_naming_a_dtype(
     sizes = [path.stat().st_size for path in (tmp_path / "starter").rglob("*") if path.is_file()]
     assert size == sum(sizes) <= 40_000_000
     assert max(sizes) <= 16_000_000
+    for config in (tmp_path / "starter").glob("*/config.json"):
+        assert str(work) not in config.read_text()
     pipeline = StableDiffusionPipeline.from_pretrained(tmp_path / "starter", safety_checker=None)
     pipeline.set_progress_bar_config(disable=True)
     assert pipeline("a cat", num_inference_steps=2, output_type="pt").images.isfinite().all()

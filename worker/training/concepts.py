@@ -56,26 +56,33 @@ ICONS: Final[dict[str, str]] = {
     "animals": """
         bear panda lion tiger-face cat-face dog-face fox rabbit-face mouse-face frog
         pig-face cow-face monkey-face penguin bird owl elephant fish octopus butterfly
-        turtle
+        turtle koala unicorn chicken duck giraffe zebra spouting-whale dolphin shark crab
+        snail honeybee snake sauropod
     """,
     "plants": """
-        cactus evergreen-tree deciduous-tree tulip rose sunflower mushroom
+        cactus evergreen-tree deciduous-tree tulip rose sunflower mushroom palm-tree
+        cherry-blossom four-leaf-clover
     """,
     "food": """
         red-apple banana cherries lemon tangerine strawberry watermelon carrot hamburger
-        pizza doughnut birthday-cake hot-beverage
+        pizza doughnut birthday-cake hot-beverage grapes peach pineapple avocado tomato
+        bread cheese-wedge french-fries soft-ice-cream cookie cupcake
     """,
     "things": """
-        balloon wrapped-gift crown soccer-ball
+        balloon wrapped-gift crown soccer-ball christmas-tree jack-o-lantern teddy-bear
+        trophy gem-stone basketball books key light-bulb camera guitar umbrella alarm-clock
     """,
     "places and travel": """
-        house castle rainbow automobile bus locomotive airplane rocket sailboat
+        house castle rainbow automobile bus locomotive airplane rocket sailboat tent
+        snow-capped-mountain volcano bicycle helicopter flying-saucer fire-engine
     """,
     "sky and weather": """
-        sun full-moon star cloud snowman
+        sun full-moon star cloud snowman ringed-planet globe-showing-americas high-voltage
+        snowflake fire
     """,
     "faces and people": """
         grinning-face smiling-face-with-sunglasses robot ghost red-heart
+        smiling-face-with-heart-eyes crying-face alien skull clown-face
     """,
 }
 
@@ -89,37 +96,72 @@ ENGLISH: Final[dict[str, tuple[str, ...]]] = {
     "pig-face": ("pig",),
     "cow-face": ("cow",),
     "monkey-face": ("monkey",),
+    "chicken": ("chicken", "hen"),
+    "spouting-whale": ("whale",),
+    "honeybee": ("bee", "honeybee"),
+    "sauropod": ("dinosaur",),
     "evergreen-tree": ("pine tree", "evergreen tree"),
     "deciduous-tree": ("tree", "deciduous tree"),
     "red-apple": ("red apple", "apple"),
     "tangerine": ("orange fruit", "tangerine"),
+    "cheese-wedge": ("cheese",),
     "hamburger": ("hamburger", "burger"),
+    "soft-ice-cream": ("ice cream",),
+    "snow-capped-mountain": ("mountain", "snowy mountain"),
     "doughnut": ("doughnut", "donut"),
     "hot-beverage": ("cup of coffee", "coffee"),
     "wrapped-gift": ("gift", "present"),
+    "jack-o-lantern": ("jack-o-lantern", "halloween pumpkin", "pumpkin"),
+    "gem-stone": ("diamond", "gem"),
     "automobile": ("car", "automobile"),
+    "alarm-clock": ("alarm clock", "clock"),
+    "fire-engine": ("fire truck", "fire engine"),
     "locomotive": ("train", "steam train"),
+    "flying-saucer": ("ufo", "flying saucer"),
     "full-moon": ("full moon", "moon"),
+    "ringed-planet": ("planet", "saturn"),
+    "globe-showing-americas": ("earth", "globe"),
+    "high-voltage": ("lightning bolt", "lightning"),
+    "fire": ("fire", "flame"),
     "grinning-face": ("smiling face", "happy face", "grinning face"),
     "smiling-face-with-sunglasses": ("face with sunglasses", "cool face"),
+    "smiling-face-with-heart-eyes": ("face with heart eyes", "face in love"),
+    "clown-face": ("clown",),
     "red-heart": ("red heart", "heart"),
 }
 
 # Korean words that people type, where the name in CLDR is another or longer one.
 KOREAN: Final[dict[str, tuple[str, ...]]] = {
     "dog-face": ("강아지", "개"),
+    "spouting-whale": ("고래",),
+    "honeybee": ("꿀벌", "벌"),
+    "sauropod": ("공룡",),
     "turtle": ("거북이", "거북"),
     "rose": ("장미", "장미꽃"),
     "red-apple": ("빨간 사과", "사과"),
     "tangerine": ("귤", "오렌지"),
+    "cheese-wedge": ("치즈",),
     "hot-beverage": ("커피", "뜨거운 음료"),
+    "jack-o-lantern": ("할로윈 호박", "호박"),
+    "teddy-bear": ("곰인형", "테디 베어"),
+    "gem-stone": ("다이아몬드", "보석"),
+    "basketball": ("농구공",),
+    "books": ("책",),
+    "soft-ice-cream": ("아이스크림",),
+    "snow-capped-mountain": ("산", "눈 덮인 산"),
+    "alarm-clock": ("알람 시계", "시계"),
     "castle": ("성",),
     "automobile": ("자동차", "차"),
     "locomotive": ("기차", "증기 기차"),
+    "flying-saucer": ("유에프오", "비행접시"),
     "sun": ("해", "태양"),
     "full-moon": ("달", "보름달"),
+    "ringed-planet": ("토성", "행성"),
+    "globe-showing-americas": ("지구",),
+    "high-voltage": ("번개",),
     "grinning-face": ("웃는 얼굴",),
     "robot": ("로봇",),
+    "clown-face": ("광대",),
     "ghost": ("유령", "귀신"),
     "red-heart": ("빨간 하트", "하트"),
 }

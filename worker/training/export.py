@@ -36,6 +36,8 @@ def export(*, work: Path, out: Path) -> int:
         dtype=torch.float16,
     )
     compute_in_float32(out / "text_encoder" / "config.json")
+    for part in ("unet", "vae"):
+        forget_folder(out / part / "config.json")
     return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
 
 
@@ -47,6 +49,13 @@ def compute_in_float32(config: Path) -> None:
     """
     described = json.loads(config.read_text("utf-8"))
     config.write_text(json.dumps(described | {"dtype": "float32"}, indent=2) + "\n", "utf-8")
+
+
+def forget_folder(config: Path) -> None:
+    """Takes the folder that the part was loaded from out of `config`: it is nobody else's."""
+    described = json.loads(config.read_text("utf-8"))
+    described.pop("_name_or_path", None)
+    config.write_text(json.dumps(described, indent=2) + "\n", "utf-8")
 
 
 def main() -> None:

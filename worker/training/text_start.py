@@ -17,7 +17,7 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 from tqdm import tqdm
-from transformers import CLIPTextModel
+from transformers import CLIPTextModel, CLIPTokenizer
 
 NAMING_WEIGHT: Final = 0.1
 TOKEN_SPREAD: Final = 0.1  # words start apart: CLIP's 0.02 is no more than a position's
@@ -27,6 +27,23 @@ TOKEN_SPREAD: Final = 0.1  # words start apart: CLIP's 0.02 is no more than a po
 def set_words_apart(text_encoder: CLIPTextModel) -> None:
     """Redraws the token embeddings of an untrained `text_encoder` with a wider spread."""
     nn.init.normal_(text_encoder.get_input_embeddings().weight, std=TOKEN_SPREAD)
+
+
+@torch.no_grad()
+def grow_vocabulary(
+    text_encoder: CLIPTextModel, known: CLIPTokenizer, tokenizer: CLIPTokenizer
+) -> None:
+    """Gives a `text_encoder` trained with `known` the vocabulary of `tokenizer`.
+
+    What both have keeps its embedding; what is new starts as in `set_words_apart`.
+    """
+    before = text_encoder.get_input_embeddings().weight.detach().clone()
+    text_encoder.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    set_words_apart(text_encoder)
+    weight, old = text_encoder.get_input_embeddings().weight, known.get_vocab()
+    for token, index in tokenizer.get_vocab().items():
+        if token in old:
+            weight[index] = before[old[token]]
 
 
 def teach_words(

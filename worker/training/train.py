@@ -5,8 +5,8 @@
 Needs the VAE that `worker.training.train_vae` left in `--work`. Reads top to bottom: latents and
 captions in, noise added (`diffusion.py`), velocity predicted, squared error down. A run that finds
 a checkpoint in `--work` goes on where it ended, and `--start FOLDER` begins with the weights of a
-saved pipeline instead of new ones. With a GPU, `--device cuda --size-px 256` trains
-the same recipe at 256x256.
+saved pipeline instead of new ones: a model that knows some things learns more of them much sooner.
+With a GPU, `--device cuda --size-px 256` trains the same recipe at 256x256.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from worker.training.models import build_text_encoder, build_unet, save_pipeline
 from worker.training.precision import mixed_precision
 from worker.training.scenes import Scene, draw_scene
 from worker.training.sheets import save_sheet
-from worker.training.text_start import set_words_apart, teach_words
+from worker.training.text_start import grow_vocabulary, set_words_apart, teach_words
 from worker.training.tokenizer import learn_tokenizer
 
 CHECKPOINT = "denoiser.pt"
@@ -103,16 +103,16 @@ def build_learner(args: argparse.Namespace, names: Names, concepts: Sequence[str
     device = torch.device(args.device)
     torch.manual_seed(args.seed)
     vae = AutoencoderKL.from_pretrained(args.work / "vae", use_safetensors=True).float()
-    if args.start is not None:
-        tokenizer = CLIPTokenizer.from_pretrained(args.start / "tokenizer")
-        text_encoder = CLIPTextModel.from_pretrained(args.start / "text_encoder").float()
-        unet = UNet2DConditionModel.from_pretrained(args.start / "unet").float().train()
-        text_encoder.train()
+    if (args.work / CHECKPOINT).exists():  # its embeddings belong to that vocabulary
+        tokenizer = CLIPTokenizer.from_pretrained(args.work / FOLDER / "tokenizer")
     else:
-        if (args.work / CHECKPOINT).exists():  # its embeddings belong to that vocabulary
-            tokenizer = CLIPTokenizer.from_pretrained(args.work / FOLDER / "tokenizer")
-        else:
-            tokenizer = learn_vocabulary(names, concepts, seed=args.seed)
+        tokenizer = learn_vocabulary(names, concepts, seed=args.seed)
+    if args.start is not None:
+        text_encoder = CLIPTextModel.from_pretrained(args.start / "text_encoder").float().train()
+        known = CLIPTokenizer.from_pretrained(args.start / "tokenizer")
+        grow_vocabulary(text_encoder, known, tokenizer)
+        unet = UNet2DConditionModel.from_pretrained(args.start / "unet").float().train()
+    else:
         text_encoder = build_text_encoder(tokenizer)
         unet = build_unet(args.size_px // 8)
     unet = unet.to(device, memory_format=torch.channels_last)
@@ -188,7 +188,7 @@ def train(args: argparse.Namespace) -> float:
     torch.manual_seed(args.seed + step)
     shares = signal_shares().float().to(learner.device)
     bar = tqdm(initial=step, unit="step", mininterval=10.0)
-    mean_loss = 1.0
+    mean_loss, begun = 1.0, step
     while (used := budget.fraction(step)) < 1.0:
         optimizer.param_groups[0]["lr"] = learning_rate(args.lr, step=step, fraction=used)
         loss = train_step(args, learner, sets, names, rng, shares)
@@ -198,7 +198,7 @@ def train(args: argparse.Namespace) -> float:
         optimizer.step()
         average.update(learner.modules)
         step += 1
-        mean_loss += (float(loss.detach()) - mean_loss) * max(0.01, 1.0 / (step + 1))
+        mean_loss += (float(loss.detach()) - mean_loss) * max(0.01, 1.0 / (step - begun))
         bar.update()
         bar.set_postfix(loss=f"{mean_loss:.4f}", samples=step * args.batch, refresh=False)
         if step % args.save_every == 0:
