@@ -8,7 +8,19 @@ from typing import Any
 from allauth.account.forms import default_token_generator
 from allauth.account.models import EmailAddress, EmailConfirmationHMAC
 from allauth.account.utils import user_pk_to_url_str
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
+from allauth.mfa.webauthn.internal.auth import WebAuthn
 from django.apps import apps
+from fido2.cose import ES256
+from fido2.utils import websafe_encode
+from fido2.webauthn import (
+    Aaguid,
+    AttestationObject,
+    AttestedCredentialData,
+    AuthenticatorData,
+    CollectedClientData,
+)
 
 from tests.people import claim, finish, make_model, make_user, picture_bytes, submit
 from tests.prices import make_group, make_list
@@ -66,6 +78,7 @@ def furnish() -> Everything:
         **fill_gallery(alice, pictures["stored"]),
         **move_credits(alice, charlie),
         **open_doors(alice, charlie),
+        **hold_second_steps(alice),
         "image_id": pictures["stored"].pk,
         "generation_id": pictures["stored"].generation_id,
     }
@@ -150,6 +163,33 @@ def move_credits(alice: User, charlie: User) -> dict[str, Any]:
         "transaction_id": top_up.pk,
         "batch_id": batch_id,
         "draft_id": draft.id,
+    }
+
+
+def hold_second_steps(alice: User) -> dict[str, Any]:
+    """An authenticator app, a passkey and recovery codes."""
+    TOTP.activate(alice, generate_totp_secret())
+    passkey = WebAuthn.add(alice, "My laptop", make_credential())
+    RecoveryCodes.activate(alice)
+    return {"pk": passkey.instance.pk, "session_id": 1}
+
+
+def make_credential() -> dict[str, Any]:
+    """What a browser answers that made a passkey; the key itself opens nothing."""
+    point = {1: 2, 3: -7, -1: 1, -2: b"x" * 32, -3: b"y" * 32}
+    holder = AttestedCredentialData.create(Aaguid(bytes(16)), b"credential", ES256(point))
+    flags = AuthenticatorData.FLAG.UP | AuthenticatorData.FLAG.AT
+    data = AuthenticatorData.create(b"r" * 32, flags, 0, holder)
+    client = CollectedClientData.create("webauthn.create", b"challenge", "http://localhost")
+    return {
+        "id": websafe_encode(b"credential"),
+        "rawId": websafe_encode(b"credential"),
+        "type": "public-key",
+        "response": {
+            "clientDataJSON": websafe_encode(client),
+            "attestationObject": websafe_encode(AttestationObject.create("none", data, {})),
+        },
+        "clientExtensionResults": {"credProps": {"rk": True}},
     }
 
 

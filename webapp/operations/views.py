@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
 from webapp.accounts.requests import SignedInRequest
-from webapp.core.errors import InvalidInput, NotFound
+from webapp.core.errors import Forbidden, InvalidInput, NotFound
 from webapp.operations import setup as first_run
 from webapp.operations.audit import get_books_state
 from webapp.operations.welcome import describe_studio
@@ -36,9 +36,9 @@ def setup(request: HttpRequest, token: str) -> HttpResponse:
 @login_required
 @require_GET
 def welcome(request: SignedInRequest) -> HttpResponse:
-    """What a new administrator looks through; it can be opened again. 404 for everybody else."""
+    """What a new administrator looks through; it can be opened again. 403 for everybody else."""
     if not request.user.is_superuser:
-        raise NotFound(_("There is nothing here, or nothing of yours."))
+        raise Forbidden(_("You may not open this page."))
     studio = describe_studio(admin=request.user)
     return render(request, "operations/welcome.html", {"studio": studio})
 
