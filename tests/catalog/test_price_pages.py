@@ -43,6 +43,14 @@ def test_before_there_is_a_list_the_page_says_the_settings_price(
     assert "Versions" not in page
 
 
+def test_a_metered_price_without_a_floor_says_in_words_what_is_free(
+    as_alice: Client, large: DiffusionModel
+) -> None:
+    make_list(flat="0.2", metered={large: ("0.00000216", "0")})
+    page = as_alice.get("/prices/").content.decode()
+    assert "by size and steps, free up to about 412 × 412" in page
+
+
 def test_everybody_reads_what_is_in_force_what_it_costs_them_and_what_was_before(
     as_alice: Client, alice: User, offered_model: DiffusionModel, large: DiffusionModel
 ) -> None:

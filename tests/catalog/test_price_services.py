@@ -79,6 +79,15 @@ def test_a_list_that_says_the_same_is_no_new_version(charlie: User) -> None:
         publish_prices(draft=same, based_on=made.pk, actor=charlie)
 
 
+def test_the_first_list_may_say_what_the_defaults_say(charlie: User) -> None:
+    number, defaults = read_draft()
+    made = publish_prices(draft=defaults, based_on=number, actor=charlie)
+    assert read_draft() == (made.pk, defaults)
+    assert AuditLine.objects.get().after == {}
+    with pytest.raises(Conflict, match="Nothing changes"):
+        publish_prices(draft=defaults, based_on=made.pk, actor=charlie)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_of_many_administrators_in_the_same_instant_one_makes_the_next_version(
     charlie: User,

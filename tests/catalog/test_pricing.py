@@ -53,6 +53,32 @@ def test_a_metered_price_is_rounded_once_half_up_to_a_hundredth() -> None:
     assert third == 10_000
 
 
+@pytest.mark.parametrize(
+    ("floor_ucr", "share", "price_ucr"),
+    [
+        (20_000, "0.1", 2_000),  # a hundredth would make it 0
+        (20_000, "0.25", 10_000),
+        (49_999, "0.1", 5_000),
+        (4_999, "1", 4_999),
+        (1, "0.0001", 1),
+        (20_000, "0", 0),
+        (0, "1", 0),
+    ],
+)
+def test_a_metered_price_is_0_only_if_the_list_or_the_share_says_free(
+    floor_ucr: int, share: str, price_ucr: int
+) -> None:
+    terms = Terms("metered", factor=Decimal("1e-9"), floor_ucr=floor_ucr)
+    size = {"width_px": 64, "height_px": 64, "steps": 1}
+    assert terms.price_ucr(**size, multiplier=Decimal(share)) == price_ucr
+
+
+def test_a_flat_price_under_a_small_share_is_at_least_a_micro_credit() -> None:
+    size = {"width_px": 64, "height_px": 64, "steps": 1}
+    assert Terms("flat", flat_ucr=100).price_ucr(**size, multiplier=Decimal("0.0001")) == 1
+    assert Terms("flat", flat_ucr=0).price_ucr(**size, multiplier=Decimal("0.0001")) == 0
+
+
 def test_a_flat_price_is_exact_to_the_micro_credit() -> None:
     flat = Terms("flat", flat_ucr=123_457)
     assert flat.price_ucr(width_px=9999, height_px=1, steps=150) == 123_457

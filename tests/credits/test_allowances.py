@@ -167,10 +167,14 @@ def test_filling_up_gives_what_is_missing(alice: User) -> None:
     assert have(alice) == 100
 
 
-def test_filling_up_counts_what_is_held_as_spent(alice: User) -> None:
+def test_filling_up_counts_what_is_held_as_there(alice: User) -> None:
     join(make_group("fill", 100), alice)
-    ledger.hold_for_images(user=alice, amounts_ucr={uuid.uuid4(): 150 * CREDIT})
-    give_allowances(now=on(1))
+    spend(alice, 120)
+    image_id = uuid.uuid4()
+    ledger.hold_for_images(user=alice, amounts_ucr={image_id: 70 * CREDIT})
+    assert give_allowances(now=on(1)) == 1
+    assert have(alice) == 30
+    ledger.release(image_id=image_id)
     assert have(alice) == 100
 
 

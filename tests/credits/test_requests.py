@@ -222,6 +222,17 @@ def test_asking_at_once_leaves_one_open_request(alice: User) -> None:
     assert CreditRequest.objects.count() == 1
 
 
+def test_what_was_refunded_is_not_told_as_spent(alice: User, charlie: User) -> None:
+    asked = asked_by(alice)
+    image_ids = [uuid.uuid4(), uuid.uuid4()]
+    ledger.hold_for_images(user=alice, amounts_ucr=dict.fromkeys(image_ids, 3 * CREDIT))
+    for image_id in image_ids:
+        ledger.capture(image_id=image_id)
+    ledger.refund_image(image_id=image_ids[0], actor=charlie, reason="It was grey.")
+    told = request_selectors.get_applicant(request_id=asked.pk)
+    assert told == request_selectors.Applicant(197 * CREDIT, 3 * CREDIT, 1)
+
+
 def test_what_somebody_has_and_used_in_the_last_days_is_told(
     alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:

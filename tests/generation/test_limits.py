@@ -13,6 +13,7 @@ from tests.prices import make_group, make_list
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.core.errors import TooMany
+from webapp.credits import ledger
 from webapp.credits.models import Hold
 from webapp.credits.selectors import get_balance
 from webapp.generation import services
@@ -54,6 +55,21 @@ def test_what_is_not_charged_does_not_count_towards_the_day(
     services.cancel_generation(owner=alice, generation_id=first.pk)
     submit(alice, offered_model, count=2)
     assert Generation.objects.count() == 2
+
+
+def test_what_was_refunded_does_not_count_towards_the_day(
+    alice: User, charlie: User, offered_model: DiffusionModel
+) -> None:
+    join_group(alice, daily_spend_ucr=400_000)
+    submit(alice, offered_model, count=2)
+    drawn = claim(offered_model)
+    assert finish(drawn)
+    with pytest.raises(TooMany, match=r"0\.40 are spent or held today"):
+        submit(alice, offered_model)
+    ledger.refund_image(image_id=drawn.image_id, actor=charlie, reason="It was grey.")
+    submit(alice, offered_model)
+    with pytest.raises(TooMany, match=r"0\.40 are spent or held today"):
+        submit(alice, offered_model)
 
 
 def test_a_new_day_begins_at_midnight_of_the_studios_time_zone(

@@ -116,6 +116,16 @@ def test_of_two_administrators_the_second_is_told(
     assert read_draft()[1] == Draft(400_000)
 
 
+def test_the_first_list_may_say_what_the_settings_say(admin: Client, db: None) -> None:
+    sent = fields(admin)
+    looked = admin.post(PRICES, {**sent, "look": "1"})
+    assert "No price changes." in looked.content.decode()
+    seen = looked.context["form"]["seen"].value()
+    saved = admin.post(PRICES, {**sent, "seen": seen, "save": "1"})
+    assert saved.status_code == 302
+    assert read_draft()[0] is not None
+
+
 def test_a_list_that_says_the_same_is_not_saved(admin: Client, db: None) -> None:
     make_list(flat="0.2")
     answer = admin.post(PRICES, {**fields(admin), "save": "1"})

@@ -87,6 +87,9 @@ def publish_prices(*, draft: Draft, based_on: int | None, actor: User, note: str
         raise Conflict(
             _("Somebody else changed the prices meanwhile. Look at the new list and start again.")
         )
+    # The first list may say what the defaults say: from then on the settings change nothing.
+    if number is not None and draft == in_force:
+        raise Conflict(_("Nothing changes: the list in force says the same."))
     return _publish(in_force, draft, actor=actor, note=note.strip())
 
 
@@ -134,8 +137,6 @@ def _publish(in_force: Draft, draft: Draft, *, actor: User, note: str) -> PriceL
     known = set(DiffusionModel.objects.values_list("pk", flat=True))
     if not (set(draft.groups) <= set(groups) and set(draft.models) <= known):
         raise Conflict(_("A group or model of this form is gone. Open it again."))
-    if draft == in_force:
-        raise Conflict(_("Nothing changes: the list in force says the same."))
     return _write(in_force, draft, actor=actor, note=note)
 
 

@@ -76,8 +76,9 @@ class Terms:
     def price_ucr(
         self, *, width_px: int, height_px: int, steps: int, multiplier: Decimal = WHOLE_PRICE
     ) -> int:
-        """Micro-credits for one image, rounded half up: to a hundredth of a credit where it is
-        metered, to a micro-credit where it is flat."""
+        """Micro-credits for one image, rounded half up: to a hundredth of a credit if it is
+        metered, to a micro-credit if it is flat, or if a hundredth would make it 0. Only what the
+        list or the group's share says is free costs 0."""
         if self.factor is None or self.floor_ucr is None:
             return _round(Decimal(self.flat_ucr or 0) * multiplier, unit_ucr=1)
         area = width_px * height_px - FREE_PIXELS
@@ -186,4 +187,8 @@ def plain(number: Decimal) -> str:
 
 
 def _round(amount_ucr: Decimal, *, unit_ucr: int) -> int:
-    return int((amount_ucr / unit_ucr).quantize(Decimal(1), ROUND_HALF_UP)) * unit_ucr
+    """To whole units; what would be 0 of them without being free: to micro-credits, at least 1."""
+    rounded_ucr = int((amount_ucr / unit_ucr).quantize(Decimal(1), ROUND_HALF_UP)) * unit_ucr
+    if rounded_ucr or amount_ucr <= 0:
+        return rounded_ucr
+    return max(1, int(amount_ucr.quantize(Decimal(1), ROUND_HALF_UP)))

@@ -1,8 +1,8 @@
 """The monthly allowance of a group: given once per person and month, whoever asks how often.
 
 `add` gives the group's amount. `fill` gives what is missing up to it, at the first run of the
-month that finds less available; a person who has as much or more is looked at again at the next
-run, and the month is used up only when something was given.
+month that finds less, open holds included; a person who has as much or more is looked at again at
+the next run, and the month is used up only when something was given.
 
 What keeps it once a month is the key of the booking, `monthly:<user>:<yyyy-mm>`: a second run, a
 run beside this one, another group or another amount find it taken. A month in which nothing ran
@@ -60,7 +60,8 @@ def _amount_ucr(group: UserGroup | None, account: Account) -> int:
     assert group is not None  # noqa: S101 - `_members` has nobody without a group
     if group.allowance == UserGroup.Allowance.ADD:
         return group.allowance_ucr
-    return group.allowance_ucr - account.available_ucr
+    # With what open holds set aside: it comes back if the images are cancelled.
+    return group.allowance_ucr - account.posted_ucr
 
 
 def _members() -> QuerySet[User]:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from django.db.models import (
     BigIntegerField,
     Count,
+    Exists,
     F,
     OuterRef,
     QuerySet,
@@ -15,7 +16,7 @@ from django.db.models import (
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from webapp.credits.models import Account, CreditRequest, Hold
+from webapp.credits.models import Account, CreditRequest, Entry, Hold, Transaction
 
 SPEND_DAYS = 30
 
@@ -50,10 +51,14 @@ def get_applicant(*, request_id: int) -> Applicant:
 
 
 def _paid() -> QuerySet[Hold]:
-    """What the images cost that the person who asks paid for."""
+    """What the images cost that the person who asks paid for, and was not given back."""
     since = timezone.now() - timedelta(days=SPEND_DAYS)
+    refunds = Entry.objects.filter(image_id=OuterRef("image_id"), kind=Transaction.Kind.REFUND)
     return Hold.objects.filter(
-        account__user=OuterRef("user"), state=Hold.State.CAPTURED, resolved_at__gte=since
+        ~Exists(refunds),
+        account__user=OuterRef("user"),
+        state=Hold.State.CAPTURED,
+        resolved_at__gte=since,
     )
 
 

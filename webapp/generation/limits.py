@@ -13,13 +13,15 @@ from webapp.core.units import format_credits
 from webapp.credits.models import Account
 
 # One statement, so that both counts are of the same instant: an image that is claimed meanwhile
-# is counted once, as waiting or as developing.
+# is counted once, as waiting or as developing. What was refunded is not spent.
 USE_SQL = """
 SELECT mine.daily_spend_ucr, mine.images_at_once,
     (SELECT COALESCE(SUM(hold.amount_ucr), 0) FROM credits_hold hold
         JOIN credits_account account ON account.id = hold.account_id
         WHERE account.user_id = %(user)s AND hold.created_at >= %(midnight)s
-            AND hold.state IN ('held', 'captured'))::bigint,
+            AND hold.state IN ('held', 'captured')
+            AND NOT EXISTS (SELECT 1 FROM credits_entry refund
+                WHERE refund.image_id = hold.image_id AND refund.kind = 'refund'))::bigint,
     (SELECT COUNT(*) FROM generation_image WHERE owner_id = %(user)s AND state = 'queued')
     + (SELECT COUNT(*) FROM generation_image WHERE owner_id = %(user)s AND state = 'running')
 FROM accounts_usergroup mine WHERE mine.id = %(group)s

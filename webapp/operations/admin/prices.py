@@ -123,6 +123,7 @@ class PriceListAdmin(ReadOnlyAdmin):
             "number": number,
             "form": form,
             "previews": previews,
+            "is_looked_at": form.is_bound and form.is_valid(),
         }
         return TemplateResponse(request, "operations/prices.html", context)
 
@@ -132,7 +133,8 @@ def _was_seen(request: HttpRequest, form: PriceForm) -> bool:
 
 
 def _look(form: PriceForm, number: int | None) -> list[Preview]:
-    """What would change; none where the form has a sentence of its own now."""
+    """What would change; none if the form has a sentence of its own now, or if the first list
+    says what the defaults say."""
     if form.errors:
         return []
     if form.cleaned_data["based_on"] != number:
@@ -142,7 +144,7 @@ def _look(form: PriceForm, number: int | None) -> list[Preview]:
         )
         return []
     previews = list_previews(before=form.in_force, after=form.draft())
-    if previews:
+    if previews or number is None:
         form.show_again(seen=digest(form.draft()))
     else:
         form.add_error(None, _("Nothing changes: the list in force says the same."))
