@@ -11,6 +11,7 @@ from django.http.response import HttpResponseBase
 
 from webapp.core.bodies import BoundedBodies
 from webapp.core.files import allow_open_files
+from webapp.embedded.private import keep_files_private
 
 # A request crosses between the event loop and its thread; at Python's own 5 ms each crossing waits
 # that long for whoever computes.
@@ -36,6 +37,7 @@ class OneHopHandler(ASGIHandler):
 
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
+keep_files_private()
 django.setup(set_prefix=False)
 sys.setswitchinterval(SWITCH_INTERVAL_S)
 allow_open_files()

@@ -1,8 +1,12 @@
 """The Celery application: the web process sends by task name, the workers import `worker.tasks`."""
 
 import os
+from typing import Any
 
 from celery import Celery
+from celery.signals import import_modules
+
+from webapp.embedded.private import keep_files_private
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 
@@ -11,3 +15,10 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(
     ["webapp.generation", "webapp.gallery", "webapp.credits", "webapp.operations"]
 )
+
+
+# Not on import: pages and commands import this application, too, to send by it. A worker and beat
+# import their tasks first of all, before beat opens its schedule's file.
+@import_modules.connect
+def _begin(**_how: Any) -> None:
+    keep_files_private()

@@ -150,8 +150,12 @@ MEDIA_STORAGE = (
 )
 STORAGES = {
     "default": MEDIA_STORAGE,
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage",
+        "OPTIONS": {"file_permissions_mode": 0o644, "directory_permissions_mode": 0o755},
+    },
 }
+FILE_UPLOAD_PERMISSIONS, FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o600, 0o700
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
 # -- Accounts ---------------------------------------------------------------------------------
@@ -213,7 +217,7 @@ DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("DARKROOM_MAIL_FROM", "darkroom@loc
 EMAIL_BACKEND = (
     "django.core.mail.backends.smtp.EmailBackend"
     if EMAIL_HOST
-    else "django.core.mail.backends.filebased.EmailBackend"
+    else "webapp.core.mail_files.EmailBackend"
 )
 EMAIL_FILE_PATH = VAR.var_dir / "mail"
 ACCOUNT_EMAIL_VERIFICATION = "mandatory" if EMAIL_HOST else "none"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from webapp.embedded.errors import EmbeddedError
 from webapp.embedded.paths import VarLayout
+from webapp.embedded.private import keep_files_private
 from webapp.embedded.stack import PROJECT, Stack, run_servers, run_stack
 
 DEFAULT_PORT = 8000
@@ -16,6 +17,7 @@ MAX_PORT = 65_535
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Return the exit code: 0 after a requested stop, 1 when it could not start."""
+    keep_files_private()
     wanted = _parser().parse_args(arguments)
     layout = VarLayout(wanted.var or Path(os.environ.get("DARKROOM_VAR") or PROJECT / "var"))
     try:

@@ -24,6 +24,8 @@ def main() -> None:
         sys.exit("the supervisor is gone")
     if niceness:
         os.nice(niceness)
+    # What services write is their user's alone, whoever started the supervisor.
+    os.umask(0o077)
     os.execvp(program[0], program)  # noqa: S606 - no shell is wanted
 
 

@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import stat
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -30,6 +31,12 @@ class Identity:
         for path in (folder, *folder.rglob("*")):
             if path.lstat().st_uid != self.owner.pw_uid:
                 os.chown(path, self.owner.pw_uid, self.owner.pw_gid, follow_symlinks=False)
+
+    def open_way_through(self, folder: Path) -> None:
+        """Let the owner, where there is one, pass through `folder`, which stays ours; nobody but
+        us can list it."""
+        if self.owner is not None:
+            folder.chmod(stat.S_IMODE(folder.stat().st_mode) | stat.S_IXOTH)
 
     def require_reach(self, path: Path) -> None:
         """Raise DataFolderError when the server's user cannot get to `path`."""

@@ -75,6 +75,15 @@ class VarLayout:
     def valkey_socket(self) -> Path:
         return self.run / VALKEY_SOCKET
 
+    @property
+    def private(self) -> list[Path]:
+        """Return what is our user's alone: all that is made here but `static`, which everybody is
+        served, and PostgreSQL's folder, which it keeps closed itself."""
+        folders = (self.logs, self.secrets, self.media, self.valkey_data, self.run)
+        named = ("mail", "models", "demo", "bench", self.lock.name, self.run_state.name)
+        schedules = self.var_dir.glob(f"{self.beat_schedule.name}*")
+        return [*folders, *(self.var_dir / name for name in named), *schedules]
+
     def postgres_url(self) -> str:
         """Return the URL of the embedded database, over its Unix socket."""
         return f"postgresql://darkroom@/darkroom?host={quote(str(self.run), safe='')}"
@@ -86,6 +95,11 @@ class VarLayout:
     def celery_broker_url(self) -> str:
         """Return the URL of the embedded Valkey for Celery."""
         return f"redis+socket://{quote(str(self.valkey_socket))}?virtual_host=0"
+
+    def create(self) -> None:
+        """Make `var` and its logs with mode 0700, where there are none."""
+        for folder in (self.var_dir, self.logs):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def create_run(self, *, owner_uid: int | None = None) -> Path:
         """Create the socket folder with mode 0700 and return it.

@@ -53,8 +53,9 @@ def prepare_postgres(layout: VarLayout, *, fsync: bool = True) -> Service:
     StartFailedError (initdb).
     """
     bin_dir = find_postgres_bin()
-    layout.var_dir.mkdir(parents=True, exist_ok=True)
+    layout.create()
     identity = server_identity(layout.postgres_data)
+    identity.open_way_through(layout.var_dir)
     identity.adopt(layout.create_run(owner_uid=identity.owner_uid))
     identity.require_reach(bin_dir / "postgres")
     if not layout.postgres_data.exists():

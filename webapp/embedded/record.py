@@ -16,6 +16,7 @@ from typing import Any
 
 from webapp.embedded.errors import AlreadyRunningError, StartFailedError
 from webapp.embedded.output import say
+from webapp.embedded.private import open_private
 from webapp.embedded.process import kill_group, signal_if, started_at
 
 RUN_TOKEN = "DARKROOM_RUN"  # noqa: S105 - a mark in children's environment, not a secret
@@ -73,14 +74,16 @@ class RunState:
     def _write(self) -> None:
         processes = [asdict(process) for process in self._processes.values()]
         unfinished = self._path.with_suffix(".new")
-        unfinished.write_text(json.dumps({"token": self.token, "processes": processes}, indent=1))
+        text = json.dumps({"token": self.token, "processes": processes}, indent=1)
+        with open(open_private(unfinished, os.O_TRUNC), "w", encoding="utf-8") as file:
+            file.write(text)
         unfinished.replace(self._path)
 
 
 @contextmanager
 def only_supervisor(lock: Path) -> Iterator[None]:
     """Hold the lock of a var folder; raises AlreadyRunningError naming the process that has it."""
-    with lock.open("a+", encoding="ascii") as file:
+    with open(open_private(lock, os.O_APPEND), "a", encoding="ascii") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

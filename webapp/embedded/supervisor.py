@@ -46,7 +46,7 @@ class Supervisor:
         self._state: RunState
 
     def __enter__(self) -> Self:
-        self._layout.logs.mkdir(parents=True, exist_ok=True)
+        self._layout.create()
         with ExitStack() as stack:
             stack.enter_context(only_supervisor(self._layout.lock))
             self._selector = stack.enter_context(selectors.DefaultSelector())

@@ -20,8 +20,10 @@ def prepare_valkey(layout: VarLayout, *, fsync: bool = True) -> Service:
     Raises BinaryNotFoundError or DataFolderError.
     """
     binary = find_valkey()
-    layout.valkey_data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    layout.create()
+    layout.valkey_data.mkdir(mode=0o700, exist_ok=True)
     identity = server_identity(layout.valkey_data)
+    identity.open_way_through(layout.var_dir)
     identity.adopt(layout.create_run(owner_uid=identity.owner_uid))
     identity.adopt(layout.valkey_data)
     identity.require_reach(binary)

@@ -12,6 +12,8 @@ from pathlib import Path
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, default_storage
 
+from webapp.embedded.private import open_private
+
 logger = logging.getLogger(__name__)
 
 
@@ -20,10 +22,10 @@ class DurableFileSystemStorage(FileSystemStorage):
 
     def _save(self, name: str, content: File) -> str:  # type: ignore[type-arg]
         target = Path(self.path(name))
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
         try:
-            with draft.open("xb") as file:
+            with open(open_private(draft, os.O_EXCL), "wb") as file:
                 for chunk in content.chunks():
                     file.write(chunk)
                 file.flush()

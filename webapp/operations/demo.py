@@ -4,11 +4,13 @@ Sign-up and the request go over HTTP, the books are checked by `manage.py check_
 where the picture was stored and the books are clean.
 """
 
+import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from webapp.embedded.private import open_private
 from webapp.operations.trial import PROJECT, Trial, TrialFailedError, Visitor
 
 KEPT = PROJECT / "var" / "demo" / "picture.png"
@@ -59,8 +61,9 @@ def keep_picture(visitor: Visitor, image_id: str) -> Path:
     png = visitor.get(f"/images/{image_id}/file/", accept="image/png")
     if not png.startswith(b"\x89PNG") or PROMPT.encode() not in png:
         raise TrialFailedError("the stored file is not a PNG that carries its prompt")
-    KEPT.parent.mkdir(parents=True, exist_ok=True)
-    KEPT.write_bytes(png)
+    KEPT.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with open(open_private(KEPT, os.O_TRUNC), "wb") as file:
+        file.write(png)
     return KEPT
 
 

@@ -14,6 +14,7 @@ from django.db import connection
 
 from webapp.catalog import services
 from webapp.catalog.builtin import list_builtin_models
+from webapp.embedded.private import close_to_others, readable_by_others
 from webapp.operations import setup
 
 STARTER = Path(settings.BASE_DIR) / "worker" / "starter" / "pipeline"
@@ -40,6 +41,7 @@ class Command(BaseCommand):
 
     def prepare(self, address: str) -> None:
         """The steps, in order."""
+        self.close_folders()
         call_command("migrate", verbosity=0, interactive=False, stdout=self.stdout)
         self.collect_static()
         added = list_builtin_models()
@@ -49,13 +51,21 @@ class Command(BaseCommand):
             self.stdout.write("Models: the starter model is on offer, and draws at once.")
         self.offer_first_admin(address)
 
+    def close_folders(self) -> None:
+        """Closes to other users what an older version left open; says what it could not close."""
+        for top in (Path(settings.MEDIA_ROOT), *settings.VAR.private):
+            if left := close_to_others(top):
+                sentence = f"{left[0]} is open to other users of this machine (chmod go= it)"
+                self.stderr.write(f"{sentence}; {len(left) - 1} more below {top}.")
+
     def collect_static(self) -> None:
         """Collects static files only where they changed: it is the slowest step of a warm start."""
         stamp = Path(settings.STATIC_ROOT) / ".stamp"
         wanted = static_digest()
         if stamp.exists() and stamp.read_text() == wanted:
             return
-        call_command("collectstatic", verbosity=0, interactive=False)
+        with readable_by_others():
+            call_command("collectstatic", verbosity=0, interactive=False)
         stamp.write_text(wanted)
         self.stdout.write("Static files: collected.")
 
