@@ -5,6 +5,7 @@ PORT ?= 8000
 VENV := .venv
 RUN := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export STRICT
 
 .PHONY: help up demo test check audit bench bench-engine install install-dev format messages clean
 
@@ -36,8 +37,8 @@ check: install-dev ## Every gate: format, lint, types, imports, migrations, temp
 audit: install-dev ## Known vulnerabilities of the pinned packages (needs the public package index)
 	$(VENV)/bin/pip-audit --disable-pip --no-deps -r constraints.txt
 
-bench: install-dev ## The service's figures, as a table and in var/bench/service.json
-	@$(RUN) -m tests.bench.service
+bench: install-dev ## The service's figures, as a table and in var/bench/service.json (ONLY=posting,holds BASE=commit STRICT=1)
+	@$(RUN) -m tests.bench.service $(if $(ONLY),--only "$(ONLY)") $(if $(BASE),--base "$(BASE)") $(ARGS)
 
 bench-engine: install-dev ## The engine against plain diffusers (ARGS="--device cuda --model sd15"), to var/bench/engine.json
 	@$(RUN) -m tests.bench.engine.run $(ARGS)

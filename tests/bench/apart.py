@@ -13,9 +13,11 @@ from tests.bench.figures import Figure
 from webapp.embedded.servers import embedded_servers
 from webapp.operations.trial import PROJECT, TrialFailedError, own_environment
 
+APART_S = 1800.0
+
 
 def measure_apart(module: str) -> Iterator[Figure]:
-    """The figures that `python -m <module> --inside` prints as JSON on its last line, beside
+    """The figures that `python -m <module>` prints as JSON on its last line, beside
     empty servers; raises TrialFailedError where it fails."""
     with (
         tempfile.TemporaryDirectory(prefix="darkroom-bench-") as folder,
@@ -27,15 +29,23 @@ def measure_apart(module: str) -> Iterator[Figure]:
             superuser.execute("GRANT SET ON PARAMETER session_replication_role TO darkroom")
             superuser.execute("GRANT pg_checkpoint TO darkroom")
         environment = own_environment(Path(folder), {"DARKROOM_DATABASE_POOL": "no"})
-        done = subprocess.run(
-            [sys.executable, "-m", module, "--inside"],
+        done = _run(module, environment)
+    if done.returncode:
+        raise TrialFailedError(f"{module} could not measure: {done.stdout[-2000:]}")
+    for fields in json.loads(done.stdout.splitlines()[-1]):
+        yield Figure(**fields)
+
+
+def _run(module: str, environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    try:
+        return subprocess.run(
+            [sys.executable, "-m", module],
             cwd=PROJECT,
             env=environment,
             stdout=subprocess.PIPE,
             text=True,
             check=False,
+            timeout=APART_S,
         )
-    if done.returncode:
-        raise TrialFailedError(f"{module} could not measure: {done.stdout[-2000:]}")
-    for fields in json.loads(done.stdout.splitlines()[-1]):
-        yield Figure(**fields)
+    except subprocess.TimeoutExpired as error:
+        raise TrialFailedError(f"{module} did not end within {APART_S:g} s") from error

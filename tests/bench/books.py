@@ -1,4 +1,4 @@
-"""How the books answer when they are long: `python -m tests.bench.books` prints the figures.
+"""How the books answer when they are long: `make bench ONLY=books`.
 
 Two throw-away servers, 100,000 people and 1,000,000 lines of which one person has a tenth, made
 by SQL. Pages are asked for by Django's test client, warm: server time without the network. A
@@ -18,7 +18,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from tests.bench.apart import measure_apart
-from tests.bench.figures import Figure, print_table
+from tests.bench.bench import Bench
+from tests.bench.figures import Figure
 from webapp.operations.trial import TrialFailedError
 
 if TYPE_CHECKING:
@@ -49,14 +50,7 @@ class Asked:
         return statistics.quantiles(self.times_ms, n=20, method="inclusive")[-1]
 
 
-def main() -> int:
-    """Exit status 0 where every figure is met, 1 where one is not."""
-    figures = list(measure_books())
-    print_table(figures)
-    return int(not all(figure.met for figure in figures))
-
-
-def measure_books() -> Iterator[Figure]:
+def measure_books(_bench: Bench) -> Iterator[Figure]:
     """Each figure, from a process that has its own servers; raises TrialFailedError."""
     return measure_apart("tests.bench.books")
 
@@ -228,7 +222,4 @@ def _tell(sentence: str) -> None:
 
 
 if __name__ == "__main__":
-    if "--inside" in sys.argv:
-        measure_inside()
-    else:
-        sys.exit(main())
+    measure_inside()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.bare import bare_pipeline
+from tests.bench.bench import Bench
 from tests.bench.connection import Connection, News, read_row
 from tests.bench.figures import Figure
 from webapp.operations.trial import PROJECT, Trial, TrialFailedError
@@ -22,6 +23,25 @@ OVERHEAD_MS = 150.0
 TAKEOVER_S = 90.0
 WORKER_NICENESS = 5
 SECOND_WORKER_START_S = 60.0
+FIELDS = {
+    "prompt": "a fox at dusk, storybook illustration",
+    "negative_prompt": "people, text",
+    "width": "128",
+    "height": "128",
+    "steps": "20",
+    "guidance_scale": "5",
+    "sampler": "ddim",
+    "model": "tiny",
+}
+LONG = {**FIELDS, "steps": "100"}
+
+
+def measure_drawing(bench: Bench) -> Iterator[Figure]:
+    """What the service adds to a drawing, and how long a killed worker's image takes."""
+    with bench.running("drawing", {"DARKROOM_STARTING_CREDITS": "640"}) as (trial, model):
+        yield measure_overhead(trial, model, FIELDS, threads=bench.threads)
+        yield measure_takeover(trial, LONG)
+        print(trial.manage("check_credits").strip(), flush=True)
 
 
 def bare_request(fields: dict[str, str], *, seed: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How the gallery answers when it is full: `python -m tests.bench.gallery` prints the figures.
+"""How the gallery answers when it is full: `make bench ONLY=gallery`.
 
 Two throw-away servers and 1,000,000 pictures, one a request, of which one person has a tenth.
 Pages are asked for by Django's test client, warm: server time without the network. Each figure is
@@ -16,8 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from tests.bench.apart import measure_apart
+from tests.bench.bench import Bench
 from tests.bench.books import Asked, ask_all
-from tests.bench.figures import Figure, print_table
+from tests.bench.figures import Figure
 from webapp.operations.trial import TrialFailedError
 
 if TYPE_CHECKING:
@@ -39,14 +40,7 @@ SEARCHES = (
 )  # fmt: skip
 
 
-def main() -> int:
-    """Exit status 0 where every figure is met, 1 where one is not."""
-    figures = list(measure_gallery())
-    print_table(figures)
-    return int(not all(figure.met for figure in figures))
-
-
-def measure_gallery() -> Iterator[Figure]:
+def measure_gallery(_bench: Bench) -> Iterator[Figure]:
     """Each figure, from a process that has its own servers; raises TrialFailedError."""
     return measure_apart("tests.bench.gallery")
 
@@ -177,7 +171,4 @@ def _tell(sentence: str) -> None:
 
 
 if __name__ == "__main__":
-    if "--inside" in sys.argv:
-        measure_inside()
-    else:
-        sys.exit(main())
+    measure_inside()

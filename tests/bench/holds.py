@@ -6,10 +6,15 @@ import json
 import os
 import time
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 from threading import Barrier
 from typing import TYPE_CHECKING
+
+from tests.bench.bench import Bench
+from tests.bench.figures import Figure
+from webapp.operations.trial import TrialFailedError
 
 if TYPE_CHECKING:
     from webapp.accounts.models import User
@@ -17,6 +22,19 @@ if TYPE_CHECKING:
 CONNECTIONS = 16
 TOO_MANY = 160
 PRICE_UCR = 200_000
+HOLDS_PER_S = 300.0
+
+
+def measure_holds(bench: Bench) -> Iterator[Figure]:
+    """Holds a second on one account; raises TrialFailedError if it was oversold."""
+    trial = bench.trial("holds", {"DARKROOM_STARTING_CREDITS": "640"})
+    with trial.running():
+        facts = json.loads(trial.run("-m", "tests.bench.holds"))
+    if facts["holds"] != facts["affordable"] or facts["held_ucr"] != facts["holds"] * PRICE_UCR:
+        raise TrialFailedError(f"the account was not held exactly: {facts}")
+    note = f"{facts['holds']} holds from {CONNECTIONS} connections, none oversold, fsync on"
+    rate = facts["holds"] / facts["seconds"]
+    yield Figure("holds_per_s", rate, HOLDS_PER_S, at_least=True, note=note)
 
 
 def main() -> None:

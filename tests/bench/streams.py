@@ -1,4 +1,4 @@
-"""How news reach those who look: `python -m tests.bench.streams` prints the figures.
+"""How news reach those who look: `make bench ONLY=streams`.
 
 A studio of its own, with one web process as `make up` runs it. Five hundred people have their
 event streams open at once; then one person's studio is watched in a real browser.
@@ -7,12 +7,10 @@ event streams open at once; then one person's studio is watched in a real browse
 import asyncio
 import json
 import statistics
-import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
-from tests.bench.figures import Figure, print_table
+from tests.bench.bench import Bench
+from tests.bench.figures import Figure
 from tests.bench.painting import measure_previews
 from tests.bench.readers import open_readers
 from webapp.core.files import allow_open_files
@@ -34,26 +32,11 @@ FIELDS = {
 }
 
 
-def main() -> int:
-    """Exit status 0 where every figure is met, 1 where one is not, 2 where it could not run."""
-    try:
-        figures = list(measure_streams())
-    except TrialFailedError as error:
-        print(f"The bench could not go on: {error}", file=sys.stderr)
-        return 2
-    print_table(figures)
-    return int(not all(figure.met for figure in figures))
-
-
-def measure_streams() -> Iterator[Figure]:
+def measure_streams(bench: Bench) -> Iterator[Figure]:
     """Each figure, from a studio whose own worker serves nothing; raises TrialFailedError."""
-    settings = {"DARKROOM_TORCH_THREADS": "1", "DARKROOM_SERVE": "none"}
-    with tempfile.TemporaryDirectory(prefix="darkroom-streams-") as folder:
-        trial = Trial(Path(folder), settings)
-        with trial.running():
-            trial.offer_tiny_model(side_px=128)
-            yield from measure_fanout(trial)
-            yield measure_previews(trial, FIELDS)
+    with bench.running("streams", {"DARKROOM_SERVE": "none"}) as (trial, _model):
+        yield from measure_fanout(trial)
+        yield measure_previews(trial, FIELDS)
 
 
 def measure_fanout(trial: Trial) -> Iterator[Figure]:
@@ -97,7 +80,3 @@ async def listen(trial: Trial, sessions: list[str]) -> tuple[dict[str, Times], l
     for reader in readers:
         reader.close()
     return json.loads(told), arrived
-
-
-if __name__ == "__main__":
-    sys.exit(main())

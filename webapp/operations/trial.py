@@ -24,6 +24,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 90.0
 ANSWER_TIMEOUT_S = 30.0
+COMMAND_TIMEOUT_S = 600.0
 POLL_S = 0.05
 READY = "Darkroom is ready"
 ENDED = frozenset({"stored", "failed", "cancelled"})
@@ -37,11 +38,15 @@ class Trial:
     """One studio: its folder, its free port, and its supervisor while it runs.
 
     The environment is the caller's, without anything that would lead to the caller's own studio,
-    and with `settings` on top.
+    and with `settings` on top. `checkout` is the folder of the sources that run: another one than
+    this lets two commits be compared side by side.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, settings: Mapping[str, str] | None = None, *, checkout: Path = PROJECT
+    ) -> None:
         self.folder = folder
+        self.checkout = checkout
         self.var = folder / "var"
         self.log = folder / "up.log"
         self.port = free_port()
@@ -71,7 +76,7 @@ class Trial:
             started = time.monotonic()
             self.supervisor = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 [sys.executable, "-m", "webapp.embedded", "up", "--port", str(self.port)],
-                cwd=PROJECT,
+                cwd=self.checkout,
                 env=self.environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -100,18 +105,23 @@ class Trial:
 
     def manage(self, *arguments: str) -> str:
         """What a management command printed; raises TrialFailedError with its complaint."""
-        return self.run(str(PROJECT / "manage.py"), *arguments)
+        return self.run(str(self.checkout / "manage.py"), *arguments)
 
-    def run(self, *arguments: str) -> str:
-        """What our Python printed for these arguments; raises TrialFailedError where it fails."""
-        done = subprocess.run(  # noqa: S603 - our own interpreter and modules
-            [sys.executable, *arguments],
-            cwd=PROJECT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    def run(self, *arguments: str, timeout_s: float = COMMAND_TIMEOUT_S) -> str:
+        """What our Python printed for these arguments; raises TrialFailedError if it fails or
+        does not end in time."""
+        try:
+            done = subprocess.run(  # noqa: S603 - our own interpreter and modules
+                [sys.executable, *arguments],
+                cwd=self.checkout,
+                env=self.environment,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=timeout_s,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise TrialFailedError(f"{arguments[0]} did not end within {timeout_s:g} s") from error
         if done.returncode:
             raise TrialFailedError((done.stdout + done.stderr).strip()[-2000:])
         return done.stdout

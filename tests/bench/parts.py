@@ -1,0 +1,32 @@
+"""The parts of `make bench`, by the names that `ONLY=posting,uploads` takes, in their order.
+
+A part is a function of a `Bench` that yields figures as they are measured and raises
+TrialFailedError if it cannot go on; the others are measured all the same. A part that compares two
+commits measures every side of `bench.checkouts`, in turns, and tells the ratio if there is a base.
+"""
+
+from collections.abc import Callable, Iterator
+
+from tests.bench.bench import Bench
+from tests.bench.books import measure_books
+from tests.bench.drawing import measure_drawing
+from tests.bench.figures import Figure
+from tests.bench.gallery import measure_gallery
+from tests.bench.holds import measure_holds
+from tests.bench.posting import measure_posting
+from tests.bench.starting import measure_starting
+from tests.bench.streams import measure_streams
+
+Part = Callable[[Bench], Iterator[Figure]]
+
+PARTS: dict[str, Part] = {
+    "starting": measure_starting,
+    "drawing": measure_drawing,
+    "posting": measure_posting,
+    "holds": measure_holds,
+    "streams": measure_streams,
+    "books": measure_books,
+    "gallery": measure_gallery,
+}
+# Measured only if named: they take as long as everything else together.
+ONLY_IF_NAMED: dict[str, Part] = {}
