@@ -12,6 +12,7 @@ from django.http.response import HttpResponseBase
 from webapp.core.bodies import BoundedBodies
 from webapp.core.files import allow_open_files
 from webapp.embedded.private import keep_files_private
+from webapp.postgres import limits
 
 # A request crosses between the event loop and its thread; at Python's own 5 ms each crossing waits
 # that long for whoever computes.
@@ -41,4 +42,5 @@ keep_files_private()
 django.setup(set_prefix=False)
 sys.setswitchinterval(SWITCH_INTERVAL_S)
 allow_open_files()
+limits.limit_answers(limits.WEB_S)
 application = BoundedBodies(OneHopHandler())

@@ -7,6 +7,7 @@ from celery import Celery
 from celery.signals import import_modules
 
 from webapp.embedded.private import keep_files_private
+from webapp.postgres import limits
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 
@@ -22,3 +23,4 @@ app.autodiscover_tasks(
 @import_modules.connect
 def _begin(**_how: Any) -> None:
     keep_files_private()
+    limits.limit_answers(limits.WORKER_S)

@@ -7,7 +7,15 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 POOL_MAX = 24
-POOL_TIMEOUT_S = 5
+POOL_WAIT_S = 4.0
+CONNECT_S = 3
+# What the system does about a server that vanished without a word (TCP only).
+VANISHED = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
 
 
 def django_database(url: str, *, pooled: bool) -> dict[str, Any]:
@@ -25,11 +33,11 @@ def django_database(url: str, *, pooled: bool) -> dict[str, Any]:
         for key, value in parts.items()
         if key not in {"dbname", "user", "password", "host", "port"}
     }
-    options.setdefault("connect_timeout", 5)
+    options = {"connect_timeout": CONNECT_S, **VANISHED, **options}
     if pooled:
-        options["pool"] = {"min_size": 2, "max_size": POOL_MAX, "timeout": POOL_TIMEOUT_S}
+        options["pool"] = {"most": POOL_MAX, "wait_s": POOL_WAIT_S}
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "webapp.postgres",
         "NAME": parts.get("dbname", "darkroom"),
         "USER": parts.get("user", ""),
         "PASSWORD": parts.get("password", ""),

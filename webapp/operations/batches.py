@@ -26,6 +26,7 @@ from webapp.credits.ledger.by_hand import check_words
 from webapp.credits.models import TopUpBatch
 from webapp.generation.models import Generation
 from webapp.operations.batch_file import MAX_LINES, FileLine
+from webapp.postgres.limits import LONG_S, answers_within
 
 KEPT_S = 3600
 BOOKED = "credits.batch"
@@ -160,6 +161,7 @@ def look_again(*, actor: User, draft: Draft) -> Draft:
     return fresh
 
 
+@answers_within(LONG_S)
 @transaction.atomic
 def book_draft(*, actor: User, draft: Draft) -> TopUpBatch:
     """The booked batch: all lines in one commit, with one line in the audit log. A draft that was

@@ -11,6 +11,7 @@ from webapp.core.valkey import valkey
 from webapp.operations.audit import check_books
 from webapp.operations.people import end_work_of_the_suspended
 from webapp.operations.people import finish_deletions as finish_all_deletions
+from webapp.postgres.limits import CHECK_S, answers_within
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,8 @@ def check_nightly() -> None:
     if not valkey().set(CHECKING_KEY, "1", nx=True, ex=CHECKING_S):
         return
     try:
-        check_books(files=settings.CHECK_FILES)
+        with answers_within(CHECK_S):
+            check_books(files=settings.CHECK_FILES)
     except OperationalError as error:
         logger.error("the check of the books is put off, the database does not answer: %s", error)
     finally:

@@ -14,9 +14,11 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from webapp.accounts.requests import SignedInRequest
 from webapp.core.errors import Forbidden, InvalidInput, NotFound
+from webapp.core.neighbours import silent_neighbours
 from webapp.operations import setup as first_run
 from webapp.operations.audit import get_books_state
 from webapp.operations.welcome import describe_studio
+from webapp.postgres.limits import HEALTH_S, answers_within
 
 logger = logging.getLogger(__name__)
 
@@ -46,20 +48,24 @@ def welcome(request: SignedInRequest) -> HttpResponse:
 @never_cache
 @require_GET
 def healthz(request: HttpRequest) -> JsonResponse:
-    """200 where the database answers, 503 where it does not; for load balancers, no sign-in.
+    """200 where the database answers, 503 where it does not or takes more than 1.5 s; for load
+    balancers, no sign-in.
 
-    `books` is what the newest nightly check said: clean, violated, or unchecked where none ran
-    for two days. It is told and no more: violated books need a person, and taking the studio out
-    of service would help nobody, nor would a restart.
+    `away` names what else is known not to answer, Valkey or the image storage: pages are served
+    without. `books` is what the newest nightly check said: clean, violated, or unchecked where
+    none ran for two days. It is told and no more: violated books need a person, and taking the
+    studio out of service would help nobody, nor would a restart.
     """
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-        books = get_books_state()
+        with answers_within(HEALTH_S):
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+            books = get_books_state()
     except DatabaseError as error:
         logger.error("the health check failed: %s", error)
         return JsonResponse({"status": "unavailable"}, status=503)
-    return JsonResponse({"status": "ok", "books": books})
+    away = silent_neighbours()
+    return JsonResponse({"status": "ok", "books": books, **({"away": away} if away else {})})
 
 
 def _create_admin(request: HttpRequest, token: str) -> HttpResponse:
