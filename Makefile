@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export STRICT
 
-.PHONY: help up demo test check audit bench bench-engine install install-dev format messages clean
+.PHONY: help up demo test check audit bench chaos bench-engine install install-dev format messages clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,10 @@ bench: install-dev ## The service's figures, as a table and in var/bench/service
 
 bench-engine: install-dev ## The engine against plain diffusers (ARGS="--device cuda --model sd15"), to var/bench/engine.json
 	@$(RUN) -m tests.bench.engine.run $(ARGS)
+
+chaos: install-dev ## A studio of its own is broken at seeded moments, and nothing may be lost (SEED=1 MINUTES=5 STORAGE=files|s3 REPORT=docs/chaos.md)
+	@$(RUN) -m tests.chaos --seed $(or $(SEED),1) --minutes $(or $(MINUTES),5) \
+		$(if $(STORAGE),--storage $(STORAGE)) $(if $(REPORT),--report $(REPORT))
 
 install: $(VENV)/.installed ## The virtual environment with everything that serving needs
 

@@ -1,0 +1,295 @@
+"""Those who live in the studio: each is a thread with a random generator of their own."""
+
+import contextlib
+import io
+import random
+import re
+import threading
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+
+from PIL import Image as Picture
+
+from tests.chaos.book import Book, Order
+from tests.chaos.browser import Answer, Away, Browser, read_form
+from tests.chaos.diary import Diary
+
+PASSWORD = "a long and quiet password"
+THINK_S = (1.0, 4.0)
+AGAIN_S = 1.5
+PATIENCE_S = 90.0
+MOST_LIVE = 6
+SIDE_PX = 64
+ENDED = ("stored", "failed", "cancelled")
+IMAGE_IDS = re.compile(r'data-image="([0-9a-f-]{36})"')
+WORDS = ("a fox at dusk", "an old harbour", "a lamp in the fog", "two cups of tea")
+
+
+class SignedOut(Exception):
+    """The studio does not know this visitor any more."""
+
+
+class Visitor:
+    """A person's browser, what they asked for, and what their page shows of it."""
+
+    def __init__(self, who: str, *, port: int, number: int, book: Book, diary: Diary) -> None:
+        self.browser = Browser(port, who=who, number=number, diary=diary)
+        self.who, self.book, self.diary = who, book, diary
+        self.email = ""
+        self.view: dict[str, str] = {}  # image id -> the state that the page shows
+        self.listens = False  # a stream keeps the view, and nothing else may
+        self.lock = threading.Lock()
+
+    def sign_up(self, email: str) -> bool:
+        """Whether they are in; a lost answer is found out by signing in."""
+        self.email = email
+        with contextlib.suppress(Away):
+            self.browser.cookies.clear()
+            self.browser.get("/accounts/signup/")
+            self.browser.post("/accounts/signup/", {"email": email, "password1": PASSWORD})
+        return self.is_in or self.sign_in(PASSWORD)
+
+    def sign_in(self, password: str) -> bool:
+        """Whether they are in."""
+        with contextlib.suppress(Away):
+            self.browser.get("/accounts/login/")
+            self.browser.post("/accounts/login/", {"login": self.email, "password": password})
+        return self.is_in
+
+    @property
+    def is_in(self) -> bool:
+        """Whether a session was given."""
+        return "sessionid" in self.browser.cookies
+
+    def page(self, path: str) -> str:
+        """The page; raises Away unless it is one, and SignedOut."""
+        answer = self.browser.get(path)
+        if answer.location.startswith("/accounts/login/"):
+            raise SignedOut
+        if answer.status != HTTPStatus.OK:
+            raise Away(f"{path} answered {answer.status}")
+        return answer.text
+
+    def look(self) -> None:
+        """Brings the view level with the studio, as a page does that has no stream."""
+        with self.lock:
+            ids = [one for one, state in self.view.items() if state not in ENDED]
+        answer = self.browser.get(f"/studio/state/?ids={','.join(ids)}", accept="application/json")
+        if answer.status != HTTPStatus.OK:
+            raise Away(f"the state answered {answer.status}")
+        images = answer.json()["images"]
+        with self.lock:
+            self.view.update({image["id"]: image["state"] for image in images})
+
+    def order(self, key: str, fields: dict[str, str]) -> list[str]:
+        """The ids of what is queued now; [] when it was refused (the price is another by now), or
+        nobody knows. The same key is sent until something is known."""
+        price = int(read_form(self.page("/"))["quoted_each_ucr"])
+        count = int(fields["count"])
+        self.book.order(key, Order(self.email, count, price, self.diary.now()))
+        sent = {**fields, "idempotency_key": key, "quoted_each_ucr": str(price)}
+        answer = self.until_known(lambda: self.browser.post("/generations/", sent))
+        if answer is None or answer.status != HTTPStatus.CREATED:
+            return []
+        ids = list(dict.fromkeys(IMAGE_IDS.findall(answer.json()["html"])))
+        self.book.tell(key, ids)
+        with self.lock:
+            for one in ids:
+                self.view.setdefault(one, "queued")
+        return ids
+
+    def until_known(self, act: Callable[[], Answer]) -> Answer | None:
+        """The first answer that says something; None where none came in a minute and a half."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            with contextlib.suppress(Away):
+                answer = act()
+                if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+                    self.book.complain(f"{self.who} was answered 500: see server_error in the log")
+                if answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                    return answer
+            time.sleep(AGAIN_S)
+        return None
+
+    def images(self, *states: str) -> list[str]:
+        """Their images that the page shows in one of these states."""
+        with self.lock:
+            return [one for one, state in self.view.items() if state in states]
+
+    def forget(self, image_id: str) -> None:
+        """It is not on the page any more."""
+        with self.lock:
+            self.view.pop(image_id, None)
+
+
+class Person(Visitor, threading.Thread):
+    """Lives until `stop`: orders, looks, cancels, deletes, collects, and sometimes leaves for
+    good, after which somebody else comes."""
+
+    def __init__(
+        self, number: int, *, seed: int, port: int, book: Book, diary: Diary, codes: list[str]
+    ) -> None:
+        Visitor.__init__(self, f"person-{number}", port=port, number=number, book=book, diary=diary)
+        threading.Thread.__init__(self, name=self.who, daemon=True)
+        self.rng = random.Random(f"person:{seed}:{number}")
+        self.codes = codes
+        self.lives = 0
+        self.stop = threading.Event()
+        self.ordering = threading.Event()  # cleared: no further orders
+        self.ordering.set()
+        self.acts: list[tuple[int, Callable[[], object]]] = [
+            (40, self.ask),
+            (14, self.look_around),
+            (8, self.cancel_one),
+            (5, self.delete_one),
+            (8, self.download_one),
+            (6, self.mark_one),
+            (4, self.collect),
+            (4, self.bin_one),
+            (6, self.ask_with_start),
+            (3, self.redeem),
+            (1, self.leave),
+        ]
+
+    def run(self) -> None:
+        """One act after the other, with time to think between them."""
+        while not self.stop.wait(self.rng.uniform(*THINK_S)):
+            try:
+                if not self.is_in and not self.come():
+                    continue
+                weights, acts = zip(*self.acts, strict=True)
+                self.rng.choices(acts, weights)[0]()
+            except Away as error:
+                self.diary.note("away", who=self.who, why=str(error))
+            except SignedOut:
+                self.diary.note("signed_out", who=self.who)
+                self.browser.cookies.pop("sessionid", None)
+
+    def come(self) -> bool:
+        """Whether they are in: signed in again, or signed up for the first time."""
+        if self.email and self.email not in self.book.closed:
+            return self.sign_in(PASSWORD) or self.sign_up(self.email)
+        self.lives += 1
+        with self.lock:
+            self.view.clear()
+        return self.sign_up(f"{self.who}-{self.lives}@example.org")
+
+    def fields(self) -> dict[str, str]:
+        """A small order."""
+        return {
+            "prompt": self.rng.choice(WORDS),
+            "negative_prompt": "people",
+            "model": "tiny",
+            "width": str(SIDE_PX),
+            "height": str(SIDE_PX),
+            "steps": str(self.rng.randint(4, 14)),
+            "guidance_scale": "5",
+            "sampler": self.rng.choice(("ddim", "euler", "dpmpp_2m")),
+            "count": str(self.rng.randint(1, 3)),
+        }
+
+    def key(self) -> str:
+        """A form's key."""
+        return f"{self.rng.getrandbits(128):032x}"
+
+    def ask(self, **more: str) -> None:
+        """Orders, unless enough is waiting already."""
+        if not self.listens:
+            self.look()
+        if self.ordering.is_set() and len(self.images("queued", "running")) < MOST_LIVE:
+            self.order(self.key(), {**self.fields(), **more})
+
+    def ask_with_start(self) -> None:
+        """Hands a picture in, and orders one that is made of it."""
+        file = io.BytesIO()
+        colour = tuple(self.rng.randrange(256) for _ in range(3))
+        Picture.new("RGB", (SIDE_PX, SIDE_PX), colour).save(file, "PNG")
+        answer = self.browser.post_file("/uploads/", {"kind": "start"}, file.getvalue())
+        if answer.status == HTTPStatus.CREATED:
+            start = str(answer.json()["id"])
+            self.ask(mode="image", start=start, strength="0.6")
+
+    def look_around(self) -> None:
+        """Pages that people open."""
+        paths = ("/", "/gallery/", "/credits/", "/collections/", "/account/", "/prices/")
+        self.page(self.rng.choice(paths))
+
+    def cancel_one(self) -> None:
+        """One that is waiting or developing; it may end first."""
+        if live := self.images("queued", "running"):
+            chosen = self.rng.choice(live)
+            with self.book.lock:
+                self.book.cancelled.add(chosen)
+            self.browser.post(f"/images/{chosen}/cancellation/", {})
+
+    def delete_one(self) -> None:
+        """For good."""
+        if stored := self.images("stored"):
+            chosen = self.rng.choice(stored)
+            with self.book.lock:
+                self.book.deleted.add(chosen)
+            self.forget(chosen)
+            self.browser.post(f"/images/{chosen}/deletion/", {})
+
+    def download_one(self) -> None:
+        """A stored image is there for its owner."""
+        if stored := self.images("stored"):
+            chosen = self.rng.choice(stored)
+            answer = self.browser.get(f"/images/{chosen}/file/", accept="image/png")
+            if answer.status == HTTPStatus.NOT_FOUND:
+                self.book.complain(f"{self.who}: the stored image {chosen} is not found")
+
+    def mark_one(self) -> None:
+        """As a favourite, or as none."""
+        if stored := self.images("stored"):
+            fields = {"image": self.rng.choice(stored), "on": self.rng.choice("01")}
+            self.browser.post("/gallery/favourites/", fields)
+
+    def collect(self) -> None:
+        """A new collection, with an image in it."""
+        if stored := self.images("stored"):
+            fields = {"name": self.key()[:8], "image": self.rng.choice(stored)}
+            self.browser.post("/collections/", fields)
+
+    def bin_one(self) -> None:
+        """Into the bin, and out of it again."""
+        if stored := self.images("stored"):
+            chosen = {"image": self.rng.choice(stored)}
+            self.browser.post("/gallery/bin/", chosen)
+            self.browser.post("/gallery/bin/restoration/", chosen)
+
+    def redeem(self) -> None:
+        """A code that was given out; a lost answer is asked for again."""
+        if not self.codes:
+            return
+        used = (self.rng.choice(self.codes), self.email)
+        if used in self.book.redeemed:
+            return
+        with self.book.lock:
+            self.book.redeemed[used] = False
+        answer = self.until_known(
+            lambda: self.browser.post("/credits/redeem/", {"code": used[0]}, accept="text/html")
+        )
+        with self.book.lock:
+            self.book.redeemed[used] = answer is not None and answer.status == HTTPStatus.FOUND
+
+    def leave(self) -> None:
+        """Deletes the account; somebody else comes then."""
+        with self.book.lock:
+            self.book.closed.add(self.email)
+        answer = self.until_known(lambda: act_with_password(self.browser, "/account/deletion/", {}))
+        self.diary.note("left", who=self.who, email=self.email, answer=answer and answer.status)
+        self.browser.cookies.clear()
+
+
+def act_with_password(
+    browser: Browser, path: str, fields: dict[str, str], password: str = PASSWORD
+) -> Answer:
+    """The answer to a form that may ask for the password first; raises Away. The form is sent
+    again after it, with the same key."""
+    answer = browser.post(path, fields, accept="text/html")
+    if "/reauthenticate/" not in answer.location:
+        return answer
+    browser.post(answer.location, {"password": password}, accept="text/html")
+    return browser.post(path, fields, accept="text/html")
