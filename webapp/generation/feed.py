@@ -86,10 +86,15 @@ def list_groups(*, owner: User) -> list[Group]:
     return _groups(list_feed(owner=owner)[:GROUPS_SHOWN])
 
 
-def get_group(*, owner: User, generation_id: uuid.UUID, with_places: bool = True) -> Group:
-    """One generation of the owner; raises NotFound to anybody else. Without places where the page
-    hears them anyway: they are one more look at the whole queue."""
-    found = _groups(list_feed(owner=owner).filter(pk=generation_id), with_places=with_places)
+def new_group(generation: Generation) -> Group:
+    """A generation that was submitted just now, as it was written, without another look: places
+    and whatever happened since come to the page by its event stream."""
+    return Group(generation, [Tile(image, {}) for image in generation.just_queued])
+
+
+def get_group(*, owner: User, generation_id: uuid.UUID) -> Group:
+    """One generation of the owner; raises NotFound to anybody else."""
+    found = _groups(list_feed(owner=owner).filter(pk=generation_id))
     if not found:
         raise NotFound(_("There is nothing here, or nothing of yours."))
     return found[0]
@@ -104,7 +109,7 @@ def _read_places(generations: list[Generation]) -> dict[uuid.UUID, Place]:
     return {}
 
 
-def _groups(found: Iterable[Generation], *, with_places: bool = True) -> list[Group]:
+def _groups(found: Iterable[Generation]) -> list[Group]:
     generations = list(found)
     running = [
         image.pk
@@ -113,7 +118,7 @@ def _groups(found: Iterable[Generation], *, with_places: bool = True) -> list[Gr
         if image.state == Image.State.RUNNING
     ]
     progress = read_progress(running)
-    places = _read_places(generations) if with_places else {}
+    places = _read_places(generations)
     return [
         Group(
             generation,

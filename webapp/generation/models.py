@@ -13,6 +13,7 @@ makes the image `failed`.
 """
 
 import uuid
+from collections.abc import Sequence
 
 from django.conf import settings
 from django.db import models
@@ -101,6 +102,9 @@ class Generation(models.Model):
     idempotency_key = models.CharField(max_length=64)
     spec_hash = models.CharField(max_length=64)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    # Its images as they were written, known to whoever submitted it and to nobody else.
+    just_queued: "Sequence[Image]" = ()
 
     class Meta:
         verbose_name = _("generation")

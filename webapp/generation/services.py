@@ -21,6 +21,7 @@ from webapp.catalog.models import DiffusionModel
 from webapp.catalog.pricing import Quote, quote_image
 from webapp.core.errors import Conflict, DarkroomError, InvalidInput, NotFound, TooMany
 from webapp.core.notices import tell_admins, withdraw
+from webapp.core.round_trips import sent_together
 from webapp.core.units import format_credits
 from webapp.credits import ledger
 from webapp.credits.selectors import Balance
@@ -245,50 +246,60 @@ def _quote(
 def _create_generation(
     owner: User, model: DiffusionModel, spec: GenerationSpec, key: str, digest: str, quote: Quote
 ) -> Generation:
-    seed = secrets.randbelow(SEEDS) if spec.seed is None else spec.seed
     with transaction.atomic():
         hold_pictures(owner=owner, model=model, spec=spec)
-        generation = Generation.objects.create(
-            owner=owner,
-            model=model,
-            prompt=spec.prompt,
-            negative_prompt=spec.negative_prompt,
-            width_px=spec.width_px,
-            height_px=spec.height_px,
-            steps=spec.steps,
-            guidance_scale=spec.guidance_scale,
-            sampler=spec.sampler,
-            seed=seed,
-            exact=spec.exact,
-            style=spec.style,
-            mode=spec.mode,
-            start_id=spec.start_id,
-            mask_id=spec.mask_id,
-            strength=spec.strength,
-            parent_id=spec.parent_id,
-            price_each_ucr=quote.price_each_ucr,
-            price_list_id=quote.price_list_id,
-            price_terms=quote.terms,
-            idempotency_key=key,
-            spec_hash=digest,
-        )
-        images = Image.objects.bulk_create(
-            Image(
-                generation=generation,
-                owner=owner,
-                model=model,
-                index=index,
-                seed=(seed + index) % SEEDS,
-                cost=spec.width_px * spec.height_px * spec.steps,
+        with sent_together():
+            generation = _write_rows(owner, model, spec, key, digest, quote)
+            balance = ledger.hold_for_images(
+                user=owner,
+                amounts_ucr={one.pk: quote.price_each_ucr for one in generation.just_queued},
             )
-            for index in range(spec.count)
-        )
-        balance = ledger.hold_for_images(
-            user=owner, amounts_ucr={image.pk: quote.price_each_ucr for image in images}
-        )
         check_group_limits(owner=owner, images=spec.count, each_ucr=quote.price_each_ucr)
         _check_queue_limit(queue.join(owner_id=owner.pk, model_id=model.pk, images=spec.count))
         transaction.on_commit(lambda: _announce_queued(owner, model, spec.count, balance))
+    return generation
+
+
+def _write_rows(
+    owner: User, model: DiffusionModel, spec: GenerationSpec, key: str, digest: str, quote: Quote
+) -> Generation:
+    """The generation, with its images as `just_queued`."""
+    seed = secrets.randbelow(SEEDS) if spec.seed is None else spec.seed
+    generation = Generation.objects.create(
+        owner=owner,
+        model=model,
+        prompt=spec.prompt,
+        negative_prompt=spec.negative_prompt,
+        width_px=spec.width_px,
+        height_px=spec.height_px,
+        steps=spec.steps,
+        guidance_scale=spec.guidance_scale,
+        sampler=spec.sampler,
+        seed=seed,
+        exact=spec.exact,
+        style=spec.style,
+        mode=spec.mode,
+        start_id=spec.start_id,
+        mask_id=spec.mask_id,
+        strength=spec.strength,
+        parent_id=spec.parent_id,
+        price_each_ucr=quote.price_each_ucr,
+        price_list_id=quote.price_list_id,
+        price_terms=quote.terms,
+        idempotency_key=key,
+        spec_hash=digest,
+    )
+    generation.just_queued = Image.objects.bulk_create(
+        Image(
+            generation=generation,
+            owner=owner,
+            model=model,
+            index=index,
+            seed=(seed + index) % SEEDS,
+            cost=spec.width_px * spec.height_px * spec.steps,
+        )
+        for index in range(spec.count)
+    )
     return generation
 
 

@@ -23,7 +23,7 @@ from webapp.credits.selectors import get_balance
 from webapp.generation import events as news
 from webapp.generation import services
 from webapp.generation.enlarging import enlarge_image
-from webapp.generation.feed import Group, get_group, list_groups
+from webapp.generation.feed import Group, get_group, list_groups, new_group
 from webapp.generation.forms import (
     Composer,
     blank_composer,
@@ -194,7 +194,13 @@ def _studio_page(
 def _created(request: SignedInRequest, generation: Generation) -> HttpResponse:
     if not wants_json(request):
         return redirect("studio")
-    group = get_group(owner=request.user, generation_id=generation.pk, with_places=False)
+    # Without images it was made before, by the first of two clicks, and may be anywhere by now.
+    is_new = bool(generation.just_queued)
+    group = (
+        new_group(generation)
+        if is_new
+        else get_group(owner=request.user, generation_id=generation.pk)
+    )
     body = {"generation": str(generation.pk), "html": _group_html(request, group)}
     return JsonResponse(body, status=201)
 
