@@ -6,9 +6,9 @@ RUN python -m venv /opt/darkroom \
  && useradd --uid 10001 --create-home darkroom \
  && install -d -o darkroom -g darkroom -m 0700 /var/lib/darkroom /var/lib/darkroom/media /var/lib/darkroom/models
 WORKDIR /srv/darkroom
-COPY pyproject.toml constraints.txt ./
-RUN python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' > /tmp/needed.txt \
- && pip install -c constraints.txt -r /tmp/needed.txt
+COPY pyproject.toml requirements.lock packages.py ./
+RUN python packages.py select needed > /tmp/needed.txt \
+ && pip install --require-hashes --no-deps -r /tmp/needed.txt
 
 FROM base AS web
 COPY manage.py LICENSE ./
@@ -25,8 +25,9 @@ HEALTHCHECK --interval=15s --timeout=5s --start-period=60s \
 CMD ["python", "-m", "uvicorn", "webapp.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--no-access-log", "--no-proxy-headers", "--timeout-graceful-shutdown", "5"]
 
 FROM base AS worker
-RUN python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["worker"], sep="\n")' > /tmp/worker.txt \
- && pip install -c constraints.txt -r /tmp/worker.txt
+# With the public index's build of torch, which brings CUDA.
+RUN python packages.py select --with-torch worker > /tmp/worker.txt \
+ && pip install --require-hashes --no-deps -r /tmp/worker.txt
 COPY manage.py LICENSE ./
 COPY webapp webapp
 COPY migrations migrations

@@ -7,7 +7,11 @@ RUN := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export STRICT
 
+<<<<<<< Updated upstream
 .PHONY: help up demo test check audit bench chaos bench-engine install install-dev format messages clean
+=======
+.PHONY: help up demo test check audit bench bench-engine install install-dev lock format messages clean
+>>>>>>> Stashed changes
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,7 +39,7 @@ check: install-dev ## Every gate: format, lint, types, imports, migrations, temp
 	$(RUN) -W error::UserWarning -m tests.gates
 
 audit: install-dev ## Known vulnerabilities of the pinned packages (needs the public package index)
-	$(VENV)/bin/pip-audit --disable-pip --no-deps -r constraints.txt
+	@$(RUN) -m tests.audit
 
 bench: install-dev ## The service's figures, as a table and in var/bench/service.json (ONLY=posting,holds BASE=commit STRICT=1)
 	@$(RUN) -m tests.bench.service $(if $(ONLY),--only "$(ONLY)") $(if $(BASE),--base "$(BASE)") $(ARGS)
@@ -51,14 +55,16 @@ install: $(VENV)/.installed ## The virtual environment with everything that serv
 
 install-dev: $(VENV)/.installed-dev ## The same, with everything that the gates and tests need
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.installed: pyproject.toml requirements.lock packages.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Darkroom needs Python 3.11 or newer: PYTHON=/path/to/python3.11 make up"; exit 1; }
-	@echo "1/2 The virtual environment in $(VENV)"
+	@echo "1/3 The virtual environment in $(VENV)"
 	@[ -x $(RUN) ] || $(PYTHON) -m venv $(VENV) || \
 	  { echo "It could not be made: on Debian and Ubuntu, apt install python3-venv"; exit 1; }
-	@echo "2/2 The pinned packages (torch is the largest of them)"
+	@echo "2/3 The pinned packages, each by its hash"
 	@$(call pip_install,needed worker embedded)
+	@echo "3/3 torch, the largest of them"
+	@$(torch_install)
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
@@ -66,14 +72,26 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(call pip_install,training dev)
 	@touch $@
 
-# Installs groups of pyproject.toml at the versions of constraints.txt; `needed` is what all need.
+# Installs groups of pyproject.toml from the lock: no file whose hash does not stand there. The lock
+# is whole, so pip has nothing to look for (--no-deps).
 define pip_install
-$(RUN) -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
-	g = {"needed": p["dependencies"], **p["optional-dependencies"]}; \
-	print(*(line for name in "$(1)".split() for line in g[name]), sep="\n")' > $@.txt && \
-	$(RUN) -m pip install --no-input -c constraints.txt -r $@.txt || \
+$(RUN) packages.py select $(1) > $@.txt && \
+	$(RUN) -m pip install --no-input --require-hashes --no-deps -r $@.txt || \
 	  { echo "The packages could not be installed. The last lines above say why: no network, no room on the disk?"; exit 1; }
 endef
+
+# Which build of torch pip would take, then that one: by the lock's hashes unless it is another
+# index's (see packages.py). What every build needs is there already.
+define torch_install
+$(RUN) packages.py select --with-torch worker | sed -n 's/^\(torch==[^ ]*\).*/\1/p' > $@.torch.txt && \
+	$(RUN) -m pip install --no-input --quiet --dry-run --no-deps --report $@.torch.json -r $@.torch.txt && \
+	$(RUN) packages.py torch $@.torch.json > $@.torch.txt && \
+	{ [ ! -s $@.torch.txt ] || $(RUN) -m pip install --no-input -c constraints.txt -r $@.torch.txt; } || \
+	  { echo "torch could not be installed. The last lines above say why: no network, no room on the disk?"; exit 1; }
+endef
+
+lock: install-dev ## Write requirements.lock anew, after a change of pyproject.toml or constraints.txt
+	@$(RUN) packages.py lock
 
 format: install-dev ## Put the sources into the one format
 	@$(RUN) -m ruff format . && $(RUN) -m ruff check --fix .
