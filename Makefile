@@ -7,11 +7,7 @@ RUN := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export STRICT
 
-<<<<<<< Updated upstream
-.PHONY: help up demo test check audit bench chaos bench-engine install install-dev format messages clean
-=======
-.PHONY: help up demo test check audit bench bench-engine install install-dev lock format messages clean
->>>>>>> Stashed changes
+.PHONY: help up demo test check audit bench chaos bench-engine install install-dev lock format messages clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
