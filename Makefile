@@ -43,9 +43,9 @@ bench: install-dev ## The service's figures, as a table and in var/bench/service
 bench-engine: install-dev ## The engine against plain diffusers (ARGS="--device cuda --model sd15"), to var/bench/engine.json
 	@$(RUN) -m tests.bench.engine.run $(ARGS)
 
-chaos: install-dev ## A studio of its own is broken at seeded moments, and nothing may be lost (SEED=1 MINUTES=5 STORAGE=files|s3 REPORT=docs/chaos.md)
+chaos: install-dev ## A studio of its own is broken at seeded moments, and nothing may be lost (SEED=1 MINUTES=5 STORAGE=files|s3 ONLY=kill_web,flushall REPORT=docs/chaos.md)
 	@$(RUN) -m tests.chaos --seed $(or $(SEED),1) --minutes $(or $(MINUTES),5) \
-		$(if $(STORAGE),--storage $(STORAGE)) $(if $(REPORT),--report $(REPORT))
+		$(if $(STORAGE),--storage $(STORAGE)) $(if $(ONLY),--only $(ONLY)) $(if $(REPORT),--report $(REPORT))
 
 install: $(VENV)/.installed ## The virtual environment with everything that serving needs
 

@@ -34,7 +34,7 @@ def main() -> int:
     )
     if not options.plan:
         enter_namespace()
-    print_plan(options.seed, storages, seconds)
+    print_plan(options, storages, seconds)
     if options.plan:
         return 0
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -43,7 +43,7 @@ def main() -> int:
     parts: list[Part] = []
     try:
         for storage in storages:
-            parts.append(run_part(folder / storage, storage, options.seed, seconds / len(storages)))
+            parts.append(run_part(folder / storage, storage, options, seconds / len(storages)))
     except (NotReady, TrialFailedError) as error:
         print(f"The studio could not be tried: {error}\nIts folder: {folder}", file=sys.stderr)
         return 2
@@ -59,29 +59,39 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--seed", type=int, default=1)
     made.add_argument("--minutes", type=float, default=5.0)
     made.add_argument("--storage", choices=schedule.STORAGES, help="else the seed's, or each")
+    made.add_argument("--only", default="", help="these kinds of fault alone, with commas")
     made.add_argument("--report", type=Path, help="write the tables into this document")
     made.add_argument("--plan", action="store_true", help="only print what would be done")
     made.add_argument("--keep", action="store_true", help="keep the folder in any case")
     return made
 
 
-def print_plan(seed: int, storages: tuple[str, ...], seconds: float) -> None:
+def print_plan(options: argparse.Namespace, storages: tuple[str, ...], seconds: float) -> None:
     """The order of faults, before anything is started."""
     for storage in storages:
-        print(f"Seed {seed}, images in {storage}; as many of these as the time allows:")
+        print(f"Seed {options.seed}, images in {storage}; as many of these as the time allows:")
         each_s = seconds / len(storages)
-        for planned in schedule.plan_run(seed, storage=storage, seconds=each_s):
+        for planned in schedule.plan_run(
+            options.seed, storage=storage, seconds=each_s, only=kinds(options)
+        ):
             print(f"  {planned}")
     sys.stdout.flush()
 
 
-def run_part(folder: Path, storage: str, seed: int, seconds: float) -> Part:
+def kinds(options: argparse.Namespace) -> list[str]:
+    """The kinds of fault that were asked for; [] for all."""
+    return [kind for kind in options.only.split(",") if kind]
+
+
+def run_part(folder: Path, storage: str, options: argparse.Namespace, seconds: float) -> Part:
     """One stack; raises NotReady, TrialFailedError and KeyboardInterrupt, everything stopped."""
     folder.mkdir()
     diary = Diary(folder / "log.jsonl")
     media: Media = Folder(folder) if storage == schedule.FILES else Bucket(folder)
     diary.say(f"{folder}: images in {storage}, by {media.how}")
-    run = Run(folder, seed=seed, storage=storage, media=media, diary=diary, seconds=seconds)
+    faults = schedule.plan_faults(options.seed, storage=storage, only=kinds(options))
+    run = Run(folder, seed=options.seed, faults=faults, media=media, diary=diary, seconds=seconds)
+    run.part.storage = storage
     try:
         return run.go()
     finally:
@@ -92,6 +102,7 @@ def conclude(parts: list[Part], options: argparse.Namespace, folder: Path) -> in
     """Prints what was found; exit status."""
     command = f"make chaos SEED={options.seed} MINUTES={options.minutes:g}"
     command += f" STORAGE={options.storage}" if options.storage else ""
+    command += f" ONLY={options.only}" if options.only else ""
     print(f"\n{table(parts)}\n\n{summary(parts)}\n")
     if options.report:
         commit = git("rev-parse", "--short", "HEAD")

@@ -29,8 +29,8 @@ class Outcome:
 class Part:
     """One stack of a run: its storage, its faults, its people's images."""
 
-    storage: str
     how: str
+    storage: str = ""
     seconds: float = 0.0
     outcomes: list[Outcome] = field(default_factory=list)
     counts: Counts = field(default_factory=lambda: Counts(0, 0, 0, 0, 0))

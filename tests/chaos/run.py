@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from tests.chaos.monitor import Monitor
 from tests.chaos.oracle import Violation
 from tests.chaos.people import Person, SignedOut, Visitor
 from tests.chaos.report import Outcome, Part
-from tests.chaos.schedule import Planned, plan_faults
+from tests.chaos.schedule import Planned
 from tests.chaos.stack import ChaosStack
 from webapp.operations.trial import TrialFailedError
 
@@ -37,12 +37,19 @@ class Run:
     """A stack with its people. `go` returns what was found."""
 
     def __init__(
-        self, folder: Path, *, seed: int, storage: str, media: Media, diary: Diary, seconds: float
+        self,
+        folder: Path,
+        *,
+        seed: int,
+        faults: Iterator[Planned],
+        media: Media,
+        diary: Diary,
+        seconds: float,
     ) -> None:
-        self.seed, self.storage, self.seconds = seed, storage, seconds
+        self.seed, self.faults, self.seconds = seed, faults, seconds
         self.diary, self.media, self.book = diary, media, Book()
         self.stack = ChaosStack(folder, media=media, diary=diary)
-        self.part = Part(storage, media.how)
+        self.part = Part(media.how)
         self.seen: set[str] = set()
         self.people: list[Person] = []
         self.listeners: list[Listener] = []
@@ -108,7 +115,7 @@ class Run:
 
     def break_things(self, *, until_s: float) -> None:
         """One fault after the other, in the seed's order."""
-        for planned in plan_faults(self.seed, storage=self.storage):
+        for planned in self.faults:
             if self.diary.now() + planned.pause_s >= until_s:
                 return
             time.sleep(planned.pause_s)

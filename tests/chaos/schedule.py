@@ -5,7 +5,7 @@ several times, and the first faults of a seed are the same however long the run 
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 LEASE_S = 10  # the shortest that the studio takes
@@ -66,12 +66,14 @@ def _kinds() -> Iterator[Kind]:
 KINDS = {kind.name: kind for kind in _kinds()}
 
 
-def plan_faults(seed: int, *, storage: str) -> Iterator[Planned]:
-    """The faults of this seed, without an end."""
+def plan_faults(seed: int, *, storage: str, only: Collection[str] = ()) -> Iterator[Planned]:
+    """The faults of this seed, without an end; `only` of these kinds, when it names any.
+
+    Raises ValueError for a kind that there is not, or not with this storage."""
     rng = random.Random(f"faults:{seed}:{storage}")  # a text is hashed alike in every process
     number = 0
     while True:
-        for kind in _shuffled(rng, storage):
+        for kind in _shuffled(rng, storage, only):
             number += 1
             yield Planned(
                 number,
@@ -82,11 +84,13 @@ def plan_faults(seed: int, *, storage: str) -> Iterator[Planned]:
             )
 
 
-def plan_run(seed: int, *, storage: str, seconds: float) -> list[Planned]:
+def plan_run(
+    seed: int, *, storage: str, seconds: float, only: Collection[str] = ()
+) -> list[Planned]:
     """As many faults of this seed as could begin in that time; recoveries take some of it."""
     planned: list[Planned] = []
     left_s = seconds
-    for fault in plan_faults(seed, storage=storage):
+    for fault in plan_faults(seed, storage=storage, only=only):
         left_s -= fault.pause_s
         if left_s <= 0:
             return planned
@@ -105,7 +109,10 @@ def storages_of(seed: int, *, seconds: float) -> tuple[str, ...]:
 LONG_RUN_S = 20 * 60
 
 
-def _shuffled(rng: random.Random, storage: str) -> list[Kind]:
+def _shuffled(rng: random.Random, storage: str, only: Collection[str]) -> list[Kind]:
     kinds = [kind for kind in KINDS.values() if kind.storage in ("", storage)]
+    if unknown := set(only) - {kind.name for kind in kinds}:
+        raise ValueError(f"no fault with images in {storage}: {', '.join(sorted(unknown))}")
+    kinds = [kind for kind in kinds if not only or kind.name in only]
     rng.shuffle(kinds)
     return kinds

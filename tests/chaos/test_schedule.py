@@ -68,3 +68,11 @@ def test_a_long_run_has_a_part_with_each_storage() -> None:
     assert storages_of(1, seconds=3600) == (FILES, S3)
     assert storages_of(4, seconds=300) == (FILES,)
     assert storages_of(5, seconds=300) == (S3,)
+
+
+def test_some_kinds_alone_can_be_asked_for() -> None:
+    wanted = ["commits_lost", "kill_worker"]
+    faults = list(islice(plan_faults(1, storage=FILES, only=wanted), 10))
+    assert {one.kind for one in faults} == set(wanted)
+    with pytest.raises(ValueError, match="no fault with images in s3: storage_full"):
+        next(plan_faults(1, storage=S3, only=["storage_full"]))
