@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import time
 import urllib.parse
 import uuid
@@ -11,10 +12,12 @@ from html.parser import HTMLParser
 from http.cookies import SimpleCookie
 from typing import Any
 
+from tests.chaos.book import Book
 from tests.chaos.diary import Diary
 
 TIMEOUT_S = 20.0
 SERVER_ERROR = 500
+IDS = re.compile(r"[0-9a-f-]{32,}|(?<=/)\d+(?=/)|\?.*")
 
 
 class Away(Exception):
@@ -50,11 +53,11 @@ class Answer:
 class Browser:
     """One visitor. Loopback has an address for everybody: limits by address see them apart."""
 
-    def __init__(self, port: int, *, who: str, number: int, diary: Diary) -> None:
+    def __init__(self, port: int, *, who: str, number: int, book: Book, diary: Diary) -> None:
         self.port = port
         self.who = who
         self.source = (f"127.0.{1 + number // 200}.{1 + number % 200}", 0)
-        self.diary = diary
+        self.book, self.diary = book, diary
         self.cookies: dict[str, str] = {}
 
     def get(self, path: str, *, accept: str = "text/html", timeout_s: float = TIMEOUT_S) -> Answer:
@@ -118,6 +121,8 @@ class Browser:
         self.diary.note_request(self.who, method, path, answer.status, time.monotonic() - started)
         if answer.status >= SERVER_ERROR:
             self.diary.note("server_error", path=path, status=answer.status, body=answer.text[:300])
+        if answer.status == SERVER_ERROR:
+            self.book.complain(f"{method} {IDS.sub('<id>', path)} was answered 500")
         self._keep_cookies(response)
         return answer
 

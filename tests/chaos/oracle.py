@@ -16,7 +16,7 @@ from tests.chaos.facts import Facts, ImageRow
 
 LIVE = ("queued", "running")
 RELEASED = ("failed", "cancelled")
-STUCK = timedelta(seconds=150)  # three attempts, each a whole lease and a restart
+STUCK = timedelta(seconds=240)  # three attempts, each a whole lease and a slow restart
 Read = Callable[[str], bytes | None]
 
 

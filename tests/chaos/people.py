@@ -34,7 +34,7 @@ class Visitor:
     """A person's browser, what they asked for, and what their page shows of it."""
 
     def __init__(self, who: str, *, port: int, number: int, book: Book, diary: Diary) -> None:
-        self.browser = Browser(port, who=who, number=number, diary=diary)
+        self.browser = Browser(port, who=who, number=number, book=book, diary=diary)
         self.who, self.book, self.diary = who, book, diary
         self.email = ""
         self.view: dict[str, str] = {}  # image id -> the state that the page shows
@@ -105,8 +105,6 @@ class Visitor:
         while time.monotonic() < deadline:
             with contextlib.suppress(Away):
                 answer = act()
-                if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR:
-                    self.book.complain(f"{self.who} was answered 500: see server_error in the log")
                 if answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
                     return answer
             time.sleep(AGAIN_S)
