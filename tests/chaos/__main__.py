@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.chaos import schedule
 from tests.chaos.diary import Diary
 from tests.chaos.media import Folder, Media, enter_namespace
-from tests.chaos.report import Part, page, summary, table, write_page
+from tests.chaos.report import Part, page, shortened, summary, table, write_page
 from tests.chaos.run import Run
 from tests.chaos.s3 import Bucket
 from tests.chaos.stack import NotReady
@@ -116,8 +116,7 @@ def conclude(parts: list[Part], options: argparse.Namespace, folder: Path) -> in
         if not options.keep:
             shutil.rmtree(folder, ignore_errors=True)
         return 0
-    for violation in found:
-        print(f"VIOLATION {violation}")
+    print("\n".join(shortened(found)))
     print(
         f"\nSeed {options.seed}; again by: {command}\nEverything is in {folder} (log.jsonl, logs)"
     )

@@ -128,7 +128,7 @@ def _money(facts: Facts, book: Book) -> Iterator[Violation]:
     """Each image: charged once when it is stored, and not at all otherwise."""
     charges = Counter(one.image_id for one in facts.entries if one.kind == "capture")
     refunded = {one.image_id for one in facts.entries if one.kind == "refund"}
-    erased = _erased(facts)
+    erased = _erased(facts, book)
     for image_id, times in charges.items():
         if times > 1:
             yield Violation("charged_twice", f"image {image_id} was charged {times} times")
@@ -239,9 +239,13 @@ def _may_be_gone(image_id: str, key: str, book: Book) -> bool:
     return image_id in book.deleted or book.orders[key].email in book.closed
 
 
-def _erased(facts: Facts) -> set[str]:
-    """Images of accounts that are closed."""
-    closed = {account_id for account_id, email, _posted in facts.posted if email is None}
+def _erased(facts: Facts, book: Book) -> set[str]:
+    """Images of accounts that are closed, or being closed."""
+    closed = {
+        account_id
+        for account_id, email, _posted in facts.posted
+        if email is None or email in book.closed
+    }
     return {hold.image_id for hold in facts.holds.values() if hold.account_id in closed}
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from tests.chaos.oracle import Counts, Violation
 
+SHOWN = 3
 HEAD = (
     "| Fault | Times | Pages away, s: median (most) | First good page, s | First new image, s |"
     " Violations |\n|---|---:|---:|---:|---:|---:|"
@@ -64,7 +65,7 @@ def summary(parts: Sequence[Part]) -> str:
 
 def page(parts: Sequence[Part], *, seed: int, command: str, commit: str, date: str) -> str:
     """The section of `docs/chaos.md` that a run writes."""
-    found = [str(one) for part in parts for one in part.all_violations]
+    found = shortened([one for part in parts for one in part.all_violations])
     violations = "\n".join(f"- {one}" for one in found) or "None."
     hows = "; ".join(f"{part.storage}: {part.how}" for part in parts)
     return f"""`{command}`, seed {seed}, commit {commit}, {date}. Storage: {hows}.
@@ -75,6 +76,17 @@ def page(parts: Sequence[Part], *, seed: int, command: str, commit: str, date: s
 
 Violations: {violations if not found else chr(10) + chr(10) + violations}
 """
+
+
+def shortened(violations: Sequence[Violation]) -> list[str]:
+    """A line for each, and after three of a name only how many more there are."""
+    lines = []
+    for name in dict.fromkeys(one.name for one in violations):
+        mine = [one for one in violations if one.name == name]
+        lines += [f"VIOLATION {one}" for one in mine[:SHOWN]]
+        if len(mine) > SHOWN:
+            lines.append(f"VIOLATION {name}: and {len(mine) - SHOWN} more")
+    return lines
 
 
 def _line(kind: str, outcomes: Sequence[Outcome]) -> str:

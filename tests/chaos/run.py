@@ -20,7 +20,7 @@ from tests.chaos.media import Media
 from tests.chaos.monitor import Monitor
 from tests.chaos.oracle import Violation
 from tests.chaos.people import Person, SignedOut, Visitor
-from tests.chaos.report import Outcome, Part
+from tests.chaos.report import Outcome, Part, shortened
 from tests.chaos.schedule import Planned
 from tests.chaos.stack import ChaosStack
 from webapp.operations.trial import TrialFailedError
@@ -126,8 +126,8 @@ class Run:
                 f" {outcome.away_s:.1f} s, first page {_s(outcome.page_s)},"
                 f" first image {_s(outcome.image_s)}"
             )
-            for violation in outcome.violations:
-                self.diary.say(f"   VIOLATION {violation}")
+            for line in shortened(outcome.violations):
+                self.diary.say(f"   {line}")
 
     def break_one(self, planned: Planned) -> Outcome:
         """The fault, its end, how long the studio took to come back, and what is wrong then."""
