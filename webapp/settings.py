@@ -22,6 +22,8 @@ DEBUG = env.boolean("DARKROOM_DEBUG", default=False)
 HTTPS = env.boolean("DARKROOM_HTTPS", default=False)
 SECRET_KEY = env.secret("DARKROOM_SECRET_KEY") or load_or_create_secret(VAR.secrets / "secret_key")
 PUBLIC_URL = env.text("DARKROOM_PUBLIC_URL").rstrip("/")
+# Where the supervisor serves: links in mails lead there as long as there is no public address.
+SERVED_AT = env.text("DARKROOM_SERVED_AT", "http://127.0.0.1:8000")
 ALLOWED_HOSTS = env.words("DARKROOM_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
 TRUSTED_PROXIES = env.integer("DARKROOM_TRUSTED_PROXIES", 0, minimum=0, maximum=9)
@@ -172,6 +174,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 ACCOUNT_ADAPTER = "webapp.accounts.adapter.AccountAdapter"
 ACCOUNT_FORMS = {
+    "login": "webapp.accounts.forms.SignInForm",
     "signup": "webapp.accounts.forms.SignUpForm",
     "add_email": "webapp.accounts.forms.ChangeAddressForm",
 }
@@ -181,7 +184,11 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_UNIQUE_EMAIL = True
-ACCOUNT_SESSION_REMEMBER = True
+# None: a choice at sign-in; without it the session ends with the browser.
+ACCOUNT_SESSION_REMEMBER = None
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+# Tries of passwords and codes, and mails to one address, are counted by `accounts.limits`.
+ACCOUNT_RATE_LIMITS = {"login_failed": None, "reset_password": "20/m/ip"}
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 MFA_ADAPTER = "webapp.accounts.second_step.SecondStepAdapter"

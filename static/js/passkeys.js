@@ -48,6 +48,9 @@ function start(form) {
     } catch (error) {
       return tell(sentenceFor(error));
     }
+    // The choice stands in the form for the password, and is one for both.
+    const kept = document.querySelector("input[type=checkbox][name=remember]");
+    if (kept && form.elements.remember) form.elements.remember.value = kept.checked ? "on" : "";
     form.submit();
   });
 }

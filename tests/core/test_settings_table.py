@@ -9,7 +9,7 @@ from django.conf import settings
 PROJECT = Path(settings.BASE_DIR)
 SETTING = re.compile(r"DARKROOM_[A-Z0-9_]+|DATABASE_URL|REDIS_URL")
 # Written by the supervisor into its children's environment; nobody sets it.
-INTERNAL = {"DARKROOM_RUN"}
+INTERNAL = {"DARKROOM_RUN", "DARKROOM_SERVED_AT"}
 
 
 def names_in_the_sources() -> set[str]:

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 from django.db import IntegrityError
+from django.test import Client
 from django.utils import timezone
 
 from tests.credits.races import race
+from tests.pages import serve_plain_static
 from tests.people import make_user
 from webapp.accounts.models import User
 from webapp.core.errors import Conflict, InvalidInput, NotFound, TooMany
@@ -371,6 +373,19 @@ def test_an_address_tries_thirty_codes_an_hour(db: None) -> None:
     with pytest.raises(TooMany):
         codes.count_redeem_attempt(user=other, address="192.0.2.1")
     codes.count_redeem_attempt(user=other, address="192.0.2.2")
+
+
+@pytest.mark.usefixtures("valkey_is_empty")
+def test_a_class_behind_one_address_redeems_as_many_codes_as_it_has(
+    charlie: User, settings: LazySettings
+) -> None:
+    serve_plain_static(settings)
+    codes_of_the_class = texts(make_batch(charlie, count=31))
+    for number, text in enumerate(codes_of_the_class):
+        client = Client()
+        client.force_login(make_user(f"u{number}"))
+        assert client.post("/credits/redeem/", {"code": text}).status_code == 302
+    assert CodeUse.objects.count() == 31
 
 
 # -- Races

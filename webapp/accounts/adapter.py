@@ -1,21 +1,34 @@
 """How django-allauth makes our users, and whether it may."""
 
+import logging
+from types import SimpleNamespace
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.authentication import (
+    AUTHENTICATION_METHODS_SESSION_KEY,
+    get_authentication_records,
+)
 from allauth.account.models import EmailAddress
 from allauth.core.exceptions import ImmediateHttpResponse
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
-from webapp.accounts import invitations
+from webapp.accounts import invitations, limits
+from webapp.accounts.known_browsers import remember_browser
 from webapp.accounts.mailboxes import mailbox_of
 from webapp.accounts.models import User
-from webapp.core.errors import Conflict
+from webapp.accounts.networks import client_address
+from webapp.core.errors import Conflict, TooMany
+from webapp.core.links import public_host, public_link
+
+logger = logging.getLogger(__name__)
+
+OVER_LIMIT = {"too_many_login_attempts", "rate_limited"}
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
@@ -94,9 +107,62 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def get_client_ip(self, request: HttpRequest) -> str:
         """The visitor's address; X-Forwarded-For counts only behind `DARKROOM_TRUSTED_PROXIES`."""
-        direct: str = request.META.get("REMOTE_ADDR", "") or "local"
-        if not settings.TRUSTED_PROXIES:
-            return direct
-        hops = request.headers.get("X-Forwarded-For", "").split(",")
-        chain = [hop.strip() for hop in hops if hop.strip()] + [direct]
-        return chain[max(0, len(chain) - 1 - settings.TRUSTED_PROXIES)]
+        return client_address(request)
+
+    def authenticate(self, request: HttpRequest, **credentials: Any) -> User | None:
+        """The user of that address and password; None if they don't fit. Raises TooMany after
+        five wrong ones from here within five minutes."""
+        address = str(credentials.get("email", ""))
+        counted = limits.count_password(request, address=address)
+        user: User | None = super().authenticate(request, **credentials)
+        if user is not None:
+            limits.give_back(counted)
+        return user
+
+    def reauthenticate(self, user: User, password: str) -> bool:
+        """True if it is the password of the user, who is signed in. Raises TooMany after five
+        wrong ones in this session within five minutes: what strangers try elsewhere, or what was
+        tried at sign-in, keeps no administrator from an act that asks for the password again."""
+        counted = limits.count_again(self.request)
+        is_right = user.check_password(password)
+        if is_right:
+            limits.give_back(counted)
+        return is_right
+
+    def validation_error(self, code: str, *args: Any) -> ValidationError:
+        """The error for a form. Raises TooMany if it is about a limit: that is no fault of a
+        field, and is answered with 429."""
+        if code in OVER_LIMIT:
+            raise TooMany(_("That was tried too often. Try again in a few minutes."))
+        error: ValidationError = super().validation_error(code, *args)
+        return error
+
+    def login(self, request: HttpRequest, user: User) -> None:
+        """Signs in. The password, or what stood for it, was given a moment ago: acts that ask for
+        it again don't ask within five minutes of it. The session ends with the browser, unless it
+        was asked to be kept."""
+        super().login(request, user)
+        if request.POST.get("remember"):
+            request.session.set_expiry(settings.SESSION_COOKIE_AGE)
+        records = get_authentication_records(request, user)
+        if records:
+            request.session[AUTHENTICATION_METHODS_SESSION_KEY] = [
+                *records[:-1],
+                {**records[-1], "reauthenticated": True},
+            ]
+
+    def post_login(self, request: HttpRequest, user: User, **facts: Any) -> HttpResponseBase:
+        """The answer to a sign-in, by which the browser is known from now on."""
+        response: HttpResponseBase = super().post_login(request, user, **facts)
+        remember_browser(request, response, address=user.email)
+        return response
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """Sends one of allauth's mails, unless the address got enough of them within the hour.
+        Every link in it leads to the studio's own address, whatever host the request named."""
+        if not limits.may_mail(self.request, address=email):
+            logger.warning("a mail of %s was not sent: too many in an hour", template_prefix)
+            return
+        links = {name: public_link(url) for name, url in context.items() if name.endswith("_url")}
+        site = SimpleNamespace(name="Darkroom", domain=public_host())
+        super().send_mail(template_prefix, email, {**context, **links, "current_site": site})

@@ -4,15 +4,23 @@ from typing import Any
 
 from allauth.account import app_settings
 from allauth.account.adapter import get_adapter
-from allauth.account.forms import AddEmailForm, SignupForm
+from allauth.account.forms import AddEmailForm, LoginForm, SignupForm
 from allauth.account.models import EmailAddress
 from allauth.core import context
+from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from webapp.accounts import invitations
 from webapp.accounts.models import User
+
+
+class SignInForm(LoginForm):  # type: ignore[misc]
+    """Address and password, and whether the browser stays signed in when it is closed."""
+
+    remember = forms.BooleanField(label=_lazy("Keep me signed in in this browser"), required=False)
 
 
 class SignUpForm(SignupForm):  # type: ignore[misc]

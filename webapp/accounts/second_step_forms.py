@@ -2,11 +2,14 @@
 
 from typing import Any
 
+from allauth.core import context
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
 from allauth.mfa.totp.forms import ActivateTOTPForm
 from allauth.mfa.webauthn.forms import AddWebAuthnForm, EditWebAuthnForm
 from django import forms
 from django.utils.translation import gettext_lazy as _
+
+from webapp.accounts import limits
 
 MAX_NAME_LENGTH = 60
 
@@ -28,9 +31,23 @@ class _Code(forms.Form):
 class SignInCodeForm(_Code, AuthenticateForm):  # type: ignore[misc]
     """The code that a sign-in asks for."""
 
+    def clean_code(self) -> str:
+        """The code, if it is right. Raises TooMany after five wrong ones from here."""
+        counted = limits.count_code(context.request, user=self.user)
+        code: str = super().clean_code()
+        limits.give_back(counted)
+        return code
+
 
 class AgainCodeForm(_Code, ReauthenticateForm):  # type: ignore[misc]
     """The code in place of the password, where something asks whether it is still you."""
+
+    def clean_code(self) -> str:
+        """The code, if it is right. Raises TooMany after five wrong ones in this session."""
+        counted = limits.count_again(context.request)
+        code: str = super().clean_code()
+        limits.give_back(counted)
+        return code
 
 
 class FirstCodeForm(_Code, ActivateTOTPForm):  # type: ignore[misc]

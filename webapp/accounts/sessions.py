@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.contrib.auth import update_session_auth_hash
 from django.utils.crypto import get_random_string
@@ -13,6 +15,7 @@ from webapp.accounts.models import User
 from webapp.accounts.requests import SignedInRequest
 from webapp.core.errors import Conflict, NotFound
 
+Kind = Authenticator.Type
 EPOCH_LENGTH = 32
 
 
@@ -68,6 +71,20 @@ def end_other_sessions(request: SignedInRequest) -> None:
     user.save(update_fields=["session_epoch"])
     update_session_auth_hash(request, user)
     _write_down(request)
+
+
+def end_sessions_without_second_step(
+    sender: type[Authenticator],
+    request: SignedInRequest,
+    user: User,
+    authenticator: Authenticator,
+    **kwargs: Any,
+) -> None:
+    """Somebody switched two-factor authentication on: where they are signed in by the password
+    alone, they are not any more. A further app or passkey ends nothing."""
+    steps = Authenticator.objects.filter(user=user).exclude(type=Kind.RECOVERY_CODES)
+    if authenticator.type != Kind.RECOVERY_CODES and steps.count() == 1:
+        end_other_sessions(request)
 
 
 def _write_down(request: SignedInRequest) -> None:

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from webapp.accounts.models import User
 from webapp.core import audit
 from webapp.core.errors import Conflict, DarkroomError, InvalidInput, NotFound
-from webapp.core.rates import count_attempt
+from webapp.core.rates import count_attempt, give_back_attempt
 from webapp.core.units import format_credits
 from webapp.credits import ledger
 from webapp.credits.code_text import derive_code, digest_code, read_code, write_code
@@ -164,12 +164,19 @@ def summarise_batch(*, batch: CodeBatch) -> BatchUse:
 
 
 def count_redeem_attempt(*, user: User, address: str) -> None:
-    """Counts one try to redeem, right or wrong: 10 an hour for a person, 30 for an address.
+    """Counts one try to redeem: 10 an hour for a person, 30 for an address. A code that was right
+    gives it back, so that a class behind one address redeems as many as it has.
 
     Raises TooMany, with when to try again, beyond that.
     """
-    count_attempt(name=f"redeem:user:{user.pk}", limit=ATTEMPTS_PER_USER, window_s=HOUR_S)
-    count_attempt(name=f"redeem:address:{address}", limit=ATTEMPTS_PER_ADDRESS, window_s=HOUR_S)
+    count_attempt(name=_by_user(user), limit=ATTEMPTS_PER_USER, window_s=HOUR_S)
+    count_attempt(name=_by_address(address), limit=ATTEMPTS_PER_ADDRESS, window_s=HOUR_S)
+
+
+def give_back_redeem_attempt(*, user: User, address: str) -> None:
+    """The code was right: the try does not count."""
+    give_back_attempt(name=_by_user(user))
+    give_back_attempt(name=_by_address(address))
 
 
 @transaction.atomic
@@ -193,6 +200,14 @@ def redeem_code(*, user: User, text: str) -> int:
     posted = Transaction.objects.get(idempotency_key=key)
     CodeUse.objects.create(code=code, account=account, transaction=posted)
     return code.batch.amount_ucr
+
+
+def _by_user(user: User) -> str:
+    return f"redeem:user:{user.pk}"
+
+
+def _by_address(address: str) -> str:
+    return f"redeem:address:{address}"
 
 
 def _take_use(digest: str) -> bool:

@@ -1,6 +1,5 @@
 """The doors to credits: redeeming a code, asking for more."""
 
-from allauth.account.adapter import get_adapter
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
@@ -9,6 +8,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
+from webapp.accounts.networks import client_address, visitor_of
 from webapp.accounts.requests import SignedInRequest
 from webapp.core.errors import DarkroomError
 from webapp.core.units import format_credits
@@ -78,9 +78,10 @@ def withdraw(request: SignedInRequest, request_id: int) -> HttpResponse:
 
 
 def _redeem(request: SignedInRequest, text: str) -> None:
-    address = get_adapter().get_client_ip(request)
+    address = visitor_of(client_address(request))
     codes.count_redeem_attempt(user=request.user, address=address)
     amount_ucr = codes.redeem_code(user=request.user, text=text)
+    codes.give_back_redeem_attempt(user=request.user, address=address)
     balance = get_balance(user=request.user)
     sentence = _("The code gave you %(amount)s credits. You have %(available)s now.") % {
         "amount": format_credits(amount_ucr),

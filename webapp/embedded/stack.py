@@ -59,6 +59,7 @@ class Stack:
         return {
             **self.user_environment,
             "DARKROOM_VAR": str(self.layout.var_dir),
+            "DARKROOM_SERVED_AT": self.url,
             "PYTHONUNBUFFERED": "1",
         }
 

@@ -195,7 +195,7 @@ class InvitationAdmin(ReadOnlyAdmin):
             "opts": self.opts,
             "title": _("The link"),
             "link": link,
-            "mailed_to": mail_invitation(invitation=made, link=link),
+            "mailed_to": mail_invitation(invitation=made, token=token),
             "back": reverse("admin:accounts_invitation_change", args=[made.pk]),
         }
         response = TemplateResponse(request, "operations/invitation_made.html", context)

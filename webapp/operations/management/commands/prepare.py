@@ -75,7 +75,7 @@ class Command(BaseCommand):
             self.stdout.write(f"Administrator: {settings.ADMIN_EMAIL} was made.")
         if setup.has_admin():
             return
-        base = settings.PUBLIC_URL or address or "http://127.0.0.1:8000"
+        base = settings.PUBLIC_URL or address or settings.SERVED_AT
         link = f"{base}/setup/{setup.make_setup_token()}/"
         self.stdout.write(f"First run: make yourself the administrator, once, at\n  {link}")
 
