@@ -22,7 +22,7 @@ USER darkroom
 EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s \
   CMD ["python", "-c", "import urllib.request as u; u.urlopen(u.Request('http://127.0.0.1:8000/healthz/', headers={'Host': 'localhost'}), timeout=4)"]
-CMD ["python", "-m", "uvicorn", "webapp.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--no-access-log", "--no-proxy-headers", "--timeout-graceful-shutdown", "5"]
+CMD ["python", "-m", "webapp.serve", "--host", "0.0.0.0", "--port", "8000"]
 
 FROM base AS worker
 # With the public index's build of torch, which brings CUDA.

@@ -1,16 +1,18 @@
-"""The ASGI door: `uvicorn webapp.asgi:application`."""
+"""The ASGI door; `webapp.serve` is the server in front of it."""
 
 import os
 import sys
 
 import django
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from webapp.core.bodies import BoundedBodies
 from webapp.core.files import allow_open_files
+from webapp.core.visitors import BoundedVisitors
 from webapp.embedded.private import keep_files_private
 from webapp.postgres import limits
 
@@ -43,4 +45,8 @@ django.setup(set_prefix=False)
 sys.setswitchinterval(SWITCH_INTERVAL_S)
 allow_open_files()
 limits.limit_answers(limits.WEB_S)
-application = BoundedBodies(OneHopHandler())
+application = BoundedVisitors(
+    BoundedBodies(OneHopHandler()),
+    most=settings.CONNECTIONS_PER_ADDRESS,
+    trusted_proxies=settings.TRUSTED_PROXIES,
+)

@@ -58,7 +58,7 @@ def studio_process(
     """The ASGI server with collected static files, as in production."""
     call_command("collectstatic", interactive=False, verbosity=0)
     port, media = _free_port(), tmp_path_factory.mktemp("media")
-    command = [sys.executable, "-m", "uvicorn", "webapp.asgi:application", "--port", str(port)]
+    command = [sys.executable, "-m", "webapp.serve", "--port", str(port)]
     log = tmp_path_factory.mktemp("web") / "web.log"
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -158,12 +158,12 @@ def test_the_image_has_a_python_that_the_project_takes() -> None:
 
 def test_what_the_containers_start_can_be_imported() -> None:
     web, worker = command_of("web"), command_of("worker")
-    assert web[:4] == ["python", "-m", "uvicorn", "webapp.asgi:application"]
+    assert web[:3] == ["python", "-m", "webapp.serve"]
     assert worker[:3] == ["celery", "-A", "webapp.celery"]
     tasks = worker[worker.index("-I") + 1]
     script = (
-        "import uvicorn, webapp.asgi, webapp.celery, importlib;"
-        "assert callable(webapp.asgi.application);"
+        "import webapp.serve, webapp.celery, importlib;"
+        "assert callable(webapp.serve.application);"
         f"importlib.import_module({tasks!r})"
     )
     subprocess.run([sys.executable, "-c", script], cwd=PROJECT, check=True)

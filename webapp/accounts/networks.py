@@ -5,6 +5,8 @@ import ipaddress
 from django.conf import settings
 from django.http import HttpRequest
 
+from webapp.core.addresses import forwarded_address
+
 IPV4_NETWORK = 24
 # A household or a phone has a /64, an organisation usually a /48 or more.
 IPV6_VISITOR, IPV6_NETWORK = 64, 48
@@ -14,11 +16,11 @@ MAX_LENGTH = 64
 def client_address(request: HttpRequest) -> str:
     """The visitor's address; X-Forwarded-For counts only behind `DARKROOM_TRUSTED_PROXIES`."""
     direct: str = request.META.get("REMOTE_ADDR", "") or "local"
-    if not settings.TRUSTED_PROXIES:
-        return direct
-    hops = request.headers.get("X-Forwarded-For", "").split(",")
-    chain = [hop.strip() for hop in hops if hop.strip()] + [direct]
-    return chain[max(0, len(chain) - 1 - settings.TRUSTED_PROXIES)]
+    return forwarded_address(
+        direct=direct,
+        forwarded=request.headers.get("X-Forwarded-For", ""),
+        trusted_proxies=settings.TRUSTED_PROXIES,
+    )
 
 
 def visitor_of(address: str) -> str:

@@ -27,7 +27,7 @@ WEB_READY_TIMEOUT_S = 120.0
 # Event streams stay open for as long as a page does: do not wait for them to end.
 WEB_DRAIN_S = 5
 # Warnings and worse only: what a person needs from a start is the set-up link and the address.
-QUIET = ("--no-access-log", "--log-level", "warning")
+QUIET = ("--log-level", "warning")
 CELERY = ("celery", "-A", "webapp.celery", "--quiet")
 WORKER_DRAIN_S = 45.0
 # transformers lists every optional package that is not there; Celery's warning to root is about
@@ -92,11 +92,8 @@ class Stack:
     def _web(self) -> Service:
         address = self.address
         web = self._python(
-            *("web", "-m", "uvicorn", "webapp.asgi:application", *QUIET),
-            *("--host", self.host, "--port", str(self.port)),
-            *("--timeout-graceful-shutdown", str(WEB_DRAIN_S)),
-            # Whose forwarded headers count is DARKROOM_TRUSTED_PROXIES' to say.
-            "--no-proxy-headers",
+            *("web", "-m", "webapp.serve", "--host", self.host, "--port", str(self.port)),
+            *("--timeout-graceful-shutdown", str(WEB_DRAIN_S), *QUIET),
         )
         return replace(
             web,
