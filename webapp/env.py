@@ -5,10 +5,12 @@ Every reader is called with a literal name, so that the settings table of the RE
 """
 
 import os
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
+
+from webapp.core.digits import read_decimal, read_whole
 
 TRUE_WORDS = {"1", "true", "yes", "on"}
 FALSE_WORDS = {"0", "false", "no", "off", ""}
@@ -51,7 +53,7 @@ def integer(name: str, default: int, *, minimum: int, maximum: int) -> int:
     """A whole number within both bounds; raises ImproperlyConfigured for anything else."""
     value = text(name, str(default))
     try:
-        number = int(value)
+        number = read_whole(value)
     except ValueError as error:
         raise ImproperlyConfigured(f"{name}={value!r}: say a whole number.") from error
     if not minimum <= number <= maximum:
@@ -63,10 +65,10 @@ def decimal(name: str, default: str, *, minimum: Decimal, maximum: Decimal) -> D
     """A decimal number with at most six places, within both bounds."""
     value = text(name, default)
     try:
-        number = Decimal(value)
-    except InvalidOperation as error:
+        number = read_decimal(value)
+    except ValueError as error:
         raise ImproperlyConfigured(f"{name}={value!r}: say a decimal number.") from error
-    if not number.is_finite() or number != round(number, 6):
+    if number != round(number, 6):
         raise ImproperlyConfigured(f"{name}={value!r}: at most six decimals are allowed.")
     if not minimum <= number <= maximum:
         raise ImproperlyConfigured(f"{name}={value!r}: {minimum} to {maximum} is allowed.")

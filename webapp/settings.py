@@ -51,6 +51,16 @@ CONTENT_SECURITY_POLICY = {
     },
 }
 
+# -- What the web server lets a stranger do before the application sees a request ----------------
+HEADER_LINE_KB = env.integer("DARKROOM_HEADER_LINE_KB", 24, minimum=1, maximum=1024)
+HEADER_KB = env.integer("DARKROOM_HEADER_KB", 48, minimum=1, maximum=1024)
+HEADER_TIMEOUT_S = env.integer("DARKROOM_HEADER_TIMEOUT_S", 15, minimum=1, maximum=3600)
+BODY_TIMEOUT_S = env.integer("DARKROOM_BODY_TIMEOUT_S", 30, minimum=1, maximum=3600)
+BODY_KB_PER_S = env.integer("DARKROOM_BODY_KB_PER_S", 8, minimum=1, maximum=1_000_000)
+CONNECTIONS_PER_ADDRESS = env.integer(
+    "DARKROOM_CONNECTIONS_PER_ADDRESS", 256, minimum=0, maximum=1_000_000
+)
+
 # -- Applications -----------------------------------------------------------------------------
 INSTALLED_APPS = [
     "unfold",
@@ -81,8 +91,11 @@ MIDDLEWARE = [
     "webapp.operations.csp.AdminSitePolicy",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
+    # Behind what speaks the visitor's language, before whatever asks the database.
+    "webapp.core.gate.CleanHead",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
+    "webapp.core.gate.CleanBody",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "webapp.operations.acting.ActingAs",
     "django.contrib.messages.middleware.MessageMiddleware",

@@ -11,6 +11,7 @@ from webapp.accounts.requests import SignedInRequest
 from webapp.catalog.price_selectors import list_model_prices, list_versions
 from webapp.catalog.pricing import quote_image, read_prices
 from webapp.catalog.selectors import get_offered_model, list_offered_models
+from webapp.core.digits import read_whole
 from webapp.core.errors import InvalidInput
 from webapp.core.units import format_credits
 
@@ -59,7 +60,7 @@ def quote(request: SignedInRequest) -> JsonResponse:
 def _whole(request: SignedInRequest, name: str, *, least: int, most: int) -> int:
     text = request.GET.get(name, "")
     try:
-        number = int(text)
+        number = read_whole(text)
     except ValueError:
         number = 0
     if not least <= number <= most:

@@ -52,7 +52,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _port(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= MAX_PORT:
+    # As `webapp.core.digits` reads numbers; this package leans on nothing.
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text) <= MAX_PORT:
         raise argparse.ArgumentTypeError(f"{text!r} is no port: 1 to {MAX_PORT}")
     return int(text)
 

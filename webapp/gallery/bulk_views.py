@@ -11,13 +11,13 @@ from django.contrib.auth.decorators import login_required
 from django.db.models import QuerySet
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect
-from django.utils.dateparse import parse_datetime
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from webapp.accounts.requests import SignedInRequest
+from webapp.core.digits import read_moment
 from webapp.core.errors import InvalidInput
 from webapp.core.middleware import wants_json
 from webapp.gallery import bulk
@@ -62,11 +62,10 @@ def bin_images(request: SignedInRequest) -> HttpResponse:
 def undo_binning(request: SignedInRequest) -> HttpResponse:
     """Takes out again what one act put into the bin at the moment `at`."""
     try:
-        at = parse_datetime(request.POST.get("at", ""))
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        raise InvalidInput(_("It is not known what to undo. Look into the bin."), field="at")
+        at = read_moment(request.POST.get("at", ""))
+    except ValueError as error:
+        sentence = _("It is not known what to undo. Look into the bin.")
+        raise InvalidInput(sentence, field="at") from error
     return _restored(request, bulk.undo_binning(owner=request.user, at=at))
 
 

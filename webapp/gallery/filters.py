@@ -8,10 +8,10 @@ from datetime import date, datetime, time, timedelta
 from urllib.parse import urlencode
 
 from django.utils import timezone
-from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from webapp.core.digits import read_day
 from webapp.core.errors import InvalidInput
 from webapp.generation.models import Generation
 
@@ -141,9 +141,9 @@ def _read_date(text: str, *, field: str) -> date | None:
     if not text:
         return None
     try:
-        day = parse_date(text)
+        day = read_day(text)
     except ValueError:
-        day = None
-    if day is None or not 1970 <= day.year <= 9000:
+        day = date.min
+    if not 1970 <= day.year <= 9000:
         raise InvalidInput(_("A date is written like 2026-01-31."), field=field)
     return day

@@ -6,10 +6,10 @@ from datetime import datetime
 
 from django.db.models import Q, QuerySet
 from django.http import QueryDict
-from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
 from webapp.accounts.models import User
+from webapp.core.digits import read_moment
 from webapp.core.errors import InvalidInput, NotFound
 from webapp.gallery.filters import FAVOURITES, WallFilter, end_of, read_filter, start_of
 from webapp.gallery.models import CollectionItem
@@ -85,13 +85,10 @@ def _matching(
 
 def _read_moment(text: str) -> datetime:
     try:
-        moment = parse_datetime(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
+        return read_moment(text)
+    except ValueError as error:
         sentence = _("It is not known what you saw when you picked all. Reload the page.")
-        raise InvalidInput(sentence, field="seen")
-    return moment
+        raise InvalidInput(sentence, field="seen") from error
 
 
 def _read_id(text: str) -> uuid.UUID:

@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from webapp.accounts.models import User
+from webapp.core.digits import read_moment
 from webapp.core.errors import InvalidInput, NotFound
 from webapp.gallery.filters import FAVOURITES, WallFilter, end_of, start_of
 from webapp.gallery.models import Collection
@@ -201,10 +202,7 @@ def write_cursor(pk: uuid.UUID, when: datetime) -> str:
 def _read_cursor(cursor: str) -> tuple[datetime, uuid.UUID]:
     try:
         when, _space, pk = base64.urlsafe_b64decode(cursor.encode()).decode().partition(" ")
-        moment = datetime.fromisoformat(when)
-        if moment.tzinfo is None:
-            raise ValueError
-        return moment, uuid.UUID(hex=pk)
+        return read_moment(when), uuid.UUID(hex=pk)
     except (ValueError, binascii.Error) as error:
         sentence = _("That page of the gallery does not exist. Start again at the top.")
         raise InvalidInput(sentence, field="cursor") from error

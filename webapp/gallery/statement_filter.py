@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from webapp.core.digits import read_day
 from webapp.core.errors import InvalidInput
 from webapp.credits.models import Transaction
 
@@ -90,7 +91,7 @@ def _read_day(text: str, *, field: str) -> date | None:
     if not text:
         return None
     try:
-        day = date.fromisoformat(text)
+        day = read_day(text)
     except ValueError:
         day = date.min
     if day.year not in YEARS:

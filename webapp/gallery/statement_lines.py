@@ -22,7 +22,7 @@ from webapp.generation.models import Image
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-PLACE = re.compile(r"(\d{1,18})-(\d{1,17})-(\d{1,18})")
+PLACE = re.compile("([0-9]{1,18})-([0-9]{1,17})-([0-9]{1,18})")
 
 
 @dataclass(frozen=True, slots=True)

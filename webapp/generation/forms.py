@@ -14,6 +14,7 @@ from webapp.catalog.models import DiffusionModel
 from webapp.catalog.pricing import Prices, read_prices
 from webapp.catalog.selectors import get_offered_model, list_offered_models
 from webapp.catalog.start_levels import start_levels
+from webapp.core.digits import read_whole
 from webapp.core.errors import DarkroomError, InvalidInput
 from webapp.generation import services
 from webapp.generation.enlarging import complete_enlargement
@@ -74,7 +75,7 @@ class Composer:
         values = {**_model_values(self.model), **{k: v for k, v in self.values.items() if v}}
         try:
             width_px, height_px, steps = (
-                int(values[name]) for name in ("width", "height", "steps")
+                read_whole(values[name]) for name in ("width", "height", "steps")
             )
         except ValueError:
             return None
@@ -153,10 +154,14 @@ def shown_price(data: Mapping[str, Any]) -> int | None:
     shown = str(data.get("quoted_each_ucr") or "")
     if not shown:
         return None
-    if not (shown.isascii() and shown.isdigit() and len(shown) <= MAX_PRICE_DIGITS):
+    try:
+        price_ucr = read_whole(shown)
+    except ValueError:
+        price_ucr = -1
+    if not 0 <= price_ucr < 10**MAX_PRICE_DIGITS:
         sentence = _("The form's price must be whole micro-credits. Reload the page.")
         raise InvalidInput(sentence, field="quoted_each_ucr")
-    return int(shown)
+    return price_ucr
 
 
 def _model_values(model: DiffusionModel | None) -> dict[str, str]:

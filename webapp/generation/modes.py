@@ -7,7 +7,6 @@ inpaint   yes     yes    1.0             the same; the mask has the start pictur
 upscale   yes     -      0.35            twice the start picture's, on the model's grid
 """
 
-import math
 import uuid
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -15,6 +14,7 @@ from typing import Any, Protocol
 from django.utils.translation import gettext as _
 
 from webapp.catalog.models import DiffusionModel
+from webapp.core.digits import read_float
 from webapp.core.errors import InvalidInput
 from webapp.generation.models import Generation, Upload
 
@@ -179,9 +179,8 @@ def _strength(data: Mapping[str, Any], *, mode: str) -> float | None:
     if value is None or value == "":
         return DEFAULT_STRENGTH[mode]
     try:
-        strength = float(value)
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(_("Strength must be a number."), field="strength") from error
-    if not math.isfinite(strength):
-        raise InvalidInput(_("Strength must be a number."), field="strength")
-    return strength
+        return read_float(value)
+    except ValueError as error:
+        sentence = _("Strength must be a number from %(least)g to %(most)g.")
+        facts = {"least": MIN_STRENGTH, "most": MAX_STRENGTH}
+        raise InvalidInput(sentence % facts, field="strength") from error

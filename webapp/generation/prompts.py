@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from webapp.accounts.models import User
+from webapp.core.digits import read_moment
 from webapp.core.errors import InvalidInput
 from webapp.generation.models import Generation
 
@@ -82,10 +83,7 @@ def _write_place(at: datetime, pk: uuid.UUID) -> str:
 def _read_place(text: str) -> tuple[datetime, uuid.UUID]:
     try:
         at, _space, pk = base64.urlsafe_b64decode(text.encode()).decode().partition(" ")
-        moment = datetime.fromisoformat(at)
-        if moment.tzinfo is None:
-            raise ValueError
-        return moment, uuid.UUID(hex=pk)
+        return read_moment(at), uuid.UUID(hex=pk)
     except (ValueError, binascii.Error) as error:
         sentence = _("That page of the prompts does not exist. Start again at the top.")
         raise InvalidInput(sentence, field="before") from error

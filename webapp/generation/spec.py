@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -12,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.samplers import SAMPLER_NAMES
+from webapp.core.digits import read_float, read_whole
 from webapp.core.errors import InvalidInput
 from webapp.generation.modes import check_mode, parse_mode
 from webapp.generation.styles import PLAIN, STYLES
@@ -57,16 +57,23 @@ def parse_spec(data: Mapping[str, Any], *, model: DiffusionModel) -> GenerationS
 
     Raises InvalidInput, which names the field and what is allowed.
     """
+    sides_px = model.min_side_px, model.max_side_px
     spec = GenerationSpec(
         prompt=_text(data, "prompt", label=_("The prompt")),
         negative_prompt=_text(data, "negative_prompt", label=_("The negative prompt")),
-        width_px=_whole(data, "width", default=model.width_px, label=_("Width")),
-        height_px=_whole(data, "height", default=model.height_px, label=_("Height")),
-        steps=_whole(data, "steps", default=model.steps, label=_("Steps")),
+        width_px=_whole(data, "width", default=model.width_px, label=_("Width"), bounds=sides_px),
+        height_px=_whole(
+            data, "height", default=model.height_px, label=_("Height"), bounds=sides_px
+        ),
+        steps=_whole(
+            data, "steps", default=model.steps, label=_("Steps"), bounds=(1, model.max_steps)
+        ),
         guidance_scale=_number(data, "guidance_scale", default=model.guidance_scale),
         sampler=str(data.get("sampler") or model.sampler),
         seed=_seed(data),
-        count=_whole(data, "count", default=1, label=_("The number of images")),
+        count=_whole(
+            data, "count", default=1, label=_("The number of images"), bounds=(1, MAX_COUNT)
+        ),
         exact=_flag(data, "exact", label=_("Exact mode")),
         style=str(data.get("style") or PLAIN),
         **parse_mode(data),
@@ -182,18 +189,18 @@ def _text(data: Mapping[str, Any], field: str, *, label: str) -> str:
     return value.replace("\r\n", "\n").strip()
 
 
-def _whole(data: Mapping[str, Any], field: str, *, default: int, label: str) -> int:
+def _whole(
+    data: Mapping[str, Any], field: str, *, default: int, label: str, bounds: tuple[int, int]
+) -> int:
     value = data.get(field)
     if value is None or value == "":
         return default
     try:
-        if isinstance(value, bool | float):
-            raise ValueError(value)
-        return int(str(value).strip())
+        return read_whole(value)
     except ValueError as error:
-        raise InvalidInput(
-            _("%(label)s must be a whole number.") % {"label": label}, field=field
-        ) from error
+        sentence = _("%(label)s must be a whole number from %(least)d to %(most)d.")
+        facts = {"label": label, "least": bounds[0], "most": bounds[1]}
+        raise InvalidInput(sentence % facts, field=field) from error
 
 
 def _number(data: Mapping[str, Any], field: str, *, default: float) -> float:
@@ -201,12 +208,11 @@ def _number(data: Mapping[str, Any], field: str, *, default: float) -> float:
     if value is None or value == "":
         return default
     try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(_("Guidance must be a number."), field=field) from error
-    if not math.isfinite(number):
-        raise InvalidInput(_("Guidance must be a number."), field=field)
-    return number
+        return read_float(value)
+    except ValueError as error:
+        sentence = _("Guidance must be a number from %(least)g to %(most)g.")
+        facts = {"least": MIN_GUIDANCE, "most": MAX_GUIDANCE}
+        raise InvalidInput(sentence % facts, field=field) from error
 
 
 def _flag(data: Mapping[str, Any], field: str, *, label: str) -> bool:
@@ -219,4 +225,4 @@ def _flag(data: Mapping[str, Any], field: str, *, label: str) -> bool:
 def _seed(data: Mapping[str, Any]) -> int | None:
     if data.get("seed") in (None, "", "random"):
         return None
-    return _whole(data, "seed", default=0, label=_("The seed"))
+    return _whole(data, "seed", default=0, label=_("The seed"), bounds=(0, SEEDS - 1))

@@ -2,14 +2,13 @@
 
 import csv
 import io
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 
 from django.utils.translation import gettext as _
 
 from webapp.core.csv_lines import BOM, csv_line
+from webapp.core.digits import read_decimal
 from webapp.core.errors import InvalidInput
 from webapp.core.numbers import not_a_number
 from webapp.core.units import CREDIT_PLACES, to_ucr
@@ -21,7 +20,7 @@ MAX_LINES = 20_000
 NEEDED = ("email", "amount")
 COLUMNS = (*NEEDED, "reason")
 DELIMITERS = (";", "\t", ",")
-NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]+)?")
+MAX_WHOLE_DIGITS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +60,15 @@ def read_amount(text: str) -> tuple[int, str]:
     """`(micro-credits, "")`, or `(0, what is wrong with the text)`."""
     if not text:
         return 0, _("There is no amount.")
-    if not NUMBER.fullmatch(text):
+    try:
+        amount = read_decimal(text)
+    except ValueError:
+        return 0, not_a_number(text)
+    if abs(amount) >= 10**MAX_WHOLE_DIGITS:
         return 0, not_a_number(text)
     if len(text.partition(".")[2]) > CREDIT_PLACES:
         return 0, _("An amount has at most six decimals.")
-    amount_ucr = to_ucr(Decimal(text))
+    amount_ucr = to_ucr(amount)
     if amount_ucr == 0:
         return 0, _("0 credits change nothing.")
     if abs(amount_ucr) > MAX_BY_HAND_UCR:

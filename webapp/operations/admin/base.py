@@ -3,17 +3,23 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, cast
 
-from django.db.models import Field, Model, QuerySet
+from django.db.models import Field, FloatField, IntegerField, Model, QuerySet
 from django.forms import BaseModelForm
+from django.forms import Field as FormField
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
 from webapp.accounts.models import User
 from webapp.core import audit
+from webapp.core.numbers import PlainFloatField, WholeNumberField
 from webapp.core.units import format_credits
 
 NOTHING = "–"
+NUMBER_FIELDS: dict[Any, type[FormField]] = {
+    IntegerField: WholeNumberField,
+    FloatField: PlainFloatField,
+}
 SECRET = "password"  # noqa: S105 - the name of a field, whose values are never written down
 
 
@@ -60,6 +66,15 @@ class AuditedAdmin(ModelAdmin):  # type: ignore[misc]
     empty_value_display = NOTHING
     audit_name: ClassVar[str] = ""
     audit_skips: ClassVar[frozenset[str]] = frozenset({"last_login"})
+
+    def formfield_for_dbfield(
+        self, db_field: "Field[Any, Any]", request: HttpRequest, **options: Any
+    ) -> Any:
+        """Numbers are read by the one reader."""
+        for column, field in NUMBER_FIELDS.items():
+            if isinstance(db_field, column) and not db_field.choices:
+                options["form_class"] = field
+        return super().formfield_for_dbfield(db_field, request, **options)
 
     def save_model(
         self, request: HttpRequest, obj: Model, form: "BaseModelForm[Any]", change: bool

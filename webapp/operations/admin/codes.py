@@ -28,7 +28,7 @@ from unfold.widgets import (
 
 from webapp.accounts.models import User
 from webapp.core.errors import DarkroomError
-from webapp.core.numbers import PlainNumberField
+from webapp.core.numbers import DayField, PlainNumberField, WholeNumberField
 from webapp.core.units import CREDIT_PLACES, format_credits, to_ucr
 from webapp.credits import codes
 from webapp.credits.models import CodeBatch, CodeUse
@@ -53,22 +53,22 @@ class MakeCodesForm(forms.Form):
         decimal_places=CREDIT_PLACES,
         widget=UnfoldAdminDecimalFieldWidget,
     )
-    count = forms.IntegerField(
+    count = WholeNumberField(
         label=gettext_lazy("How many codes"), widget=UnfoldAdminIntegerFieldWidget
     )
-    uses_per_code = forms.IntegerField(
+    uses_per_code = WholeNumberField(
         label=gettext_lazy("People for one code"),
         initial=1,
         help_text=gettext_lazy("How many people can redeem the same code, each of them once."),
         widget=UnfoldAdminIntegerFieldWidget,
     )
-    per_user_limit = forms.IntegerField(
+    per_user_limit = WholeNumberField(
         label=gettext_lazy("Codes for one person"),
         initial=1,
         help_text=gettext_lazy("How many different codes of this batch one person can redeem."),
         widget=UnfoldAdminIntegerFieldWidget,
     )
-    last_day = forms.DateField(
+    last_day = DayField(
         label=gettext_lazy("Last day"),
         required=False,
         help_text=gettext_lazy("Good until the end of this day. Empty: for ever."),

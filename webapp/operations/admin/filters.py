@@ -13,6 +13,8 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from webapp.core.numbers import DayField
+
 
 class FormFilter(admin.ListFilter):
     """A filter whose parameters are a form's fields. A value that will not do is said in a
@@ -65,12 +67,10 @@ class FormFilter(admin.ListFilter):
 class DatesForm(forms.Form):
     """Two days, both included."""
 
-    since = forms.DateField(
+    since = DayField(
         label=_("From"), required=False, widget=forms.DateInput(attrs={"type": "date"})
     )
-    until = forms.DateField(
-        label=_("To"), required=False, widget=forms.DateInput(attrs={"type": "date"})
-    )
+    until = DayField(label=_("To"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
 
     def clean_until(self) -> date | None:
         """Not before the first day."""

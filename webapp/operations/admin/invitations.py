@@ -31,7 +31,7 @@ from webapp.accounts import invitations
 from webapp.accounts.invitations import Terms
 from webapp.accounts.models import Invitation, User, UserGroup
 from webapp.core.errors import DarkroomError
-from webapp.core.numbers import PlainNumberField
+from webapp.core.numbers import DayField, PlainNumberField, WholeNumberField
 from webapp.core.units import CREDIT_PLACES, format_credits, to_ucr
 from webapp.operations.admin.ask import Button, ask_page, put_on_form
 from webapp.operations.admin.base import ReadOnlyAdmin
@@ -71,10 +71,10 @@ class InviteForm(forms.Form):
         help_text=gettext_lazy("On top of the welcome credits, for each person."),
         widget=UnfoldAdminDecimalFieldWidget,
     )
-    uses = forms.IntegerField(
+    uses = WholeNumberField(
         label=gettext_lazy("How many people"), initial=1, widget=UnfoldAdminIntegerFieldWidget
     )
-    last_day = forms.DateField(
+    last_day = DayField(
         label=gettext_lazy("Last day"),
         required=False,
         help_text=gettext_lazy("Good until the end of this day. Empty: for ever."),

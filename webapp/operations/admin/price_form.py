@@ -22,7 +22,7 @@ from webapp.catalog.price_services import (
     list_changes,
 )
 from webapp.catalog.pricing import SUGGESTED_FACTORS, WHOLE_PRICE, Terms, plain
-from webapp.core.numbers import PlainNumberField
+from webapp.core.numbers import PlainNumberField, WholeNumberField
 from webapp.core.units import CREDIT_PLACES, format_credits, to_ucr
 
 SAME = "same"
@@ -76,7 +76,7 @@ class PriceForm(forms.Form):
         max_length=MAX_NOTE_LENGTH,
         help_text=_("Users see it beside the version."),
     )
-    based_on = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    based_on = WholeNumberField(required=False, widget=forms.HiddenInput)
     seen = forms.CharField(required=False, widget=forms.HiddenInput)
 
     def __init__(self, data: Mapping[str, Any] | None, *, number: int | None, draft: Draft) -> None:

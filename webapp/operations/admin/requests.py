@@ -20,6 +20,7 @@ from unfold.decorators import action
 from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminTextInputWidget
 
 from webapp.accounts.models import User
+from webapp.core.digits import read_whole
 from webapp.core.errors import DarkroomError
 from webapp.core.numbers import PlainNumberField
 from webapp.core.units import CREDIT_PLACES, format_credits, to_ucr
@@ -263,7 +264,10 @@ def _allow(page: CreditRequestAdmin, request: HttpRequest) -> None:
 
 def _number(object_id: str) -> int:
     """The row's number; 0, which no row has, where it is none."""
-    return int(object_id) if object_id.isascii() and object_id.isdigit() else 0
+    try:
+        return read_whole(object_id)
+    except ValueError:
+        return 0
 
 
 def _unbroken(amount: str) -> SafeString:

@@ -20,6 +20,7 @@ from unfold.decorators import action
 from webapp.accounts.models import User, UserGroup
 from webapp.core.csv_lines import safe_text
 from webapp.core.errors import DarkroomError, InvalidInput
+from webapp.core.numbers import DayField, WholeNumberField
 from webapp.core.units import format_credits
 from webapp.credits import ledger
 from webapp.credits.models import Account, Entry, TopUpBatch
@@ -92,10 +93,8 @@ class ChoiceForm(AmountForm):
         empty_label=gettext_lazy("any"),
     )
     below = CreditsField(label=gettext_lazy("Available credits below"), required=False, min_value=0)
-    joined_since = forms.DateField(
-        label=gettext_lazy("Joined since"), required=False, widget=DateInput
-    )
-    active_days = forms.IntegerField(
+    joined_since = DayField(label=gettext_lazy("Joined since"), required=False, widget=DateInput)
+    active_days = WholeNumberField(
         label=gettext_lazy("Asked for an image within so many days"),
         required=False,
         min_value=1,

@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from webapp.catalog import services
 from webapp.catalog.families import Family
 from webapp.catalog.models import DiffusionModel
+from webapp.core.digits import whole_argument
 from webapp.core.errors import DarkroomError
 from webapp.operations.worker_modules import ask_worker, stream_worker
 
@@ -35,8 +36,8 @@ class Command(BaseCommand):
         add.add_argument("--slug", default="", help="short name for URLs and queues")
         add.add_argument("--name", default="", help="name that people see")
         add.add_argument("--family", default="", choices=["", *Family.values])
-        add.add_argument("--size", type=int, default=0, help="usual side in pixels")
-        add.add_argument("--steps", type=int, default=0, help="usual number of steps")
+        add.add_argument("--size", type=whole_argument, default=0, help="usual side in pixels")
+        add.add_argument("--steps", type=whole_argument, default=0, help="usual number of steps")
         add.add_argument("--enable", action="store_true", help="offer it at once")
         add.add_argument("--default", action="store_true", help="choose it at first")
         for action in ("enable", "disable"):
