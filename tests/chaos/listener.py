@@ -69,8 +69,7 @@ class Listener(threading.Thread):
         if event == b"image":
             facts = json.loads(data)
             with self.visitor.lock:
-                if facts["id"] in self.visitor.view or facts["state"] == "queued":
-                    self.visitor.view[facts["id"]] = facts["state"]
+                self.visitor.view[facts["id"]] = facts["state"]
         return event == b"replaced"
 
     def catch_up(self) -> None:

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from tests.chaos.oracle import Counts, Violation
+from tests.chaos.oracle import LOST, WRONGLY_CHARGED, Counts, Violation
 
 SHOWN = 3
 HEAD = (
@@ -34,7 +34,7 @@ class Part:
     storage: str = ""
     seconds: float = 0.0
     outcomes: list[Outcome] = field(default_factory=list)
-    counts: Counts = field(default_factory=lambda: Counts(0, 0, 0, 0, 0))
+    counts: Counts = field(default_factory=Counts)
     requests: int = 0
     answers: dict[str, int] = field(default_factory=dict)
     violations: list[Violation] = field(default_factory=list)
@@ -111,7 +111,7 @@ def _spread(values: Iterable[float | None]) -> str:
 
 
 def _summary_line(part: Part) -> str:
-    counts = part.counts
+    counts, found = part.counts, part.all_violations
     cells = [
         part.storage,
         f"{part.seconds / 60:.0f}",
@@ -120,9 +120,9 @@ def _summary_line(part: Part) -> str:
         str(counts.asked),
         str(counts.stored),
         str(counts.released),
-        str(counts.lost),
-        str(counts.wrongly_charged),
-        str(len(part.all_violations)),
+        str(sum(one.name in LOST for one in found)),
+        str(sum(one.name in WRONGLY_CHARGED for one in found)),
+        str(len(found)),
     ]
     return f"| {' | '.join(cells)} |"
 

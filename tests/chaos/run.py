@@ -225,9 +225,10 @@ class Run:
             time.sleep(1.0)
         views = self.views()
         self.leave()
+        self.diary.say("everybody has left")
         self.wait_for_sweepers()
         facts = self.facts()
-        self.part.counts = oracle.count(facts, self.book)
+        self.part.counts = oracle.count(facts)
         found = oracle.judge_end(facts, self.book, self.media.read, self.media.names())
         return [*found, *views, *self.check_credits()]
 
