@@ -156,9 +156,10 @@ class OtherClock(Fault):
     """The second worker's host has the wrong time."""
 
     def begin(self) -> str:
-        """Two minutes ahead or behind."""
+        """Two minutes ahead or behind, from when that worker draws."""
         ahead = self.planned.kind == "clock_ahead"
         self.stack.run_second_worker(clock_s=CLOCK_S if ahead else -CLOCK_S)
+        self.stack.wait_for_second_worker()
         return f"the second worker's clock is {CLOCK_S:g} s {'ahead' if ahead else 'behind'}"
 
     def end(self) -> None:

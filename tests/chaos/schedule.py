@@ -12,7 +12,7 @@ LEASE_S = 10  # the shortest that the studio takes
 FILES, S3 = "files", "s3"
 STORAGES = (FILES, S3)
 PAUSE_S = (3.0, 12.0)  # of ordinary life before a fault
-CLOCK_S = (45.0, 60.0)  # a worker takes half a minute to come up on a busy machine
+CLOCK_S = (15.0, 30.0)
 SHORT_S, LONG_S = (2.0, 7.0), (LEASE_S + 4.0, LEASE_S + 12.0)
 
 

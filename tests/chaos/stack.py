@@ -6,6 +6,7 @@ studio    `python -m webapp.embedded up`: web, worker and beat
 second    another worker, by the command of the first
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -32,6 +33,7 @@ from webapp.operations.trial import Trial, free_port, own_environment
 ADMIN_EMAIL, ADMIN_PASSWORD = "admin@example.org", "a long and quiet password"
 SLUG, SIDE_PX = "tiny", 64
 READY_S = 240.0
+WORKER_S = 90.0  # torch loads slowly on a busy machine
 SERVERS = ("postgres", "valkey")
 APPS = ("web", "worker", "beat")
 
@@ -93,6 +95,17 @@ class ChaosStack:
         env = {**worker.env, "DARKROOM_TORCH_THREADS": "1"}
         service = replace(worker, name="second_worker", argv=tuple(words), env=env, echo=False)
         self.keeper.run(service)
+
+    def wait_for_second_worker(self) -> None:
+        """Returns when it tells the studio that it draws, or has had its time to."""
+        deadline = time.monotonic() + WORKER_S
+        while time.monotonic() < deadline:
+            with contextlib.suppress(redis.RedisError), contextlib.closing(self.valkey()) as client:
+                if client.exists(
+                    f"darkroom:worker:{os.uname().nodename}-{self.pid('second_worker')}"
+                ):
+                    return
+            time.sleep(0.5)
 
     def stop(self) -> None:
         """Lets everything go on that was stopped, then ends all of it."""
