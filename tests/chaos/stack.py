@@ -84,6 +84,7 @@ class ChaosStack:
         self._wait("beat", lambda: self.pid("beat") is not None)
         self._offer_model()
         self.run_second_worker()
+        self.wait_for_second_worker()
 
     def run_second_worker(self, *, clock_s: float = 0.0) -> None:
         """Starts the second worker anew; `clock_s` is how far ahead its clock is."""
