@@ -138,7 +138,11 @@ DATABASES = {
 }
 REDIS_URL = env.secret("REDIS_URL") or VAR.valkey_url()
 CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL},
+    "default": {
+        "BACKEND": "webapp.core.cache.ValkeyCache",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": {"pool_class": "webapp.core.valkey.WatchedPool"},
+    },
 }
 
 # -- Files ------------------------------------------------------------------------------------
@@ -280,7 +284,11 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
-CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "visibility_timeout": 3600}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_connect_timeout": 2,
+    "socket_timeout": 5,
+    "visibility_timeout": 3600,
+}
 CELERY_BEAT_SCHEDULE = {
     "sweep": {
         "task": "webapp.generation.tasks.sweep",

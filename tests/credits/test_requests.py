@@ -3,6 +3,7 @@
 import logging
 import smtplib
 import uuid
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from kombu.exceptions import OperationalError
 from tests.credits.races import race
 from webapp.accounts.models import User
 from webapp.celery import app
+from webapp.core import herald
 from webapp.core.errors import Conflict, InvalidInput, NotFound, TooMany
 from webapp.core.models import AuditLine
 from webapp.core.units import UCR_PER_CREDIT
@@ -40,7 +42,7 @@ def have(user: User) -> int:
 
 
 @pytest.fixture
-def sent_tasks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+def sent_tasks(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Any, ...]]]:
     """The tasks that would be sent to a worker."""
     sent: list[tuple[Any, ...]] = []
 
@@ -48,7 +50,8 @@ def sent_tasks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         sent.append((name, *args))
 
     monkeypatch.setattr(app, "send_task", send)
-    return sent
+    yield sent
+    assert herald.flush()
 
 
 @pytest.fixture
@@ -259,6 +262,7 @@ def test_the_mail_is_left_to_a_worker_once_the_answer_is_committed(
     asked = asked_by(alice)
     assert sent_tasks == []
     approve_request(request_id=asked.pk, actor=charlie)
+    assert herald.flush()
     assert sent_tasks == [("webapp.credits.tasks.tell_decision", asked.pk)]
 
 
@@ -273,9 +277,11 @@ def test_an_answer_holds_where_no_worker_can_be_reached(
         raise OperationalError("no broker")
 
     monkeypatch.setattr(app, "send_task", away)
-    approve_request(request_id=asked_by(alice).pk, actor=charlie)
+    asked = asked_by(alice)
+    approve_request(request_id=asked.pk, actor=charlie)
     assert have(alice) == 240
-    assert "will not be mailed" in caplog.text
+    assert herald.flush()
+    assert f"the mail with the answer to request {asked.pk} was not sent" in caplog.text
 
 
 @pytest.mark.usefixtures("sent_tasks", "mail_server")

@@ -4,6 +4,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import pytest
@@ -76,7 +77,7 @@ def queue_for(owner: User, model: DiffusionModel, count: int) -> list[uuid.UUID]
 async def test_an_open_page_is_told_its_places_and_each_move(
     alice: User, bob: User, offered_model: DiffusionModel
 ) -> None:
-    heartbeat.beat_once(name="worker-1", models=["tiny"], facts={})
+    await in_thread(partial(heartbeat.beat_once, name="worker-1", models=["tiny"], facts={}))
     mine = await in_thread(queue_for, alice, offered_model, 2)
     theirs = await in_thread(queue_for, bob, offered_model, 1)
     async with asyncio.timeout(SOON_S):

@@ -7,15 +7,12 @@ clicks twice, give credits once. Locks: request, account.
 import logging
 from datetime import timedelta
 
-import redis
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from kombu.exceptions import OperationalError
 
 from webapp.accounts.models import User
-from webapp.celery import app
-from webapp.core import audit
+from webapp.core import audit, herald
 from webapp.core.errors import Conflict, InvalidInput, NotFound, TooMany
 from webapp.core.units import format_credits
 from webapp.credits import ledger, mails
@@ -164,10 +161,8 @@ def _record(asked: CreditRequest, *, actor: User, action: str) -> None:
 
 def _send_mail_later(request_id: int) -> None:
     """By a worker: an administrator who answers twenty requests does not wait for twenty mails."""
-    try:
-        app.send_task(MAIL_TASK, args=[request_id], retry=False)
-    except (OperationalError, redis.RedisError, OSError) as error:
-        logger.error("the answer to request %s will not be mailed: %s", request_id, error)
+    what = f"the mail with the answer to request {request_id}"
+    herald.send_task(MAIL_TASK, what=what, args=[request_id])
 
 
 def _check_amount(amount_ucr: int) -> None:

@@ -3,10 +3,9 @@
 import logging
 
 import redis
-from kombu.exceptions import OperationalError
 
 from webapp.catalog.models import queue_name
-from webapp.celery import app
+from webapp.core import herald
 from webapp.core.valkey import valkey
 
 logger = logging.getLogger(__name__)
@@ -17,13 +16,11 @@ MOST_AT_ONCE = 4
 
 
 def ring(*, model_slug: str, images: int = 1) -> None:
-    """Rings once per image, at most four times: it wakes so many workers, and a woken worker goes
-    on until nothing is queued."""
-    try:
-        for _ring in range(min(images, MOST_AT_ONCE)):
-            app.send_task(TASK, queue=queue_name(model_slug), expires=EXPIRES_S, retry=False)
-    except (OperationalError, redis.RedisError, OSError) as error:
-        logger.warning("the doorbell of %s is out of order: %s", model_slug, error)
+    """Rings soon, once per image, at most four times: it wakes so many workers, and a woken worker
+    goes on until nothing is queued. Nobody waits for it."""
+    options = {"queue": queue_name(model_slug), "expires": EXPIRES_S}
+    for _ring in range(min(images, MOST_AT_ONCE)):
+        herald.send_task(TASK, what=f"the doorbell of {model_slug}", **options)
 
 
 def ring_if_silent(*, model_slug: str) -> None:

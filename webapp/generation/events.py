@@ -18,6 +18,7 @@ from typing import Any
 
 import redis
 
+from webapp.core import herald
 from webapp.core.units import format_credits
 from webapp.core.valkey import valkey
 from webapp.credits.selectors import Balance, get_balance
@@ -58,11 +59,9 @@ def image_facts(image: Image) -> dict[str, Any]:
 
 
 def publish(user_id: int, event: dict[str, Any]) -> None:
-    """Sends one event; where Valkey is away the news is lost, which is logged and harmless."""
-    try:
-        valkey().publish(channel(user_id), json.dumps(event))
-    except redis.RedisError as error:
-        logger.warning("an event was not sent: %s", error)
+    """Sends one event soon; where Valkey is away the news is lost, which is logged and harmless."""
+    body = json.dumps(event)
+    herald.tell("an event", lambda: valkey().publish(channel(user_id), body))
 
 
 def publish_image(image_id: uuid.UUID) -> None:
@@ -88,10 +87,7 @@ def publish_balance(user_id: int, balance: Balance) -> None:
 
 def publish_queue_moved() -> None:
     """Says that places in the queue may be others now: call it on commit."""
-    try:
-        valkey().publish(QUEUE_CHANNEL, "moved")
-    except redis.RedisError as error:
-        logger.warning("a move of the queue was not told: %s", error)
+    herald.tell("a move of the queue", lambda: valkey().publish(QUEUE_CHANNEL, "moved"))
 
 
 def publish_progress(*, user_id: int, event: dict[str, Any]) -> bool:
@@ -125,7 +121,5 @@ def read_progress(image_ids: list[uuid.UUID]) -> dict[str, dict[str, Any]]:
 
 def flag_cancelled(image_id: uuid.UUID) -> None:
     """Tells the worker; where Valkey is away it finds out when it renews the lease."""
-    try:
-        valkey().set(cancelled_key(image_id), "1", ex=PROGRESS_TTL_S)
-    except redis.RedisError as error:
-        logger.warning("the cancellation flag was not set: %s", error)
+    key = cancelled_key(image_id)
+    herald.tell("a cancellation", lambda: valkey().set(key, "1", ex=PROGRESS_TTL_S))

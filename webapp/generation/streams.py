@@ -24,6 +24,8 @@ HEARTBEAT_S = 15.0
 LIFETIME_S = 300.0
 QUEUE_FRAMES = 64
 RECONNECT_S = 1.0
+ANSWER_S = 5.0
+QUIET_S = 10.0
 CHANNELS = channel(0).removesuffix("0")
 
 
@@ -108,16 +110,33 @@ class Hub:
                 await asyncio.sleep(RECONNECT_S)
 
     async def _listen_once(self) -> None:
-        client = redis.asyncio.Redis.from_url(settings.REDIS_URL, decode_responses=True)
+        client = redis.asyncio.Redis.from_url(
+            settings.REDIS_URL,
+            decode_responses=True,
+            socket_timeout=ANSWER_S,
+            socket_connect_timeout=ANSWER_S,
+        )
         try:
             async with client.pubsub() as subscription:
                 await subscription.psubscribe(f"{CHANNELS}*", QUEUE_CHANNEL)
                 self._offer_all(RESYNC)
-                async for message in subscription.listen():
-                    if message["type"] == "pmessage":
-                        self._dispatch(message["channel"], message["data"])
+                await self._hear(subscription)
         finally:
             await client.aclose()
+
+    async def _hear(self, subscription: redis.asyncio.client.PubSub) -> None:
+        """Hands on what comes. Where nothing comes for long Valkey is asked whether it is there;
+        raises redis.TimeoutError where it does not say so."""
+        is_asked = False
+        while True:
+            message = await subscription.get_message(timeout=QUIET_S)
+            if message is None and is_asked:
+                raise redis.TimeoutError("nothing, for long")
+            is_asked = message is None
+            if message is None:
+                await subscription.ping()
+            elif message["type"] == "pmessage":
+                self._dispatch(message["channel"], message["data"])
 
     def _dispatch(self, name: str, data: str) -> None:
         if name == QUEUE_CHANNEL:

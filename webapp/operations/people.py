@@ -6,19 +6,16 @@ short transactions by `finish_deletions`, which may be killed anywhere and run a
 
 import logging
 
-import redis
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from kombu.exceptions import OperationalError as BrokerAway
 
 from webapp.accounts.models import User
 from webapp.accounts.second_step import remove_second_steps
 from webapp.accounts.sessions import new_epoch
-from webapp.celery import app
-from webapp.core import audit
+from webapp.core import audit, herald
 from webapp.core.errors import Conflict, InvalidInput
 from webapp.credits import ledger
 from webapp.generation.erasure import cancel_all, erase_pictures
@@ -189,7 +186,4 @@ def _checked(reason: str) -> str:
 
 def _ring_for_deletions() -> None:
     """Has it done soon; where the broker is away the next minute's tick does it."""
-    try:
-        app.send_task(FINISH_DELETIONS, retry=False)
-    except (BrokerAway, redis.RedisError, OSError) as error:
-        logger.warning("a deletion waits for the next tick: %s", error)
+    herald.send_task(FINISH_DELETIONS, what="a deletion, which the next tick does,")
