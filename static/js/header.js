@@ -6,5 +6,6 @@ document.querySelector("[data-themes]")?.addEventListener("change", (event) => {
   const isSystem = theme === "system";
   if (isSystem) delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = theme;
-  document.cookie = `theme=${theme}; path=/; max-age=${isSystem ? 0 : YEAR_S}; samesite=lax`;
+  const secure = location.protocol === "https:" ? "; secure" : "";
+  document.cookie = `theme=${theme}; path=/; max-age=${isSystem ? 0 : YEAR_S}; samesite=lax${secure}`;
 });

@@ -1,17 +1,19 @@
 """Every address of the studio, enumerated from the URLconf."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.urls import URLPattern, URLResolver, get_resolver
 
 
 @dataclass(frozen=True)
 class Address:
-    """One URL pattern: its name (with its namespace), and what it is written like."""
+    """One URL pattern: its name (with its namespace), what it is written like, and its view."""
 
     name: str
     route: str
+    callback: Callable[..., Any]
 
 
 def list_addresses() -> list[Address]:
@@ -28,4 +30,4 @@ def _walk(
             inner = f"{namespace}{pattern.namespace}:" if pattern.namespace else namespace
             yield from _walk(pattern.url_patterns, namespace=inner, prefix=route)
         else:
-            yield Address(f"{namespace}{pattern.name or route}", route)
+            yield Address(f"{namespace}{pattern.name or route}", route, pattern.callback)

@@ -6,10 +6,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET
 
 from webapp.accounts import invitations
 from webapp.core.errors import NotFound
+from webapp.core.methods import require_GET
 
 
 @never_cache

@@ -5,7 +5,6 @@ from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET
 
 from webapp.accounts.requests import SignedInRequest
 from webapp.catalog.price_selectors import list_model_prices, list_versions
@@ -13,6 +12,7 @@ from webapp.catalog.pricing import quote_image, read_prices
 from webapp.catalog.selectors import get_offered_model, list_offered_models
 from webapp.core.digits import read_whole
 from webapp.core.errors import InvalidInput
+from webapp.core.methods import require_GET
 from webapp.core.units import format_credits
 
 

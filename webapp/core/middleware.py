@@ -10,6 +10,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.middleware.csrf import get_token
 from django.template.loader import render_to_string
+from django.utils.cache import add_never_cache_headers
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from redis.exceptions import RedisError
@@ -66,6 +67,22 @@ def server_away(request: HttpRequest, error: BaseException) -> HttpResponse:
     response = error_response(request, away)
     response["Retry-After"] = "5"
     return response
+
+
+class KeptByNobody:
+    """Says of every answer that does not speak of caching itself that nobody keeps it: pages of
+    somebody, of other packages too, and the errors in their place. Static files, which browsers do
+    keep, are answered before."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Passes the request on."""
+        response = self.get_response(request)
+        if not response.has_header("Cache-Control"):
+            add_never_cache_headers(response)
+        return response
 
 
 class ErrorSentences:

@@ -6,11 +6,11 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_POST
 
 from webapp.accounts.networks import client_address, visitor_of
 from webapp.accounts.requests import SignedInRequest
 from webapp.core.errors import DarkroomError
+from webapp.core.methods import require_http_methods, require_POST
 from webapp.core.units import format_credits
 from webapp.credits import codes, requests
 from webapp.credits.forms import AskForm, RedeemForm, put_on_form

@@ -49,7 +49,8 @@ def close_to_others(top: Path) -> list[Path]:
         return []
     if failed := _close(top):
         return failed
-    below = (Path(folder, name) for folder, *names in os.walk(top) for name in sum(names, []))
+    walked = ((folder, [*folders, *files]) for folder, folders, files in os.walk(top))
+    below = (Path(folder, name) for folder, names in walked for name in names)
     return [left for path in below for left in _close(path)]
 
 

@@ -10,11 +10,11 @@ from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST
 
 from webapp.accounts.models import User
 from webapp.accounts.requests import SignedInRequest
 from webapp.core.errors import TooMany
+from webapp.core.methods import require_POST
 from webapp.core.zipping import ZipEntry, read_stored_file, stream_zip
 from webapp.gallery.media import download_name
 from webapp.gallery.selection import Selection, read_selection, select_images

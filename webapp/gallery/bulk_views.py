@@ -14,11 +14,11 @@ from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_POST
 
 from webapp.accounts.requests import SignedInRequest
 from webapp.core.digits import read_moment
 from webapp.core.errors import InvalidInput
+from webapp.core.methods import require_POST
 from webapp.core.middleware import wants_json
 from webapp.gallery import bulk
 from webapp.gallery.filters import read_filter

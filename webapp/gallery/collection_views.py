@@ -9,10 +9,10 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_POST
 
 from webapp.accounts.requests import SignedInRequest
 from webapp.core.errors import DarkroomError
+from webapp.core.methods import require_http_methods, require_POST
 from webapp.core.middleware import wants_json
 from webapp.gallery import bulk
 from webapp.gallery import collections as services

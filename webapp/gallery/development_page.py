@@ -15,7 +15,6 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET
 from PIL import Image as Picture
 
 from webapp.accounts.models import User
@@ -24,6 +23,7 @@ from webapp.catalog.families import Family
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.schedules import FLOW, Level, Schedule, build_schedule, schedule_of
 from webapp.core.errors import NotFound
+from webapp.core.methods import require_GET
 from webapp.gallery.development import DevelopmentStrip, build_strip, read_strip
 from webapp.gallery.media import private_bytes
 from webapp.gallery.noising import draw_noising

@@ -8,10 +8,10 @@ from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET
 
 from webapp.accounts.requests import SignedInRequest
 from webapp.catalog.samplers import SAMPLER_NAMES
+from webapp.core.methods import require_GET
 from webapp.gallery.development import read_strip
 from webapp.gallery.enlargement import read_enlargement
 from webapp.gallery.image_actions import read_actions

@@ -7,10 +7,10 @@ from django.http import HttpResponse
 from django.utils.http import content_disposition_header
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET
 
 from webapp.accounts.requests import SignedInRequest
 from webapp.core.errors import InvalidInput, NotFound
+from webapp.core.methods import require_GET
 from webapp.gallery.downloads import encode
 from webapp.generation.models import Image
 from webapp.generation.selectors import get_owned_image

@@ -8,9 +8,9 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_POST
 
 from webapp.accounts.requests import SignedInRequest
+from webapp.core.methods import require_GET, require_POST
 from webapp.core.middleware import wants_json
 from webapp.gallery.bulk_views import answer
 from webapp.gallery.downloads import encode

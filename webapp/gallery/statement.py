@@ -7,11 +7,11 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET
 
 from webapp.accounts.requests import SignedInRequest
 from webapp.catalog.pricing import read_prices
 from webapp.core.errors import InvalidInput
+from webapp.core.methods import require_GET
 from webapp.credits.models import Account
 from webapp.credits.selectors import count_open_holds
 from webapp.gallery.spending import draw_spending, read_spending

@@ -8,10 +8,10 @@ from django.http import StreamingHttpResponse
 from django.utils import timezone
 from django.utils.http import content_disposition_header
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET
 
 from webapp.accounts.requests import SignedInRequest
 from webapp.core.csv_lines import BOM, csv_line, safe_text
+from webapp.core.methods import require_GET
 from webapp.core.units import format_credits
 from webapp.credits.models import Account
 from webapp.gallery.statement_filter import StatementFilter, read_filter

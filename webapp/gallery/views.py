@@ -7,9 +7,9 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST
 
 from webapp.accounts.requests import SignedInRequest
+from webapp.core.methods import require_POST
 from webapp.generation import services
 
 

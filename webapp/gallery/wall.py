@@ -13,12 +13,12 @@ from django.utils import timezone
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET
 
 from webapp.accounts.models import User
 from webapp.accounts.requests import SignedInRequest
 from webapp.catalog.models import DiffusionModel
 from webapp.core.errors import InvalidInput
+from webapp.core.methods import require_GET
 from webapp.gallery.filters import FAVOURITES, NAMES, SHAPES, WallFilter, read_filter
 from webapp.gallery.models import Collection
 from webapp.gallery.selectors import (

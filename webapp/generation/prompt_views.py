@@ -3,9 +3,9 @@
 from django.contrib.auth.decorators import login_required
 from django.http import JsonResponse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET
 
 from webapp.accounts.requests import SignedInRequest
+from webapp.core.methods import require_GET
 from webapp.generation.prompts import list_past_prompts
 
 

@@ -6,10 +6,10 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse, JsonResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_POST
 
 from webapp.accounts.requests import SignedInRequest
 from webapp.core.errors import InvalidInput, NotFound
+from webapp.core.methods import require_GET, require_POST
 from webapp.generation import uploads
 from webapp.generation.models import Upload
 from webapp.generation.modes import read_id

@@ -12,11 +12,11 @@ from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_POST
 
 from webapp.accounts.models import User
 from webapp.accounts.requests import SignedInRequest
 from webapp.core.errors import DarkroomError, InvalidInput
+from webapp.core.methods import require_GET, require_POST
 from webapp.core.middleware import wants_json
 from webapp.core.units import format_credits
 from webapp.credits.selectors import get_balance

@@ -12,13 +12,13 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.i18n import set_language
 
 from webapp.accounts.requests import SignedInRequest
 from webapp.accounts.second_step import count_by_kind, list_second_steps
 from webapp.accounts.sessions import end_other_sessions, end_session, list_sign_ins
 from webapp.core.errors import Conflict
+from webapp.core.methods import require_GET, require_http_methods, require_POST
 from webapp.core.zipping import stream_zip
 from webapp.credits.selectors import get_balance
 from webapp.operations.acting import acting_of

@@ -10,10 +10,10 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods
 
 from webapp.accounts.requests import SignedInRequest
 from webapp.core.errors import Forbidden, InvalidInput, NotFound
+from webapp.core.methods import require_GET, require_http_methods
 from webapp.core.neighbours import silent_neighbours
 from webapp.operations import setup as first_run
 from webapp.operations.audit import get_books_state

@@ -15,13 +15,13 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
-from django.views.decorators.http import require_POST
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminTextInputWidget
 
 from webapp.accounts.models import User
 from webapp.core.digits import read_whole
 from webapp.core.errors import DarkroomError
+from webapp.core.methods import require_POST
 from webapp.core.numbers import PlainNumberField
 from webapp.core.units import CREDIT_PLACES, format_credits, to_ucr
 from webapp.credits import requests
