@@ -158,7 +158,7 @@ def test_signing_in_too_often_is_answered_with_the_page(db: None) -> None:
         if response.status_code == 429:
             break
     assert response.status_code == 429
-    assert "Wait a minute, then try again." in response.content.decode()
+    assert "That was tried too often. Try again in" in response.content.decode()
 
 
 def test_a_host_that_is_not_ours_gets_a_page_as_well() -> None:
