@@ -163,7 +163,7 @@ MODELS_ROOT = Path(env.text("DARKROOM_MODELS", str(VAR.var_dir / "models")))
 S3_BUCKET = env.text("DARKROOM_S3_BUCKET")
 MEDIA_STORAGE = (
     {
-        "BACKEND": "storages.backends.s3.S3Storage",
+        "BACKEND": "webapp.core.buckets.BucketStorage",
         "OPTIONS": {
             "bucket_name": S3_BUCKET,
             "endpoint_url": env.text("DARKROOM_S3_ENDPOINT") or None,
@@ -248,9 +248,7 @@ EMAIL_USE_TLS = env.boolean("DARKROOM_SMTP_TLS", default=True)
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("DARKROOM_MAIL_FROM", "darkroom@localhost")
 EMAIL_BACKEND = (
-    "django.core.mail.backends.smtp.EmailBackend"
-    if EMAIL_HOST
-    else "webapp.core.mail_files.EmailBackend"
+    "webapp.core.mail.PatientEmailBackend" if EMAIL_HOST else "webapp.core.mail_files.EmailBackend"
 )
 EMAIL_FILE_PATH = VAR.var_dir / "mail"
 ACCOUNT_EMAIL_VERIFICATION = "mandatory" if EMAIL_HOST else "none"

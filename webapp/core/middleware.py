@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-import redis
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.middleware.csrf import get_token
@@ -16,14 +15,12 @@ from django.utils.translation import gettext as _
 from redis.exceptions import RedisError
 
 from webapp.core.errors import DarkroomError, NotAllowed, Unavailable
+from webapp.core.neighbours import NeighbourAway
 
 logger = logging.getLogger(__name__)
 
-# PostgreSQL, or Valkey (the rate limits' counters), does not answer.
-SERVER_AWAY = (OperationalError, InterfaceError, redis.ConnectionError, redis.TimeoutError)
-
-# PostgreSQL, or Valkey where a page cannot do without it (the rate limits of sign-in).
-SERVER_ERRORS = (OperationalError, InterfaceError, RedisError)
+# PostgreSQL, the image storage, the mail server, or Valkey where something cannot do without it.
+SERVER_ERRORS = (OperationalError, InterfaceError, RedisError, NeighbourAway)
 
 
 def wants_json(request: HttpRequest) -> bool:

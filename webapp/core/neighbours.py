@@ -55,11 +55,25 @@ class Neighbour:
         logger.warning("%s answers again", self.name)
 
 
+class NeighbourAway(OSError):
+    """One of them cannot be asked now; trying again may work. Pages answer 503."""
+
+
+class StorageAway(NeighbourAway):
+    """The image storage does not take, give or delete a file just now."""
+
+
+class MailAway(NeighbourAway):
+    """The mail server takes no mail just now."""
+
+
 POSTGRES = Neighbour("PostgreSQL")
 VALKEY = Neighbour("Valkey")
-STORAGE = Neighbour("the image storage")
+STORAGE = Neighbour("image storage", rest_s=3.0)
+MAIL = Neighbour("mail server", rest_s=10.0)
+ALL = (POSTGRES, VALKEY, STORAGE, MAIL)
 
 
 def silent_neighbours() -> list[str]:
     """The names of those that are known not to answer now."""
-    return [each.name for each in (POSTGRES, VALKEY, STORAGE) if each.is_silent]
+    return [each.name for each in ALL if each.is_silent]

@@ -12,12 +12,13 @@ from pathlib import Path
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, default_storage
 
+from webapp.core.storages import PatientStorage
 from webapp.embedded.private import open_private
 
 logger = logging.getLogger(__name__)
 
 
-class DurableFileSystemStorage(FileSystemStorage):
+class DurableFileSystemStorage(PatientStorage, FileSystemStorage):
     """A file is there whole and on the disk, or not at all: draft, fsync, rename, fsync."""
 
     def _save(self, name: str, content: File) -> str:  # type: ignore[type-arg]

@@ -20,6 +20,7 @@ from django.db import connection
 from django.utils import timezone
 from django.utils.translation import ngettext
 
+from webapp.core.connections import let_go_of_database
 from webapp.core.notices import tell_admins, withdraw
 from webapp.core.units import format_credits
 from webapp.generation.models import Image
@@ -117,12 +118,21 @@ def summarise() -> str:
 
 
 def _find_file_violations() -> Iterator[Violation]:
-    stored = Image.objects.filter(state=Image.State.STORED).only("file", "thumbnail", "sha256")
-    for image in stored.iterator(chunk_size=ROWS_AT_ONCE):
+    for image in stored_images():
         fault = _find_fault(image)
         # Somebody may have deleted the picture since the row was read.
         if fault and Image.objects.filter(pk=image.pk, file=image.file).exists():
             yield Violation("file", f"image {image.pk}: {fault}", (image.pk,))
+
+
+def stored_images() -> Iterator[Image]:
+    """Every stored image, in pages, so that no connection is held while their files are read."""
+    stored = Image.objects.filter(state=Image.State.STORED).order_by("pk")
+    page = list(stored[:ROWS_AT_ONCE])
+    while page:
+        let_go_of_database()
+        yield from page
+        page = list(stored.filter(pk__gt=page[-1].pk)[:ROWS_AT_ONCE])
 
 
 def _find_fault(image: Image) -> str:

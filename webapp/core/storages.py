@@ -1,0 +1,52 @@
+"""Storages that nobody waits for with a database connection in hand."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, ParamSpec, TypeVar
+
+from django.core.files.base import File
+from django.core.files.storage import Storage
+
+from webapp.core.connections import let_go_of_database
+
+Words = ParamSpec("Words")
+Answer = TypeVar("Answer")
+
+
+class PatientStorage(Storage):
+    """A base before a storage's own: whatever it is asked, the connection is given back first."""
+
+    def ask(
+        self, act: Callable[Words, Answer], *words: Words.args, **options: Words.kwargs
+    ) -> Answer:
+        """What the storage answers; a storage across a network bounds the wait here."""
+        let_go_of_database()
+        return act(*words, **options)
+
+    def open(self, name: str, mode: str = "rb") -> "File[Any]":
+        """The file; raises FileNotFoundError."""
+        return self.ask(super().open, name, mode)
+
+    def save(self, name: str | None, content: Any, max_length: int | None = None) -> str:
+        """The name that it was given."""
+        return self.ask(super().save, name, content, max_length)
+
+    def delete(self, name: str) -> None:
+        """Returns where the file is gone already, too."""
+        self.ask(super().delete, name)
+
+    def exists(self, name: str) -> bool:
+        """Whether the file is there."""
+        return self.ask(super().exists, name)
+
+    def listdir(self, path: str) -> tuple[list[str], list[str]]:
+        """Folders and files in there."""
+        return self.ask(super().listdir, path)
+
+    def size(self, name: str) -> int:
+        """In bytes."""
+        return self.ask(super().size, name)
+
+    def get_modified_time(self, name: str) -> datetime:
+        """By the storage's clock."""
+        return self.ask(super().get_modified_time, name)
