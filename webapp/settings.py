@@ -185,6 +185,8 @@ STORAGES = {
 }
 FILE_UPLOAD_PERMISSIONS, FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o600, 0o700
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+# Larger bodies and files wait on the disk: hundreds may come at once.
+FILE_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 
 # -- Accounts ---------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
@@ -273,6 +275,7 @@ WORKER_SLOTS = env.integer("DARKROOM_WORKER_SLOTS", 16, minimum=1, maximum=64)
 SERVED_MODELS = env.words("DARKROOM_SERVE")
 QUEUE_LIMIT_PER_USER = env.integer("DARKROOM_QUEUE_LIMIT", 200, minimum=1, maximum=100_000)
 STREAMS_PER_USER = 2
+DECODERS = env.integer("DARKROOM_DECODERS", 2, minimum=1, maximum=64)
 
 # -- The nightly check of the books -------------------------------------------------------------
 CHECK_HOUR = env.integer("DARKROOM_CHECK_HOUR", 4, minimum=0, maximum=23)

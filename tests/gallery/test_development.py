@@ -18,8 +18,8 @@ from webapp.catalog.schedules import Level, build_schedule
 from webapp.gallery import development_page
 from webapp.gallery.development import build_strip
 from webapp.gallery.development_page import SAMPLE, draw_curve, place_dots
-from webapp.gallery.noising import draw_noising
 from webapp.generation.models import Generation, Image
+from webapp.pixels.noising import draw_noising
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("plain_static")]
 STARTER = Path(__file__).resolve().parents[2] / "worker" / "starter" / "pipeline"
@@ -96,10 +96,12 @@ def test_what_is_not_known_is_not_said() -> None:
 
 
 def test_noise_is_mixed_in_as_the_schedule_says() -> None:
-    grey = Picture.new("RGB", (64, 64), (192, 192, 192))
-    levels = [Level(0, 1, 0), Level(1, 0.8, 0.2), Level(2, 0.0, 0.25)]
-    body = draw_noising(grey, levels, size=(64, 64))
-    assert body == draw_noising(grey, levels, size=(64, 64))
+    grey, strip = io.BytesIO(), io.BytesIO()
+    Picture.new("RGB", (64, 64), (192, 192, 192)).save(grey, "PNG")
+    Picture.new("RGB", (192, 64)).save(strip, "WEBP")
+    asked = grey.getvalue(), strip.getvalue(), [(1, 0), (0.8, 0.2), (0.0, 0.25)]
+    body = draw_noising(*asked)
+    assert body == draw_noising(*asked)
     sheet = Picture.open(io.BytesIO(body)).convert("RGB")
     assert sheet.size == (192, 64)
     frames = [sheet.crop((64 * place, 0, 64 * place + 64, 64)) for place in range(3)]
@@ -149,7 +151,7 @@ def test_the_noised_picture_is_drawn_once(
 ) -> None:
     image = draw(alice, starter)
     first = as_alice.get(f"/development/noising/?image={image.pk}").content
-    monkeypatch.setattr(development_page, "draw_noising", None)
+    monkeypatch.setattr(development_page, "ask_child", None)
     assert as_alice.get(f"/development/noising/?image={image.pk}").content == first
 
 

@@ -1,6 +1,7 @@
 """Downloads: formats, and what is inside the file."""
 
 import io
+import struct
 
 import pytest
 from django.core.files.base import ContentFile
@@ -11,8 +12,8 @@ from PIL import Image as Picture
 from tests.gallery.pictures import PARAMETERS, draw, png_with_parameters
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
-from webapp.gallery.downloads import EXIF_FOLDER, USER_COMMENT
 from webapp.generation.models import Image
+from webapp.pixels.encoding import EXIF_FOLDER, USER_COMMENT, write_exif
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("plain_static")]
 
@@ -65,6 +66,18 @@ def test_other_formats_carry_the_parameters_where_they_are_wanted(
         assert response["Cache-Control"] == "private, no-store"
         with Picture.open(io.BytesIO(response.content)) as picture:
             assert (picture.format, picture.size) == (name.upper(), (64, 64))
+
+
+def test_the_comment_has_the_type_that_strict_readers_want() -> None:
+    """Read by hand: header, folder, its one entry, the EXIF folder, its one entry, the text."""
+    block = write_exif("a 여우")
+    assert block.startswith(b"Exif\0\0MM\0*\0\0\0\x08")
+    tiff = block[6:]
+    count, tag, kind, length, at, following = struct.unpack_from(">HHHLLL", tiff, 8)
+    assert (count, tag, kind, length, following) == (1, EXIF_FOLDER, 4, 1, 0)
+    count, tag, kind, length, at, following = struct.unpack_from(">HHHLLL", tiff, at)
+    assert (count, tag, kind, following) == (1, USER_COMMENT, 7, 0)
+    assert tiff[at : at + length] == tiff[44:] == b"UNICODE\0" + "a 여우".encode("utf-16-be")
 
 
 @pytest.mark.parametrize("query", ["format=gif", "format=", "metadata=maybe"])

@@ -33,8 +33,9 @@ from webapp.core.errors import InvalidInput
 from webapp.generation import pictures, uploads
 from webapp.generation.erasure import erase_pictures
 from webapp.generation.models import DiscardedFile, Generation, Image, Upload
-from webapp.generation.pictures import clean_picture
+from webapp.generation.pictures import clean_picture, decoding_turn
 from webapp.generation.tasks import delete_discarded_files, sweep_uploads
+from webapp.pixels.cleaning import RefusedError, clean
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey_is_empty")]
 JSON = {"Accept": "application/json"}
@@ -63,15 +64,16 @@ def send(client: Client, content: bytes, *, kind: str = "start", name: str = "fo
 
 
 def cleaned(content: bytes, kind: str = "start") -> Picture.Image:
-    clean = clean_picture(ContentFile(content), size_bytes=len(content), kind=kind)
-    picture = Picture.open(io.BytesIO(clean.png))
-    assert picture.size == (clean.width_px, clean.height_px)
+    clean_image = clean(io.BytesIO(content), kind=kind)
+    picture = Picture.open(io.BytesIO(clean_image.png))
+    assert picture.size == (clean_image.width_px, clean_image.height_px)
     return picture
 
 
 def refusal(content: bytes, kind: str = "start") -> str:
-    with pytest.raises(InvalidInput) as refused:
-        clean_picture(ContentFile(content), size_bytes=len(content), kind=kind)
+    """What the child's refusal is told as."""
+    with pytest.raises(InvalidInput) as refused, decoding_turn("alice") as child:
+        clean_picture(child, ContentFile(content), size_bytes=len(content), kind=kind)
     assert refused.value.field == "file"
     return refused.value.sentence
 
@@ -136,7 +138,12 @@ def test_more_than_25_megapixels_are_refused_by_the_header(
 ) -> None:
     """Nothing is decoded: the three are refused below, at and far above Pillow's own limits."""
     monkeypatch.setattr(Picture.Image, "load", lambda _self: pytest.fail("it was decoded"))
-    assert "at most 25 megapixels" in refusal(header_alone(*size))
+    with pytest.raises(RefusedError, match="too_many_pixels"):
+        clean(io.BytesIO(header_alone(*size)), kind="start")
+
+
+def test_more_than_25_megapixels_are_told_in_a_sentence() -> None:
+    assert "at most 25 megapixels" in refusal(header_alone(5001, 5000))
 
 
 def test_more_than_20_megabytes_are_refused_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,8 +166,7 @@ def test_text_in_a_png_is_dropped() -> None:
     text = PngInfo()
     text.add_text("parameters", "a secret prompt")
     content = encoded(Picture.new("RGB", (8, 8)), pnginfo=text)
-    clean = clean_picture(ContentFile(content), size_bytes=len(content), kind="start")
-    assert b"secret" not in clean.png
+    assert b"secret" not in clean(io.BytesIO(content), kind="start").png
 
 
 @pytest.mark.parametrize(
@@ -182,6 +188,56 @@ def test_every_kind_of_white_and_of_nothing_becomes_white(picture: Picture.Image
 def test_a_transparent_colour_of_a_palette_becomes_white() -> None:
     picture = Picture.new("RGB", (8, 8), (10, 200, 30)).quantize()
     assert cleaned(encoded(picture, transparency=0)).getpixel((4, 4)) == (255, 255, 255)
+
+
+def png_of(depth: int, samples: list[int], transparent: list[int]) -> bytes:
+    """A PNG of one line, grey or RGB, whose tRNS names a colour in the file's own samples."""
+    kind = 2 if len(transparent) == 3 else 0
+    bits = "".join(format(one, f"0{depth}b") for one in samples)
+    bits += "0" * (-len(bits) % 8)
+    line = b"\0" + int(bits, 2).to_bytes(len(bits) // 8, "big")
+    facts = (len(samples) // len(transparent), 1, depth, kind, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in (
+            (b"IHDR", struct.pack(">IIBBBBB", *facts)),
+            (b"tRNS", struct.pack(f">{len(transparent)}H", *transparent)),
+            (b"IDAT", zlib.compress(line)),
+            (b"IEND", b""),
+        )
+    )
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
+@pytest.mark.parametrize("is_light", [True, False])
+def test_the_transparent_grey_of_every_depth_becomes_white_and_no_other(
+    depth: int, is_light: bool
+) -> None:
+    light = 2**depth - 1
+    transparent, other = (light, 0) if is_light else (0, light)
+    picture = cleaned(png_of(depth, [transparent, other] * 4, [transparent]))
+    shown = (255, 255, 255) if other else (0, 0, 0)
+    assert [picture.getpixel((x, 0)) for x in (0, 1)] == [(255, 255, 255), shown]
+
+
+def test_a_grey_of_16_bits_that_is_nearly_the_transparent_one_is_kept() -> None:
+    picture = cleaned(png_of(16, [40_000, 40_001] * 4, [40_000]))
+    assert [picture.getpixel((x, 0)) for x in (0, 1)] == [(255,) * 3, (155,) * 3]
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_the_transparent_colour_of_every_depth_becomes_white_and_no_other(depth: int) -> None:
+    light = 2**depth - 1
+    picture = cleaned(png_of(depth, [light, 0, 0, 0, 0, light] * 4, [light, 0, 0]))
+    assert [picture.getpixel((x, 0)) for x in (0, 1)] == [(255, 255, 255), (0, 0, 255)]
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_a_mask_of_white_strokes_on_nothing_is_white_where_the_strokes_are(mode: str) -> None:
+    strokes = Picture.new("RGBA", (64, 64), (255, 255, 255, 0))
+    strokes.paste((255, 255, 255, 255), (0, 0, 32, 64))
+    mask = cleaned(encoded(strokes.convert(mode)), kind="mask")
+    assert [mask.getpixel((x, 8)) for x in (8, 56)] == [255, 0]
 
 
 def srgb_profile() -> bytes:
@@ -236,7 +292,7 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(
     content = picture_bytes(kind, 16)
     at = int(place * len(content))
     damaged = content[:at] + damage + content[at + len(damage) :]
-    with suppress(InvalidInput):
+    with suppress(RefusedError):
         cleaned(damaged)
 
 

@@ -1,6 +1,5 @@
 """The page "How a picture develops": noise put in beside noise taken out, at the same times."""
 
-import io
 import json
 import uuid
 from collections.abc import Sequence
@@ -15,7 +14,6 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from PIL import Image as Picture
 
 from webapp.accounts.models import User
 from webapp.accounts.requests import SignedInRequest
@@ -26,8 +24,8 @@ from webapp.core.errors import NotFound
 from webapp.core.methods import require_GET
 from webapp.gallery.development import DevelopmentStrip, build_strip, read_strip
 from webapp.gallery.media import private_bytes
-from webapp.gallery.noising import draw_noising
 from webapp.generation.models import Generation, Image
+from webapp.generation.pictures import ask_child, decoding_turn
 from webapp.generation.selectors import get_owned_image
 from webapp.generation.storage import read_file
 
@@ -197,6 +195,7 @@ def _noising_sheet(picture: str, sheet: str, levels: tuple[Level, ...]) -> bytes
         strip = read_file(sheet) if sheet else (SAMPLE / "strip.webp").read_bytes()
     except FileNotFoundError as error:
         raise NotFound(_("There is no picture here, or not any more.")) from error
-    width, height = Picture.open(io.BytesIO(strip)).size
-    size = (width // len(levels), height)
-    return draw_noising(Picture.open(io.BytesIO(body)), levels, size=size)
+    pairs = [(level.signal, level.noise) for level in levels]
+    with decoding_turn(f"noising {picture}") as child:
+        _facts, (drawn,) = ask_child(child, "noising", [body, strip], levels=pairs)
+        return drawn

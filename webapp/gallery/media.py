@@ -51,7 +51,7 @@ def image_download(request: SignedInRequest, image_id: uuid.UUID) -> HttpRespons
     image = get_owned_image(owner=request.user, image_id=image_id)
     with_metadata = _read_metadata(request.GET.get("metadata", "yes"))
     name = request.GET.get("format", "png")
-    body, form = encode(image, name=name, with_metadata=with_metadata)
+    body, form = encode(image, name=name, with_metadata=with_metadata, asker=request.user.pk)
     response = private_bytes(body, content_type=form.content_type)
     filename = f"{download_name(image).removesuffix('png')}{form.suffix}"
     disposition = content_disposition_header(as_attachment=True, filename=filename)

@@ -56,7 +56,9 @@ def shared(request: HttpRequest, token: str) -> HttpResponse:
 def shared_file(request: HttpRequest, token: str) -> HttpResponse:
     """The picture itself, PNG; what made it is inside only where the prompt is shown."""
     found = get_shared(token=token)
-    body, form = encode(found.image, name="png", with_metadata=found.shows_prompt)
+    body, form = encode(
+        found.image, name="png", with_metadata=found.shows_prompt, asker=f"link {found.image.pk}"
+    )
     response = HttpResponse(body, content_type=form.content_type)
     response["X-Content-Type-Options"] = "nosniff"
     response["Cross-Origin-Resource-Policy"] = "same-origin"

@@ -25,7 +25,7 @@ from webapp.core.errors import Conflict, InvalidInput, NotFound, Unavailable
 from webapp.core.rates import count_attempt
 from webapp.generation.models import DiscardedFile, Generation, Image, Upload
 from webapp.generation.modes import check_pictures
-from webapp.generation.pictures import CleanPicture, clean_picture
+from webapp.generation.pictures import CleanPicture, check_size, clean_picture, decoding_turn
 from webapp.generation.spec import GenerationSpec
 from webapp.generation.storage import delete_files
 
@@ -40,14 +40,17 @@ OF_IMAGES = uuid.UUID("5d3a2f0e-7c55-4a51-9f3b-1f6c1a0f6b1e")
 
 def create_upload(*, owner: User, file: "File[Any]", size_bytes: int, kind: str) -> Upload:
     """The picture as the owner's start picture or mask. Raises InvalidInput for a kind that is
-    none or a file that is no picture, TooMany after 120 in an hour, and Unavailable where the
-    storage does not take it."""
+    none or a file that is no picture, TooMany after 120 in an hour or where their other images are
+    still being read, and Unavailable where too many people's are or the storage does not take
+    it."""
     if kind not in Upload.Kind.values:
         kinds = ", ".join(Upload.Kind.values)
         raise InvalidInput(_("kind can be one of: %(kinds)s.") % {"kinds": kinds}, field="kind")
+    check_size(size_bytes)
     _count_attempt(owner)
-    picture = clean_picture(file, size_bytes=size_bytes, kind=kind)
-    return _keep(uuid.uuid4(), owner=owner, kind=kind, picture=picture)
+    with decoding_turn(owner.pk) as child:
+        picture = clean_picture(child, file, size_bytes=size_bytes, kind=kind)
+        return _keep(uuid.uuid4(), owner=owner, kind=kind, picture=picture)
 
 
 def create_upload_from_image(*, owner: User, image: Image) -> Upload:
@@ -59,13 +62,14 @@ def create_upload_from_image(*, owner: User, image: Image) -> Upload:
     if image.state != Image.State.STORED:
         raise Conflict(_("This picture is not finished: it cannot be a start picture."))
     _count_attempt(owner)
-    try:
-        with default_storage.open(image.file) as file:
-            picture = clean_picture(file, size_bytes=image.size_bytes, kind=Upload.Kind.START)
-    except FileNotFoundError as error:
-        raise NotFound(_("There is no picture here, or not any more.")) from error
-    upload_id = uuid.uuid5(OF_IMAGES, str(image.pk))
-    return _keep(upload_id, owner=owner, kind=Upload.Kind.START, picture=picture)
+    upload_id, kind = uuid.uuid5(OF_IMAGES, str(image.pk)), Upload.Kind.START
+    with decoding_turn(owner.pk) as child:
+        try:
+            with default_storage.open(image.file) as file:
+                picture = clean_picture(child, file, size_bytes=image.size_bytes, kind=kind)
+        except FileNotFoundError as error:
+            raise NotFound(_("There is no picture here, or not any more.")) from error
+        return _keep(upload_id, owner=owner, kind=kind, picture=picture)
 
 
 def get_owned_upload(*, owner: User, upload_id: uuid.UUID) -> Upload:

@@ -1,4 +1,4 @@
-"""The forward process, drawn: one picture with more and more noise in it, side by side.
+"""The forward process, drawn: one image with more and more noise in it, side by side.
 
 x_t = signal * x_0 + noise * e (Ho et al. 2020, equation 4), with the same noise e in every frame.
 Models do that to latents; here the pixels are noised, in -1 to 1, to show what it looks like.
@@ -12,22 +12,23 @@ from functools import lru_cache
 
 from PIL import Image, ImageMath
 
-from webapp.catalog.schedules import Level
-
 QUALITY = 50
 SEED = 1
 CHANNELS = 3
+FORMATS = ("PNG", "WEBP")
 
 
-def draw_noising(picture: Image.Image, levels: Sequence[Level], *, size: tuple[int, int]) -> bytes:
-    """A WebP with a frame of `size` for each level, left to right. The same arguments give the
-    same bytes."""
-    width, height = size
-    small = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+def draw_noising(picture: bytes, strip: bytes, levels: Sequence[tuple[float, float]]) -> bytes:
+    """A WebP with a frame for each level, a pair of signal and noise, left to right, as large as
+    those of the strip. The same arguments give the same bytes."""
+    strip_width, height = Image.open(io.BytesIO(strip), formats=FORMATS).size
+    size = width, _height = strip_width // len(levels), height
+    opened = Image.open(io.BytesIO(picture), formats=FORMATS)
+    small = opened.convert("RGB").resize(size, Image.Resampling.LANCZOS)
     sheet = Image.new("RGB", (width * len(levels), height))
     for place, level in enumerate(levels):
         channels = [
-            _mixed(channel, noise, level)
+            _mixed(channel, noise, *level)
             for channel, noise in zip(small.split(), _noise(size), strict=True)
         ]
         sheet.paste(Image.merge("RGB", channels), (place * width, 0))
@@ -36,11 +37,11 @@ def draw_noising(picture: Image.Image, levels: Sequence[Level], *, size: tuple[i
     return file.getvalue()
 
 
-def _mixed(channel: Image.Image, noise: Image.Image, level: Level) -> Image.Image:
+def _mixed(channel: Image.Image, noise: Image.Image, signal: float, share: float) -> Image.Image:
     """Values beyond black and white are cut off: a screen shows no more."""
     mixed = ImageMath.lambda_eval(
         lambda given: given["convert"](
-            ((given["x"] / 127.5 - 1.0) * level.signal + given["e"] * level.noise) * 127.5 + 128.0,
+            ((given["x"] / 127.5 - 1.0) * signal + given["e"] * share) * 127.5 + 128.0,
             "L",
         ),
         x=channel.convert("F"),
