@@ -6,6 +6,7 @@ import sys
 import django
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.core.files.storage import storages
 from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -45,6 +46,7 @@ django.setup(set_prefix=False)
 sys.setswitchinterval(SWITCH_INTERVAL_S)
 allow_open_files()
 limits.limit_answers(limits.WEB_S)
+storages["default"]  # a bucket's libraries take a second to load: not while somebody waits
 application = BoundedVisitors(
     BoundedBodies(OneHopHandler()),
     most=settings.CONNECTIONS_PER_ADDRESS,

@@ -13,6 +13,7 @@ from tests.bench.drawing import measure_drawing
 from tests.bench.figures import Figure
 from tests.bench.gallery import measure_gallery
 from tests.bench.holds import measure_holds
+from tests.bench.neighbours import measure_neighbours
 from tests.bench.posting import measure_posting
 from tests.bench.starting import measure_starting
 from tests.bench.streams import measure_streams
@@ -24,6 +25,7 @@ PARTS: dict[str, Part] = {
     "drawing": measure_drawing,
     "posting": measure_posting,
     "holds": measure_holds,
+    "neighbours": measure_neighbours,
     "streams": measure_streams,
     "books": measure_books,
     "gallery": measure_gallery,

@@ -6,6 +6,7 @@ studio and all else that needs no file never meet it.
 """
 
 import io
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
@@ -41,6 +42,7 @@ class BucketStorage(PatientStorage, S3Storage):  # type: ignore[misc]
         bounds = Config(
             connect_timeout=CONNECT_S,
             read_timeout=READ_S,
+            max_pool_connections=AT_ONCE,
             # A connection gone stale is made anew; more tries would only multiply the wait.
             retries={"total_max_attempts": TRIES, "mode": "standard"},
         )
@@ -48,8 +50,20 @@ class BucketStorage(PatientStorage, S3Storage):  # type: ignore[misc]
         # into one answer.
         transfers = TransferConfig(use_threads=False, num_download_attempts=1)
         defaults = {"client_config": bounds, "transfer_config": transfers}
+        self._making = threading.Lock()
         super().__init__(**{**defaults, **settings})
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="bucket")
+        # Once, and before anybody waits: a session takes a tenth of a second of the processor.
+        self._session = super()._create_session()
+
+    @property
+    def connection(self) -> Any:
+        """This thread's resource, of the one session."""
+        with self._making:
+            return super().connection
+
+    def _create_session(self) -> Any:
+        return self._session
 
     def ask(
         self, act: Callable[Words, Answer], *words: Words.args, **options: Words.kwargs
