@@ -17,6 +17,7 @@ from tests.bench.neighbours import measure_neighbours
 from tests.bench.posting import measure_posting
 from tests.bench.starting import measure_starting
 from tests.bench.streams import measure_streams
+from tests.bench.uploads import measure_uploads
 
 Part = Callable[[Bench], Iterator[Figure]]
 
@@ -27,6 +28,7 @@ PARTS: dict[str, Part] = {
     "holds": measure_holds,
     "neighbours": measure_neighbours,
     "streams": measure_streams,
+    "uploads": measure_uploads,
     "books": measure_books,
     "gallery": measure_gallery,
 }

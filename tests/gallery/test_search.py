@@ -43,6 +43,22 @@ pytestmark = pytest.mark.django_db
         ("हिन्दी चित्र", "हिन्दी"),
         ("кошка и лиса", "Лиса"),
         ("8k photo, 50mm", "50mm"),
+        ("a co\u00adoperative fox", "cooperative"),
+        ("a cooperative fox", "co\u00adoperative"),
+        ("fo\u200dx", "fox"),
+        ("می\u200cخواهم", "میخواهم"),  # noqa: RUF001
+        ("fox", "f\u200box\ufeff"),
+        ("ΟΔΥΣΣΕΥΣ στο δρόμος", "οδυσσευς"),
+        ("ο δρόμος", "ΔΡΌΜΟΣ"),  # noqa: RUF001
+        ("ο δρόμοσ", "δρόμος"),  # noqa: RUF001
+        ("Große STRASSE", "grosse"),
+        ("Große STRASSE", "straße"),
+        ("GROẞE", "große"),
+        ("ein Fuß", "FUSS"),
+        ("ᾳδης", "ΑΙΔΗΣ"),
+        ("İstanbul", "i̇stanbul"),
+        ("İstanbul", "İSTANBUL"),
+        ("Ꭰꭰ", "ꭰᎠ"),
         ("it's <b>bold</b> & 'quoted'", "bold quoted"),
     ],
 )
@@ -76,7 +92,7 @@ def test_what_means_something_to_the_database_is_only_words(
 
 
 def test_a_query_is_words_and_nothing_else() -> None:
-    assert write_tsquery("Fox, 'at' dusk") == "'Fox' & 'at' & 'dusk':*"
+    assert write_tsquery("Fox, 'at' dusk") == "'fox' & 'at' & 'dusk':*"
     assert write_tsquery("사과의 owl") == "'사과의':* & 'owl':*"
     assert write_tsquery("狐狸 cat") == "('狐' <-> '狸') & 'cat':*"
     assert write_tsquery("!?'") == ""
