@@ -24,7 +24,7 @@ MAX_BYTES = 20 * MEGABYTE
 MAX_PIXELS = 25 * MEGAPIXEL
 # A WebP of 25 megapixels needs four times its pixels while it is decoded, and the libraries some.
 MEMORY_MB, TIME_S = 640, 30.0
-WAIT_S, WAITING_MOST = 15.0, 16
+WAIT_S, WAITING_MOST = 30.0, 16
 
 
 @dataclass(frozen=True, slots=True)
