@@ -263,6 +263,12 @@ STARTING_CREDITS = env.decimal(
 PRICE_PER_IMAGE = env.decimal(
     "DARKROOM_PRICE_PER_IMAGE", "0.2", minimum=Decimal(0), maximum=Decimal(1_000_000)
 )
+WELCOMES_PER_NETWORK = env.integer(
+    "DARKROOM_WELCOMES_PER_NETWORK", 100, minimum=0, maximum=1_000_000
+)
+WELCOMES_PER_ADDRESS = env.integer(
+    "DARKROOM_WELCOMES_PER_ADDRESS", 40, minimum=0, maximum=1_000_000
+)
 LOW_BALANCE = env.decimal(
     "DARKROOM_LOW_BALANCE", "10", minimum=Decimal(0), maximum=Decimal(1_000_000)
 )

@@ -15,7 +15,7 @@ from django.test import Client
 
 from tests.operations.passwords import give_password
 from tests.people import PASSWORD, make_user
-from webapp.accounts.mailboxes import mailbox_of
+from webapp.accounts.mailboxes import former_mailbox_of, is_throwaway, mailbox_of
 from webapp.accounts.models import User
 from webapp.credits.models import Transaction
 
@@ -47,10 +47,61 @@ def sign_up(email: str, client: Client | None = None) -> Any:
         ("anna@example.org.", "anna@example.org"),
         ("anna@" + "ü" * 70 + ".example", "anna@" + "ü" * 70 + ".example"),
         ("", ""),
+        ("an.na-x_y+z@protonmail.com", "annaxy@proton.me"),
+        ("anna@pm.me", "anna@proton.me"),
+        ("an-na@proton.me", "anna@proton.me"),
+        ("anna.b+x@ya.ru", "anna-b@yandex.ru"),
+        ("anna-b@yandex.com", "anna-b@yandex.ru"),
+        ("anna+x@me.com", "anna@icloud.com"),
+        ("anna@mac.com", "anna@icloud.com"),
+        ("anna-sale@yahoo.com", "anna@yahoo.com"),
+        ("anna-sale@yahoo.co.kr", "anna@yahoo.co.kr"),
+        ("anna-sale@ymail.com", "anna@ymail.com"),
+        ("anna-sale@example.org", "anna-sale@example.org"),
+        ("sale@anna.fastmail.com", "anna@fastmail.com"),
+        ("sale+x@Anna.Fastmail.FM", "anna@fastmail.fm"),
+        ("anna+x@fastmail.com", "anna@fastmail.com"),
+        ("sale@anna.33mail.com", "anna@33mail.com"),
+        ("sale@anna.example.org", "sale@anna.example.org"),
+        ("-_-@proton.me", "-_-@proton.me"),
     ],
 )
 def test_an_address_leads_to_its_mailbox(address: str, mailbox: str) -> None:
     assert mailbox_of(address) == mailbox
+
+
+@pytest.mark.parametrize("address", ["A.N+x@GoogleMail.com", "a-n+x@yahoo.com", "", "+t@e.org"])
+def test_what_a_mailbox_was_before_is_still_worked_out(address: str) -> None:
+    before = {"A.N+x@GoogleMail.com": "an@gmail.com", "a-n+x@yahoo.com": "a-n@yahoo.com"}
+    assert former_mailbox_of(address) == before.get(address, address)
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("anna@mailinator.com", True),
+        ("anna@mx.Mailinator.com", True),
+        ("anna@duck.com", True),
+        ("anna@gmail.com", False),
+        ("anna@mailinator.com.example", False),
+        ("anna", False),
+        ("", False),
+    ],
+)
+def test_throwaway_addresses_are_known(address: str, expected: bool) -> None:
+    assert is_throwaway(address) is expected
+
+
+def test_mailboxes_are_worked_out_anew_by_the_rules_of_more_providers(db: None) -> None:
+    emails = ["a-x@yahoo.com", "a-y@yahoo.com", "b.c@proton.me", "d@example.org"]
+    old = [User.objects.create_user(f"user{number}@example.org") for number in range(4)]
+    for user, email in zip(old, emails, strict=True):
+        User.objects.filter(pk=user.pk).update(email=email, mailbox=email)
+    name = "migrations.accounts.0007_mailboxes_of_providers"
+    importlib.import_module(name).work_out(apps, None)
+    assert list(User.objects.order_by("pk").values_list("mailbox", flat=True)) == [
+        *("a@yahoo.com", "a-y@yahoo.com", "bc@proton.me", "d@example.org")
+    ]
 
 
 def test_a_person_is_kept_with_their_mailbox(db: None) -> None:

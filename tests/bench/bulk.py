@@ -15,7 +15,7 @@ from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
 from webapp.accounts.models import User
-from webapp.credits.models import Account, Entry, Hold, Transaction
+from webapp.credits.models import Account, Entry, Hold, MailboxGrant, Transaction
 from webapp.generation.models import Generation, Image
 
 PRICE_UCR = 200_000
@@ -146,6 +146,12 @@ IMAGES = {
     "started_at": "hold.created_at",
     "finished_at": "hold.resolved_at",
 }
+MAILBOX_GRANTS = {
+    "mailbox": "'unknown:' || n",
+    "what": "kind",
+    "transaction_id": "n",
+}
+GIVEN = "bulk_line WHERE kind IN ('grant', 'code', 'allowance')"
 PERSON = "generate_series(1, %(people)s) AS n"
 CHARGED = "bulk_line WHERE kind = 'capture'"
 HOLDS_OF_PERSON_1 = "credits_hold hold WHERE hold.account_id = %(account)s + 1"
@@ -193,6 +199,7 @@ def make_bulk(bulk: Bulk, *, model_id: int, triggers: bool = True) -> User:
         _insert(cursor, Account, ACCOUNTS, PERSON, facts)
         cursor.execute(LINES, facts)
         _insert(cursor, Transaction, TRANSACTIONS, "bulk_line", facts)
+        _insert(cursor, MailboxGrant, MAILBOX_GRANTS, GIVEN, facts)
         _insert(cursor, Entry, ENTRIES, "bulk_line", facts)
         _insert(cursor, Entry, COUNTER_ENTRIES, "bulk_line", facts)
         cursor.execute(BALANCES, facts)

@@ -25,7 +25,9 @@ from webapp.operations.models import BooksCheck
 
 TABLES = [
     f"credits_{table}"
-    for table in ("account", "codeuse", "entry", "hold", "topupbatch", "transaction")
+    for table in (
+        *("account", "codeuse", "entry", "hold", "mailboxgrant", "topupbatch", "transaction"),
+    )
 ]
 CREDIT = UCR_PER_CREDIT
 BATCH = uuid.UUID(int=1)
@@ -142,6 +144,12 @@ def test_honest_books_are_clean(busy_studio: None) -> None:
         ),
         ("UPDATE credits_entry SET at = at - interval '1 s'", "its transaction of"),
         ("UPDATE credits_entry SET kind = 'code' WHERE kind = 'grant'", "is of code at"),
+        ("DELETE FROM credits_mailboxgrant", "to which mailbox is not written down"),
+        (
+            "UPDATE credits_mailboxgrant SET transaction_id = (SELECT id FROM credits_transaction"
+            " WHERE kind = 'capture')  WHERE id = (SELECT MIN(id) FROM credits_mailboxgrant)",
+            "is a capture, and stands for a mailbox as welcome",
+        ),
         (
             "UPDATE credits_entry SET balance_after_ucr = 1 WHERE balance_after_ucr IS NULL",
             "yet says that 1 is left",

@@ -13,7 +13,7 @@ from webapp.accounts.models import User
 from webapp.core.models import AuditLine
 from webapp.operations.people import finish_deletions
 
-ACTS = ["eyes", "second-step", "suspension", "restoration", "deletion"]
+ACTS = ["eyes", "welcome", "second-step", "suspension", "restoration", "deletion"]
 
 
 @pytest.fixture
@@ -54,6 +54,25 @@ def test_looking_through_their_eyes(admin: Client, alice: User) -> None:
     assert f"You see the studio as <strong>{alice.email}</strong>" in page.content.decode()
     line = AuditLine.objects.get(action="user.act_as")
     assert (line.subject_name, line.reason) == (alice.email, "asked by mail")
+
+
+def test_giving_the_welcome_credits_that_wait(admin: Client, alice: User) -> None:
+    page = admin.get(f"/admin/accounts/user/{alice.pk}/change/").content.decode()
+    assert "wait for an administrator" not in page
+    dora = User(email="dora@mailinator.com")
+    dora.signup_address = "192.0.2.1"
+    dora.save()
+    assert dora.email in admin.get("/admin/accounts/user/?welcome=1").content.decode()
+    assert alice.email not in admin.get("/admin/accounts/user/?welcome=1").content.decode()
+    page = admin.get(f"/admin/accounts/user/{dora.pk}/change/").content.decode()
+    assert "The welcome credits wait for an administrator" in page
+    assert url_of(dora, "welcome") in page
+    assert "throw-away" in admin.get(url_of(dora, "welcome")).content.decode()
+    page = act(admin, dora, "welcome", reason="known to us").content.decode()
+    assert "The welcome credits are given." in page
+    assert User.objects.get(pk=dora.pk).account.posted_ucr == 200_000_000
+    page = act(admin, dora, "welcome").content.decode()
+    assert "No welcome credits wait here." in page
 
 
 def test_taking_a_lost_second_step_off(admin: Client, alice: User) -> None:

@@ -22,7 +22,7 @@ READERS = (
     "webapp/gallery/",
     "webapp/generation/limits.py",
 )
-BOOKS = {"Account", "Transaction", "Entry", "Hold", "TopUpBatch"}
+BOOKS = {"Account", "Transaction", "Entry", "Hold", "TopUpBatch", "MailboxGrant"}
 WRITES = {
     "create",
     "get_or_create",
@@ -36,7 +36,7 @@ WRITES = {
 ROWS = {"account", "transaction", "posted", "entry", "hold", "entries", "holds"}
 SQL_WRITE = re.compile(
     r"\b(INSERT\s+INTO|UPDATE|DELETE\s+FROM|TRUNCATE(?:\s+TABLE)?|ALTER\s+TABLE)\s+\"?credits_"
-    r"(account|transaction|entry|hold|topupbatch)\b",
+    r"(account|transaction|entry|hold|topupbatch|mailboxgrant)\b",
     re.I,
 )
 

@@ -66,6 +66,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         Raises Conflict where a request beside this one took the address, or the last use of the
         invitation, after the form was checked; then there is no account.
         """
+        user.signup_address = client_address(request)
         user.welcome_waits = settings.ACCOUNT_EMAIL_VERIFICATION == "mandatory"
         email = form.cleaned_data["email"]
         try:

@@ -8,7 +8,7 @@ own tries, and nobody else's.
                        (six digits could be guessed from many sources; whoever is asked for a code
                        has given the right password)
     asked again        the session, for password and code alike
-    mails              address; a known browser by itself. What was mailed before still works.
+    mails              mailbox; a known browser by itself. What was mailed before still works.
 """
 
 from collections.abc import Sequence
@@ -18,6 +18,7 @@ from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 
 from webapp.accounts.known_browsers import known_browser
+from webapp.accounts.mailboxes import mailbox_of
 from webapp.accounts.models import User
 from webapp.accounts.networks import client_address, visitor_of
 from webapp.core.errors import TooMany
@@ -75,12 +76,12 @@ def give_back(counted: Sequence[Limit]) -> None:
 
 
 def may_mail(request: HttpRequest, *, address: str) -> bool:
-    """Counts a mail that a visitor asked for. False if enough of them went to this address within
+    """Counts a mail that a visitor asked for. False if enough of them went to this mailbox within
     the hour: nobody's mailbox is filled from here, and the links in the earlier mails still work.
     """
     browser = known_browser(request, address=address)
     try:
-        _count([Limit(f"mail:{_digest(address.strip().lower())}:{browser}", 5, HOUR_S)])
+        _count([Limit(f"mail:{_digest(mailbox_of(address))}:{browser}", 5, HOUR_S)])
     except TooMany:
         return False
     return True

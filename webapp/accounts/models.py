@@ -192,6 +192,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     # True while somebody signs up whose mailbox has still to be confirmed: the welcome credits
     # wait for that.
     welcome_waits: bool = False
+    # Where somebody signs up from; "" for whoever is made by an administrator or a command.
+    signup_address: str = ""
 
     objects: ClassVar[UserManager] = UserManager()
 

@@ -5,7 +5,8 @@ month that finds less, open holds included; a person who has as much or more is 
 the next run, and the month is used up only when something was given.
 
 What keeps it once a month is the key of the booking, `monthly:<user>:<yyyy-mm>`: a second run, a
-run beside this one, another group or another amount find it taken. A month in which nothing ran
+run beside this one, another group or another amount find it taken. Under another account the
+mailbox gets nothing either. A month in which nothing ran
 at all is not made up for. The month is that of the database's clock in the studio's time zone;
 should the clock go back, nobody gets a month before they, or their group, were there.
 """
@@ -52,7 +53,12 @@ def _give(user_ids: list[int], month: str) -> int:
             for user in _members().filter(pk__in=accounts).select_related("group")
             if (amount_ucr := _amount_ucr(user.group, accounts[user.pk])) > 0
         ]
-        return ledger.post_grants(kind=Transaction.Kind.ALLOWANCE, lines=lines) if lines else 0
+        return _post(lines, month) if lines else 0
+
+
+def _post(lines: list[tuple[int, int, str]], month: str) -> int:
+    kind = Transaction.Kind.ALLOWANCE
+    return ledger.post_grants(kind=kind, lines=lines, what=f"monthly:{month}")
 
 
 def _amount_ucr(group: UserGroup | None, account: Account) -> int:

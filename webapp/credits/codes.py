@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Count, F
+from django.db.models import Count, F, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -20,8 +20,9 @@ from webapp.core.rates import count_attempt, give_back_attempt
 from webapp.core.units import format_credits
 from webapp.credits import ledger
 from webapp.credits.code_text import derive_code, digest_code, read_code, write_code
+from webapp.credits.ledger.mailbox_grants import digests_of
 from webapp.credits.ledger.posting import lock_account
-from webapp.credits.models import Account, Code, CodeBatch, CodeUse, Transaction
+from webapp.credits.models import Account, Code, CodeBatch, CodeUse, MailboxGrant, Transaction
 
 MAX_CODES = 10_000
 MAX_USES = 1_000_000
@@ -184,7 +185,8 @@ def redeem_code(*, user: User, text: str) -> int:
     """Books the code's credits on the user's account, and returns how many micro-credits.
 
     Raises InvalidInput where there is no such code, and Conflict where it is used up, expired
-    or revoked, where the user redeemed it before, or as many of its batch as one person may.
+    or revoked, where the user redeemed it before, or as many of its batch as one person may:
+    under this account, or under another one of the same mailbox.
     """
     digest = digest_code(read_code(text))
     if not _take_use(digest):
@@ -192,10 +194,14 @@ def redeem_code(*, user: User, text: str) -> int:
     code = Code.objects.select_related("batch").get(digest=digest)
     # Locked before the uses are counted: two codes of one batch at once count each other.
     account = lock_account(user=user)
+    _check_limit(code, account, user)
     key = f"code:{code.pk}:{user.pk}"
-    _check_limit(code, account, key)
     ledger.post_grant(
-        user=user, amount_ucr=code.batch.amount_ucr, kind=Transaction.Kind.CODE, key=key
+        user=user,
+        amount_ucr=code.batch.amount_ucr,
+        kind=Transaction.Kind.CODE,
+        key=key,
+        what=f"code:{code.pk}",
     )
     posted = Transaction.objects.get(idempotency_key=key)
     CodeUse.objects.create(code=code, account=account, transaction=posted)
@@ -220,16 +226,25 @@ def _take_use(digest: str) -> bool:
     return taken == 1
 
 
-def _check_limit(code: Code, account: Account, key: str) -> None:
-    if Transaction.objects.filter(idempotency_key=key).exists():
+def _check_limit(code: Code, account: Account, user: User) -> None:
+    uses = _uses_of(account, user).filter(code__batch=code.batch)
+    if uses.filter(code=code).exists():
         raise Conflict(_("You have redeemed this code already."))
     most = code.batch.per_user_limit
-    if CodeUse.objects.filter(account=account, code__batch=code.batch).count() < most:
+    if uses.count() < most:
         return
     if most == 1:
         raise Conflict(_("You have redeemed another code of this kind; one is for one person."))
     sentence = _("You have redeemed %(most)d codes of this kind already, as many as one may.")
     raise Conflict(sentence % {"most": most})
+
+
+def _uses_of(account: Account, user: User) -> QuerySet[CodeUse]:
+    """Of the account, and of the mailbox under whatever account."""
+    given = MailboxGrant.objects.filter(mailbox__in=digests_of(user))
+    return CodeUse.objects.filter(
+        Q(account=account) | Q(transaction__in=given.values("transaction"))
+    )
 
 
 def _why_not(digest: str, user: User) -> DarkroomError:

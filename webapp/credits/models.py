@@ -1,12 +1,13 @@
-"""The books. Only `credits.ledger` writes the first five tables (a test keeps it so).
+"""The books. Only `credits.ledger` writes the first five tables and MailboxGrant (a test keeps it
+so).
 
     Account ──< Hold          one per image: held -> captured | released, exactly once
        │
        └─────< Entry >─── Transaction     double entry; the entries of one sum to zero
 
-Transaction, Entry and CodeUse are append-only: triggers refuse UPDATE, DELETE and TRUNCATE. So is
-TopUpBatch, but for its actor, who may go. A hold is resolved once and never deleted; an account
-keeps its owner until the link is cut, and its pseudonym for ever.
+Transaction, Entry, CodeUse and MailboxGrant are append-only: triggers refuse UPDATE, DELETE and
+TRUNCATE. So is TopUpBatch, but for its actor, who may go. A hold is resolved once and never
+deleted; an account keeps its owner until the link is cut, and its pseudonym for ever.
 """
 
 import uuid
@@ -28,6 +29,12 @@ class Account(models.Model):
         EXPIRED = "expired", _("expired")
         ADJUSTMENTS = "adjustments", _("adjustments")
 
+    class Held(models.TextChoices):
+        """Why the welcome credits wait for an administrator."""
+
+        NETWORK = "network", _("many accounts were made from the same network that day")
+        THROWAWAY = "throwaway", _("the address is of a service for throw-away addresses")
+
     kind = models.CharField(max_length=16, choices=Kind)
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL,
@@ -41,6 +48,9 @@ class Account(models.Model):
     held_ucr = models.BigIntegerField(_("held"), default=0)
     low_told_at = models.DateTimeField(
         null=True, blank=True, help_text=_("Told that little is left; empty once there is more.")
+    )
+    welcome_held = models.CharField(
+        _("welcome credits wait"), max_length=10, choices=Held, blank=True, db_default=""
     )
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -347,6 +357,46 @@ class CodeUse(models.Model):
 
     def __str__(self) -> str:
         return f"{self.code} by {self.account_id}"
+
+
+class MailboxGrant(models.Model):
+    """What was given to a mailbox, and is not given to it again under another account.
+
+    `mailbox` is an HMAC under a key that is derived from the studio's secret: it is found by
+    whoever has the address, and reads as nothing when the account is gone. `what` is what is
+    given once: "welcome", "invitation:7", "code:12", "monthly:2026-11". What was given before
+    there was this table to an account that is gone, and whose mailbox nobody knows any more, has
+    "unknown:<transaction>".
+    """
+
+    mailbox = models.CharField(max_length=64)
+    what = models.CharField(max_length=120)
+    transaction = models.OneToOneField(Transaction, on_delete=models.RESTRICT, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["mailbox", "what"], name="mailbox_grant_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.transaction_id}"
+
+
+class NetworkWelcomes(models.Model):
+    """How many were welcomed on a day from one network or address, which is an HMAC; forgotten
+    after some days."""
+
+    day = models.DateField()
+    network = models.CharField(max_length=64)
+    welcomes = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["day", "network"], name="network_welcomes_once_a_day"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.network[:8]} {self.welcomes}"
 
 
 class CreditRequest(models.Model):

@@ -14,6 +14,7 @@ from webapp.core.errors import InvalidInput
 from webapp.core.methods import require_GET
 from webapp.credits.models import Account
 from webapp.credits.selectors import count_open_holds
+from webapp.credits.welcomes import held_sentence
 from webapp.gallery.spending import draw_spending, read_spending
 from webapp.gallery.statement_filter import KINDS, StatementFilter, read_filter
 from webapp.gallery.statement_lines import Place, list_lines
@@ -36,6 +37,7 @@ def statement(request: SignedInRequest) -> HttpResponse:
     spending = read_spending(account=account)
     context = {
         "account": account,
+        "welcome_held": held_sentence(account),
         "open_holds": count_open_holds(user=request.user),
         "spending": spending,
         "chart": draw_spending(spending),

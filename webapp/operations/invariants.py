@@ -194,6 +194,20 @@ GIVEN: dict[str, tuple[str, str]] = {
             ON e.transaction_id = u.transaction_id AND e.account_id = u.account_id
         WHERE t.kind <> 'code' OR e.amount_ucr IS DISTINCT FROM b.amount_ucr""",
     ),
+    "mailbox_grant": (
+        "transaction {0}: gave a {1}, but to which mailbox is not written down",
+        """
+        SELECT t.id, t.kind FROM credits_transaction t
+        LEFT JOIN credits_mailboxgrant g ON g.transaction_id = t.id
+        WHERE t.kind IN ('grant', 'invitation', 'code', 'allowance') AND g.id IS NULL""",
+    ),
+    "mailbox_grant_kind": (
+        "transaction {0}: is a {1}, and stands for a mailbox as {2}",
+        """
+        SELECT t.id, t.kind, g.what
+        FROM credits_mailboxgrant g JOIN credits_transaction t ON t.id = g.transaction_id
+        WHERE t.kind NOT IN ('grant', 'invitation', 'code', 'allowance')""",
+    ),
     "code_transaction": (
         "transaction {0}: is a code's, but no use of a code has it",
         """

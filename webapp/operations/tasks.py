@@ -5,9 +5,11 @@ import logging
 from celery import shared_task
 from django.conf import settings
 from django.db import OperationalError
+from django.utils import timezone
 
 from webapp.core.idempotency import purge_old_keys
 from webapp.core.valkey import valkey
+from webapp.credits.welcomes import forget_networks
 from webapp.operations.audit import check_books
 from webapp.operations.people import end_work_of_the_suspended
 from webapp.operations.people import finish_deletions as finish_all_deletions
@@ -36,9 +38,11 @@ def check_nightly() -> None:
 
 @shared_task(name="webapp.operations.tasks.purge")
 def purge() -> None:
-    """Forgets the keys of requests that were sent more than a day ago."""
+    """Forgets the keys of requests that were sent more than a day ago, and from where people
+    signed up a week ago."""
     try:
         purge_old_keys()
+        forget_networks(today=timezone.localdate())
     except OperationalError as error:
         logger.error("the purge is put off, the database does not answer: %s", error)
 

@@ -1,7 +1,8 @@
-"""The only writer of Account, Transaction, Entry, Hold and TopUpBatch.
+"""The only writer of Account, Transaction, Entry, Hold, TopUpBatch and MailboxGrant.
 
     holds.py      hold_for_images, capture, release          what images cost
     grants.py     open_account, grant_welcome, post_grant, post_grants, close_account
+    mailbox_grants.py                                        once to a mailbox, whatever account
     by_hand.py    top_up, adjust                             one person, by an administrator
     bulk.py       top_up_many                                many at once, all or nothing
     undo.py       reverse, reverse_batch, refund_image       corrections are new entries
@@ -26,6 +27,8 @@ from webapp.credits.ledger.by_hand import (
 from webapp.credits.ledger.grants import (
     close_account,
     grant_welcome,
+    has_welcome_left,
+    hold_welcome_back,
     open_account,
     post_grant,
     post_grants,
@@ -43,7 +46,9 @@ __all__ = [
     "capture",
     "close_account",
     "grant_welcome",
+    "has_welcome_left",
     "hold_for_images",
+    "hold_welcome_back",
     "open_account",
     "post_difference",
     "post_grant",

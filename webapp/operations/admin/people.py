@@ -124,6 +124,21 @@ class LowFilter(admin.SimpleListFilter):
         return low.filter(is_active=True)
 
 
+class WelcomeFilter(admin.SimpleListFilter):
+    """Those whose welcome credits wait for an administrator."""
+
+    title = gettext_lazy("welcome credits wait")
+    parameter_name = "welcome"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Only those."""
+        return [("1", _("Yes"))]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
+        """Whose account says why."""
+        return queryset.exclude(account__welcome_held="") if self.value() == "1" else queryset
+
+
 @admin.register(User)
 class UserAdmin(LongList, PersonActions, DjangoUserAdmin, AuditedAdmin):  # type: ignore[type-arg]
     """People and their balance; a person's page tells all that explains a charge."""
@@ -135,7 +150,15 @@ class UserAdmin(LongList, PersonActions, DjangoUserAdmin, AuditedAdmin):  # type
     audit_skips = frozenset({"last_login", "session_epoch", "mailbox"})
     ordering = ["-date_joined", "-pk"]
     list_display = ["email", "available", "held", "group", "is_active", "is_staff", "joined"]
-    list_filter = ["is_active", "is_staff", "group", LowFilter, AvailableFilter, JoinedFilter]
+    list_filter = [
+        "is_active",
+        "is_staff",
+        "group",
+        WelcomeFilter,
+        LowFilter,
+        AvailableFilter,
+        JoinedFilter,
+    ]
     list_filter_submit = True
     list_select_related = ["account", "group"]
     list_per_page = 50
@@ -279,6 +302,8 @@ def _list_acts(user: User) -> list[dict[str, Any]]:
     names = ["act_as", "suspend" if user.is_active else "restore", "delete_person"]
     if list_second_steps(user=user):
         names.insert(1, "take_off_second_step")
+    if user.account.welcome_held:
+        names.insert(0, "give_welcome")
     return [
         {
             "title": getattr(PersonActions, name).short_description,

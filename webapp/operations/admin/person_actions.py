@@ -21,12 +21,16 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from webapp.accounts.models import User
 from webapp.core.errors import DarkroomError
+from webapp.credits.welcomes import give_held_welcome
 from webapp.operations import people
 from webapp.operations.acting import start_acting
 from webapp.operations.admin.ask import Button, ask_page, put_on_form
 from webapp.operations.admin.reauthentication import require_password
 
-PERSON_ACTIONS = ["act_as", "take_off_second_step", "suspend", "restore", "delete_person"]
+PERSON_ACTIONS = [
+    *("act_as", "give_welcome", "take_off_second_step"),
+    *("suspend", "restore", "delete_person"),
+]
 
 
 class ReasonForm(forms.Form):
@@ -69,6 +73,23 @@ class PersonActions:
             done="",
             act=lambda request, person, reason: start_acting(request, person=person, reason=reason),
             leads_to=reverse("studio"),
+        )
+        return _ask(self, request, person, act)
+
+    @action(  # type: ignore[untyped-decorator]
+        description=gettext_lazy("Give the welcome credits"), url_path="welcome", icon="redeem"
+    )
+    def give_welcome(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Then the user's page."""
+        person = _person(request, object_id)
+        act = _Act(
+            title=_("Give %(person)s the welcome credits") % {"person": person},
+            sentences=[
+                _("They wait: %(why)s.") % {"why": person.account.get_welcome_held_display()}
+            ],
+            button=Button("give", _("Give them")),
+            done=_("The welcome credits are given."),
+            act=_with_actor(give_held_welcome),
         )
         return _ask(self, request, person, act)
 

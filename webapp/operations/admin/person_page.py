@@ -7,8 +7,17 @@ from django.utils import timezone
 
 from webapp.accounts.models import User, UserGroup
 from webapp.core.models import AuditLine
+from webapp.credits.ledger.mailbox_grants import digests_of
 from webapp.credits.ledger.undo import UNDOABLE
-from webapp.credits.models import Account, CodeUse, CreditRequest, Entry, Hold, Transaction
+from webapp.credits.models import (
+    Account,
+    CodeUse,
+    CreditRequest,
+    Entry,
+    Hold,
+    MailboxGrant,
+    Transaction,
+)
 from webapp.generation.models import Generation, Image
 
 LINES = 20
@@ -45,7 +54,8 @@ def _describe_allowance(user: User) -> dict[str, Any] | None:
         return None
     month = timezone.localdate().strftime("%Y-%m")
     given = Transaction.objects.filter(idempotency_key=f"monthly:{user.pk}:{month}").first()
-    return {"group": user.group, "given": given}
+    before = MailboxGrant.objects.filter(mailbox__in=digests_of(user), what=f"monthly:{month}")
+    return {"group": user.group, "given": given, "given_before": before.exists()}
 
 
 def _list_lines(account: Account | None) -> list[Entry]:
