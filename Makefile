@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export STRICT
 
-.PHONY: help up demo test check audit bench chaos bench-engine install install-dev lock format messages clean
+.PHONY: help up demo test test-slow check audit bench chaos bench-engine install install-dev lock format messages clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -18,12 +18,11 @@ up: install ## Serve the studio on http://127.0.0.1:8000 (PORT=8001 make up for 
 demo: install ## A stack of its own: sign up, draw one image, check the ledger, stop
 	@$(RUN) -m webapp.operations.demo
 
-test: install-dev ## The tests, on real PostgreSQL, Valkey, Celery, diffusers and Chromium
-	@$(if $(ARGS),$(RUN) -m pytest $(ARGS),$(money_first))
+test: install-dev ## The tests of every push, on real PostgreSQL, Valkey, Celery, diffusers and Chromium (ARGS=... for some of all tests)
+	@$(RUN) -m $(if $(ARGS),pytest $(ARGS),tests.run fast)
 
-# What moves credits is covered whole, every branch, by its own tests.
-money_first = $(RUN) -m pytest tests/credits --cov=webapp.credits --cov-fail-under=100 && \
-	$(RUN) -m pytest --ignore=tests/credits
+test-slow: install-dev ## Those that need longer, each night: real studios killed, every sampler, axe on the admin site, a short chaos run
+	@$(RUN) -m tests.run slow
 
 check: install-dev ## Every gate: format, lint, types, imports, migrations, templates, deployment
 	$(RUN) -m ruff format --check .

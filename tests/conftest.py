@@ -2,12 +2,18 @@
 administrator. The servers they live in are started by `tests.servers`.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.conf import LazySettings
+from django.test import TransactionTestCase
 from django.utils import translation
+from pytest_django import DjangoDbBlocker
+
+from tests.emptying import empty_database, remember_first_rows
+from tests.servers import TEMPLATE
 
 
 @pytest.fixture(autouse=True)
@@ -19,20 +25,25 @@ def _fast_and_private(settings: LazySettings, tmp_path: Path) -> Iterator[None]:
     translation.deactivate()
 
 
-@pytest.fixture(autouse=True)
-def _system_accounts(request: pytest.FixtureRequest) -> None:
-    """Transactional tests empty every table afterwards: put back what the migrations wrote."""
-    if "db" in request.fixturenames or "transactional_db" in request.fixturenames:
-        request.getfixturevalue(
-            "transactional_db" if "transactional_db" in request.fixturenames else "db"
-        )
-    elif request.node.get_closest_marker("django_db") is None:
-        return
-    from webapp.credits.models import Account
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """Whether the database came migrated, from the template of the run."""
+    return TEMPLATE in os.environ
 
-    for kind in Account.Kind.values:
-        if kind != Account.Kind.USER:
-            Account.objects.get_or_create(kind=kind)
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings_xdist_suffix() -> None:
+    """No suffix: every worker has a PostgreSQL of its own."""
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """The tests' database, which transactional tests leave as the migrations made it."""
+    with django_db_blocker.unblock():
+        remember_first_rows()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", empty_database)
+        yield
 
 
 @pytest.fixture

@@ -160,6 +160,7 @@ def test_on_the_pages_of_a_studio_where_nothing_has_happened_yet(visitors: Visit
     assert not found, write_list(found)
 
 
+@pytest.mark.slow("axe looks at some eighty pages")
 def test_on_the_pages_of_the_admin_site(visitors: Visitors, everything: Everything) -> None:
     context = enter(visitors, everything.charlie)
     addresses = [one for one in list_addresses() if one.name.startswith("admin:")]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -18,6 +18,7 @@ from hypothesis.stateful import (
 )
 
 from tests.people import make_user
+from tests.selection import examples
 from webapp.accounts.models import User
 from webapp.core.errors import Conflict, InvalidInput, NotEnoughCredits, NotFound
 from webapp.core.units import UCR_PER_CREDIT
@@ -29,12 +30,9 @@ CREDIT = UCR_PER_CREDIT
 PEOPLE = 4
 REFUSALS = (Conflict, InvalidInput, NotEnoughCredits, NotFound)
 SETTINGS = settings(
-    max_examples=60,
+    max_examples=examples(60),
     stateful_step_count=40,
-    deadline=None,
     derandomize=True,
-    database=None,
-    suppress_health_check=list(HealthCheck),
 )
 
 who = st.integers(0, PEOPLE - 1)
@@ -296,5 +294,6 @@ class Books(RuleBasedStateMachine):
 
 
 @pytest.mark.django_db
+@pytest.mark.fewer_on_a_push
 def test_the_books_are_the_models_whatever_is_done_in_whatever_order() -> None:
     run_state_machine_as_test(Books, settings=SETTINGS)

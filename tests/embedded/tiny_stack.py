@@ -17,6 +17,7 @@ from webapp.embedded.process import Service
 from webapp.embedded.supervisor import Supervisor
 from webapp.embedded.valkey import prepare_valkey
 
+STOP_TIMEOUT_S = 60.0  # of a service that does not want to
 SLEEP = "import time; time.sleep(600)"
 GOODBYE = (
     "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); "
@@ -76,7 +77,7 @@ def service(layout: VarLayout, word: str) -> Service:
     found = script(layout, word, scripts[word])
     if word in {"broken", "slow"}:
         return replace(found, ready=lambda _pid: False, ready_timeout_s=0.5)
-    return replace(found, stop_timeout_s=60) if word == "stubborn" else found
+    return replace(found, stop_timeout_s=STOP_TIMEOUT_S) if word == "stubborn" else found
 
 
 def script(layout: VarLayout, name: str, text: str) -> Service:

@@ -18,8 +18,8 @@ from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
-from hypothesis import HealthCheck, given
-from hypothesis import settings as examples
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from PIL import Image as Picture
 from PIL import ImageCms
@@ -27,6 +27,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from tests.pages import serve_plain_static
 from tests.people import claim, finish, make_user, picture_bytes, submit
+from tests.selection import examples
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.core.errors import InvalidInput
@@ -279,7 +280,7 @@ def test_an_empty_mask_is_refused() -> None:
     assert "empty" in refusal(encoded(Picture.new("L", (64, 64), 20)), kind="mask")
 
 
-@examples(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@hypothesis_settings(max_examples=examples(60))
 @given(
     kind=st.sampled_from(["PNG", "JPEG", "WEBP"]),
     place=st.floats(0, 1, exclude_max=True),

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from tests.pipelines.drawing import ask, ask_for, assert_same, begin, diffusers_drawing, draw
+from tests.pipelines.kinds import EVERY_SAMPLER, KINDS
 from tests.pipelines.tiny_models import build_variant, v_prediction_scheduler
 from worker.config import EngineConfig
 from worker.engine.errors import InvalidRequest, ModelUnavailable
 from worker.engine.request import ImageRequest, ModelSource
 from worker.pipelines.inspect import inspect_path
 from worker.pipelines.runner import DiffusersRunner
-from worker.pipelines.samplers import SAMPLERS
 
 PIPELINES = {
     "text": "StableDiffusionPipeline",
@@ -20,24 +20,6 @@ PIPELINES = {
     "inpaint": "StableDiffusionInpaintPipeline",
     "upscale": "StableDiffusionImg2ImgPipeline",
 }
-# One of each kind: by sigmas and by times, of one, two and three orders, single-step and
-# multi-step, with a corrector, with noise at each step, with a memory of earlier answers.
-SENSIBLE = (
-    "ddim",
-    "euler",
-    "euler_a",
-    "dpmpp_2m_karras",
-    "dpmpp_3m_sde_exponential",
-    "dpmpp_sde",
-    "unipc",
-    "dpm2_a",
-    "heun",
-    "lms",
-    "plms",
-    "ddpm",
-    "lcm",
-    "tcd",
-)
 
 
 @pytest.fixture(scope="module")
@@ -67,14 +49,14 @@ def check(runner: DiffusersRunner, request: ImageRequest) -> None:
     assert_same(draw(runner, request), diffusers_drawing(PIPELINES[request.mode], request))
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", EVERY_SAMPLER)
 def test_every_sampler_draws_from_text(
     runner: DiffusersRunner, tiny_model_dir: Path, sampler: str
 ) -> None:
     check(runner, ask(tiny_model_dir, sampler=sampler, steps=4))
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", EVERY_SAMPLER)
 def test_every_sampler_draws_with_a_model_that_predicts_velocity(
     runner: DiffusersRunner, velocity_dir: Path, sampler: str
 ) -> None:
@@ -82,7 +64,7 @@ def test_every_sampler_draws_with_a_model_that_predicts_velocity(
 
 
 @pytest.mark.parametrize("mode", ["image", "inpaint"])
-@pytest.mark.parametrize("sampler", SENSIBLE)
+@pytest.mark.parametrize("sampler", KINDS)
 def test_a_start_picture_is_redrawn_or_repainted(
     runner: DiffusersRunner, tiny_model_dir: Path, mode: str, sampler: str
 ) -> None:

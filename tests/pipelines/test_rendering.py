@@ -87,6 +87,7 @@ def test_what_flux_cannot_do_is_refused_with_a_sentence(
         engine.submit(ask(tiny_flux_dir, family="flux", **settings)).result(WAIT_S)
 
 
+@pytest.mark.slow("draws with all samplers", unless_changed="worker")
 def test_every_sampler_draws_another_picture(engine: Engine, tiny_model_dir: Path) -> None:
     futures = [engine.submit(ask(tiny_model_dir, sampler=sampler)) for sampler in SAMPLERS]
     assert len({future.result(WAIT_S).pixels for future in futures}) == len(SAMPLERS)

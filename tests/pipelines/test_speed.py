@@ -173,6 +173,7 @@ def test_padded_rows_of_several_people_come_out_as_they_would_alone(
         assert deviation(denoising.latents, eager_latents(tiny_model_dir, **change)) < 1e-5
 
 
+@pytest.mark.slow("one family is compiled on every push", unless_changed="worker")
 @pytest.mark.parametrize("family", ["sdxl", "sd3", "flux"])
 def test_every_family_with_an_adapter_is_compiled(
     family: str, tiny_sdxl_dir: Path, tmp_path: Path, quick_runner: DiffusersRunner
@@ -304,6 +305,7 @@ def test_a_call_that_cannot_be_captured_is_made_as_it_is(
 # The real compiler
 
 
+@pytest.mark.slow("the compiler takes a minute", unless_changed="worker")
 def test_the_machine_code_of_the_real_compiler_draws_the_same_picture(
     tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch, fresh_compiler: None
 ) -> None:
