@@ -9,7 +9,7 @@ from PIL import Image as Picture
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.generation import services
-from webapp.generation.claims import Claim, claim_next
+from webapp.generation.claims import Claim, begin_drawings, claim_next
 from webapp.generation.models import Generation
 from webapp.generation.services import Rendering
 from webapp.generation.spec import GenerationSpec
@@ -69,10 +69,13 @@ def submit(owner: User, model: DiffusionModel, *, key: str = "", **changes: Any)
     )
 
 
-def claim(model: DiffusionModel, worker: str = "worker-1") -> Claim:
-    """The next image of the model, claimed; fails the test where there is none."""
+def claim(model: DiffusionModel, worker: str = "worker-1", *, begin: bool = False) -> Claim:
+    """The next image of the model, claimed, and with `begin` being drawn; fails the test where
+    there is none."""
     found = claim_next(models=[model.slug], worker=worker)
     assert found is not None
+    if begin:
+        begin_drawings(leases={found.image_id: found.lease_token})
     return found
 
 

@@ -276,7 +276,7 @@ LOW_BALANCE = env.decimal(
 # -- Generation -------------------------------------------------------------------------------
 LEASE_S = env.integer("DARKROOM_LEASE_S", 45, minimum=10, maximum=3600)
 MAX_ATTEMPTS = 3
-SWEEP_EVERY_S = 5
+SWEEP_EVERY_S = 2
 WORKER_SLOTS = env.integer("DARKROOM_WORKER_SLOTS", 16, minimum=1, maximum=64)
 SERVED_MODELS = env.words("DARKROOM_SERVE")
 QUEUE_LIMIT_PER_USER = env.integer("DARKROOM_QUEUE_LIMIT", 200, minimum=1, maximum=100_000)
@@ -305,37 +305,19 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_timeout": 5,
     "visibility_timeout": 3600,
 }
+# Beat does these itself: no worker has to run.
+CELERY_BEAT_SCHEDULER = "webapp.beat.DoingScheduler"
+CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 CELERY_BEAT_SCHEDULE = {
-    "sweep": {
-        "task": "webapp.generation.tasks.sweep",
-        "schedule": SWEEP_EVERY_S,
-        "options": {"expires": SWEEP_EVERY_S},
-    },
-    "sweep_uploads": {
-        "task": "webapp.generation.tasks.sweep_uploads",
-        "schedule": 3600,
-        "options": {"expires": 3600},
-    },
-    "give_allowances": {
-        "task": "webapp.credits.tasks.give_allowances",
-        "schedule": 3600,
-        "options": {"expires": 3600},
-    },
-    "tell_low_balances": {
-        "task": "webapp.credits.tasks.tell_low_balances",
-        "schedule": 60,
-        "options": {"expires": 60},
-    },
-    "empty_bins": {
-        "task": "webapp.gallery.tasks.empty_bins",
-        "schedule": 60,
-        "options": {"expires": 60},
-    },
-    "finish_deletions": {
-        "task": "webapp.operations.tasks.finish_deletions",
-        "schedule": 60,
-        "options": {"expires": 60},
-    },
+    "sweep": {"task": "webapp.generation.tasks.sweep", "schedule": SWEEP_EVERY_S},
+    "ring": {"task": "webapp.generation.tasks.ring", "schedule": 5},
+    "sweep_files": {"task": "webapp.generation.tasks.sweep_files", "schedule": 5},
+    "sweep_orphans": {"task": "webapp.generation.tasks.sweep_orphans", "schedule": 600},
+    "sweep_uploads": {"task": "webapp.generation.tasks.sweep_uploads", "schedule": 3600},
+    "give_allowances": {"task": "webapp.credits.tasks.give_allowances", "schedule": 3600},
+    "tell_low_balances": {"task": "webapp.credits.tasks.tell_low_balances", "schedule": 60},
+    "empty_bins": {"task": "webapp.gallery.tasks.empty_bins", "schedule": 60},
+    "finish_deletions": {"task": "webapp.operations.tasks.finish_deletions", "schedule": 60},
     "check_nightly": {
         "task": "webapp.operations.tasks.check_nightly",
         "schedule": crontab(hour=str(CHECK_HOUR), minute="23"),

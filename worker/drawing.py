@@ -3,92 +3,173 @@
 import base64
 import logging
 import queue
+import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
-from dataclasses import replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any
 
 import redis
-from django.conf import settings
-from django.db import InterfaceError, OperationalError, close_old_connections
 
 from webapp.generation import claims, events, services
 from webapp.generation.claims import Claim
 from webapp.generation.services import Rendering
-from webapp.generation.storage import StoredFile, delete_files, file_names, write_image_files
+from webapp.generation.storage import (
+    StorageAway,
+    StoredFile,
+    delete_files,
+    file_names,
+    write_image_files,
+)
 from worker.engine.engine import Engine
 from worker.engine.errors import Cancelled, EngineError, EngineStopped
-from worker.engine.request import Progress, RenderedImage
+from worker.engine.request import ImageRequest, Progress, RenderedImage
+from worker.engine_door import EngineDoor
 from worker.engine_requests import image_request, parameters_text
-from worker.failures import StorageFailed, Withheld, report_failure
+from worker.failures import Withheld, report_failure
 from worker.finishing.encode import FinishedImage, finish
 from worker.finishing.strip import FinishedStrip, Strip
+from worker.leases import LeaseKeeper
 from worker.pace import StepPace
+from worker.patience import Patience
+from worker.start_pictures import StartPictureLost
+from worker.storage_watch import RETRY_S, StorageWatch
 
 logger = logging.getLogger(__name__)
 
-RENEW_SHARE = 4  # a lease is renewed four times in its length
 STALLED_S = 900.0  # loading a large model from a slow disk is one long silence
-RETRY_S = 0.5
-Answer = TypeVar("Answer")
+NOT_BEGUN = {"waiting", "loading"}  # stages in which the engine does nothing for one image alone
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What all drawings of a worker share."""
+
+    engine: Engine
+    leases: LeaseKeeper
+    door: EngineDoor
+    storage: StorageWatch
+    patience: Patience
+    draining: threading.Event
 
 
 class Drawing:
     """One claimed image, from the engine to the gallery."""
 
-    def __init__(self, engine: Engine, claim: Claim) -> None:
-        self.engine = engine
+    def __init__(self, bench: Bench, claim: Claim) -> None:
+        self.bench = bench
+        self.engine = bench.engine
         self.claim = claim
+        self.request_id = str(claim.lease_token)  # an image that came back is another request
         self.news: queue.SimpleQueue[Progress | None] = queue.SimpleQueue()
         self.strip = Strip()
         self.pace = StepPace()
-        self.renewed_at = time.monotonic()
+        self.is_lost = threading.Event()
+        self.is_in_engine = False
+        self.has_begun = False
 
     def run(self) -> None:
-        """Draws, finishes and hands in; whatever fails ends in one of the states that are left."""
+        """Draws, finishes and hands in; whatever fails ends in one of the states that are left.
+        Raises GaveUp where the worker stops while the database is away."""
+        self.bench.leases.hold(self)
+        try:
+            with self.bench.door.enter(alone=self.claim.alone, is_over=self.is_over) as entered:
+                if entered:
+                    self.draw()
+                elif not self.is_lost.is_set():
+                    self.give_back()
+        finally:
+            self.bench.leases.let_go(self)
+
+    def draw(self) -> None:
+        """The same, with the engine's door open."""
         try:
             rendered = self.render()
         except Cancelled:
             logger.info("image %s was cancelled or its lease was lost", self.claim.image_id)
         except EngineStopped:
-            patiently(lambda: services.give_back_image(claim=self.claim))
+            self.give_back()
         except EngineError as error:
             failure = error
-            patiently(lambda: report_failure(self.claim, failure))
+            self.bench.patience.patiently(lambda: report_failure(self.claim, failure))
         else:
             self.hand_in(rendered)
 
+    def give_back(self) -> None:
+        """The image is for another worker, or for another time."""
+        self.bench.patience.patiently(lambda: services.give_back_image(claim=self.claim))
+
+    def is_over(self) -> bool:
+        """Whether there is nothing to wait for: the image is lost, or the worker stops."""
+        return self.is_lost.is_set() or self.bench.draining.is_set()
+
+    def may_renew(self) -> bool:
+        """False where the engine hangs over it: another worker should have the image."""
+        if not self.is_in_engine or self.engine.stalled_s() <= STALLED_S:
+            return True
+        logger.error("the engine has not moved for %.0f s", STALLED_S)
+        self.engine.cancel(self.request_id)
+        return False
+
+    def lose(self) -> None:
+        """The image is somebody else's, or cancelled: what is drawn of it is dropped."""
+        self.is_lost.set()
+        self.engine.cancel(self.request_id)
+
     def render(self) -> RenderedImage:
-        """The picture; raises EngineError. Progress is told and the lease renewed meanwhile."""
-        future = self.engine.submit(image_request(self.claim), on_progress=self.hear)
+        """The picture; raises EngineError. Progress is told meanwhile."""
+        request = self.read_request()
+        if self.claim.alone:
+            # It may stop this worker at once: counted before it can.
+            self.has_begun = True
+            leases = {self.claim.image_id: self.claim.lease_token}
+            self.bench.patience.patiently(lambda: claims.begin_drawings(leases=leases))
+        future = self.engine.submit(request, on_progress=self.hear)
         future.add_done_callback(lambda _future: self.news.put(None))
-        renew_every_s = settings.LEASE_S / RENEW_SHARE
+        self.is_in_engine = True
         is_over = False
         while not is_over:
-            latest, is_over = self.wait_for_news(renew_every_s)
+            latest, is_over = self.wait_for_news()
             if latest is not None:
                 self.tell(latest)
-            if time.monotonic() - self.renewed_at >= renew_every_s:
-                self.renew(future)
+        self.is_in_engine = False
         return future.result()
+
+    def read_request(self) -> ImageRequest:
+        """What the engine is asked for; waits for a storage that is away. Raises InvalidRequest,
+        where the rest can be read for long and this cannot, too, and EngineStopped or Cancelled
+        where there is no time to wait."""
+        patience_ends_s = time.monotonic() + STALLED_S
+        while True:
+            try:
+                return image_request(self.claim)
+            except StorageAway as error:
+                logger.warning("image %s waits for its start picture: %s", self.request_id, error)
+                if time.monotonic() > patience_ends_s:
+                    raise StartPictureLost(detail=str(error)) from error
+            if self.is_lost.wait(RETRY_S):
+                raise Cancelled
+            if self.bench.draining.is_set():
+                raise EngineStopped
 
     def hear(self, progress: Progress) -> None:
         """In the engine's threads: every preview is kept, even of news that come in a burst."""
+        if not self.has_begun and progress.stage not in NOT_BEGUN:
+            self.has_begun = True
+            self.bench.leases.begin(self)
         self.strip.keep(progress)
         self.news.put(progress)
 
-    def wait_for_news(self, timeout_s: float) -> tuple[Progress | None, bool]:
+    def wait_for_news(self) -> tuple[Progress | None, bool]:
         """The newest progress, with the preview of an earlier one where it has none itself, and
-        whether the engine is done with the image. (None, False) on timeout."""
+        whether the engine is done with the image."""
         latest = None
-        try:
-            news = self.news.get(timeout=timeout_s)
-            while news is not None:
-                latest = newer(latest, news)
+        news = self.news.get()
+        while news is not None:
+            latest = newer(latest, news)
+            try:
                 news = self.news.get_nowait()
-        except queue.Empty:
-            return latest, False
+            except queue.Empty:
+                return latest, False
         return latest, True
 
     def tell(self, progress: Progress) -> None:
@@ -112,7 +193,7 @@ class Drawing:
             logger.warning("progress was not sent: %s", error)
             return
         if cancelled:
-            self.engine.cancel(str(self.claim.image_id))
+            self.engine.cancel(self.request_id)
 
     def left_s(self, progress: Progress) -> float | None:
         """Seconds until the last step; None where no pace is known."""
@@ -120,41 +201,39 @@ class Drawing:
             return None
         return self.pace.left_s(step=progress.step, steps=progress.steps, now_s=time.monotonic())
 
-    def renew(self, future: Future[RenderedImage]) -> None:
-        """Renews the lease; an engine that hangs, or a lease that is lost, ends the drawing."""
-        self.renewed_at = time.monotonic()
-        if self.engine.stalled_s() > STALLED_S:
-            logger.error("the engine has not moved for %.0f s", STALLED_S)
-            self.engine.cancel(str(self.claim.image_id))
-            return
-        try:
-            close_old_connections()
-            ours = claims.renew(image_id=self.claim.image_id, lease_token=self.claim.lease_token)
-        except (OperationalError, InterfaceError) as error:
-            logger.warning("the lease could not be renewed yet: %s", error)
-            return
-        if not ours and not future.done():
-            self.engine.cancel(str(self.claim.image_id))
-
     def hand_in(self, rendered: RenderedImage) -> None:
         """Writes the files, then commits charge and picture; a lost lease deletes its own files."""
         if rendered.blacked_out:
-            patiently(lambda: report_failure(self.claim, Withheld()))
+            self.bench.patience.patiently(lambda: report_failure(self.claim, Withheld()))
             return
         started = time.monotonic()
         finished = finish(rendered, parameters=parameters_text(self.claim))
-        try:
-            file = self.write(finished, self.strip.finish(rendered))
-        except OSError as error:
-            failure = StorageFailed(detail=str(error))
-            patiently(lambda: report_failure(self.claim, failure))
+        strip = self.strip.finish(rendered)
+        file = self.bench.storage.keep(
+            lambda: self.write(finished, strip),
+            size_bytes=len(finished.png) + len(finished.thumbnail_webp),
+            is_over=self.is_over,
+        )
+        if file is None:
+            self.leave_unwritten()
             return
+        timings_s = timings_of(self.claim, rendered, finish_s=time.monotonic() - started)
+        self.store(file, rendered, timings_s)
+
+    def leave_unwritten(self) -> None:
+        """There is no more time to wait for the storage: the image goes back to the queue."""
+        if not self.is_lost.is_set():
+            self.give_back()
+        self.delete_own_files()
+
+    def store(self, file: StoredFile, rendered: RenderedImage, timings_s: dict[str, float]) -> None:
+        """The commit, or none where the image is somebody else's: its files go then."""
         rendering = Rendering(
-            timings_s=timings_of(self.claim, rendered, finish_s=time.monotonic() - started),
+            timings_s=timings_s,
             fingerprint=rendered.fingerprint,
             batch={"rows_mean": round(rendered.rows.mean, 2), "rows_most": rendered.rows.most},
         )
-        stored = patiently(
+        stored = self.bench.patience.patiently(
             lambda: services.store_image(
                 image_id=self.claim.image_id,
                 lease_token=self.claim.lease_token,
@@ -163,14 +242,20 @@ class Drawing:
             )
         )
         if not stored:
-            delete_files(
-                *file_names(image_id=self.claim.image_id, lease_token=self.claim.lease_token)
-            )
+            self.delete_own_files()
         elif self.claim.model.problem:
             services.withdraw_problem(model=self.claim.model)
 
+    def delete_own_files(self) -> None:
+        """Those of this attempt; what the storage does not delete now is swept later."""
+        names = file_names(image_id=self.claim.image_id, lease_token=self.claim.lease_token)
+        try:
+            delete_files(*names)
+        except StorageAway as error:
+            logger.warning("files of %s are swept later: %s", names[0], error)
+
     def write(self, finished: FinishedImage, strip: FinishedStrip | None) -> StoredFile:
-        """The files, on the disk; raises OSError with nothing left behind."""
+        """The files, in the storage; raises StorageAway."""
         return write_image_files(
             image_id=self.claim.image_id,
             lease_token=self.claim.lease_token,
@@ -186,23 +271,6 @@ def newer(before: Progress | None, now: Progress) -> Progress:
     if before is None or now.preview or not before.preview or now.stage != before.stage:
         return now
     return replace(now, preview=before.preview, preview_step=before.preview_step)
-
-
-def patiently(action: Callable[[], Answer]) -> Answer:
-    """The action's answer, tried again while the database is away, for one lease at most.
-
-    After that the lease belongs to somebody else anyway; raises the last error then.
-    """
-    deadline = time.monotonic() + settings.LEASE_S
-    while True:
-        try:
-            close_old_connections()
-            return action()
-        except (OperationalError, InterfaceError) as error:
-            if time.monotonic() > deadline:
-                raise
-            logger.warning("the database is away, trying again: %s", error)
-            time.sleep(RETRY_S)
 
 
 def timings_of(claim: Claim, rendered: RenderedImage, *, finish_s: float) -> dict[str, float]:

@@ -10,10 +10,10 @@ from worker.start_pictures import read_pictures
 
 def image_request(claim: Claim) -> ImageRequest:
     """What the engine is asked for, with the pictures that come along. Raises InvalidRequest where
-    one of them can't be read."""
+    one of them is gone, StorageAway where it can't be read now."""
     model = claim.model
     return ImageRequest(
-        request_id=str(claim.image_id),
+        request_id=str(claim.lease_token),
         owner_id=str(claim.owner_id),
         model=ModelSource(
             slug=model.slug,

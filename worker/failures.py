@@ -13,12 +13,6 @@ FAILURE_CODES: dict[type[EngineError], str] = {
 }
 
 
-class StorageFailed(EngineError):
-    """The picture was drawn but could not be kept."""
-
-    default_sentence = "The picture could not be saved: the studio's storage is full or away."
-
-
 class Withheld(EngineError):
     """The model's own safety checker replaced the picture."""
 

@@ -7,7 +7,7 @@ from typing import Any
 from PIL import Image, ImageOps
 
 from webapp.generation.claims import Claim
-from webapp.generation.storage import read_file
+from webapp.generation.storage import StorageAway, read_file
 from worker.engine.errors import InvalidRequest
 from worker.engine.request import UPSCALE, Mask, Picture
 
@@ -22,7 +22,7 @@ class StartPictureLost(InvalidRequest):
 
 def read_pictures(claim: Claim) -> dict[str, Any]:
     """The arguments `mode`, `strength`, `start` and `mask` of the claim's `ImageRequest`; empty
-    from words alone. Raises StartPictureLost.
+    from words alone. Raises StartPictureLost, and StorageAway where nobody can say.
 
     Start picture and mask cover the size asked for and are cropped around their middle, both in
     the same way; an enlargement begins at half the size.
@@ -45,6 +45,8 @@ def _read(name: str, mode: str, size: tuple[int, int]) -> Image.Image:
     try:
         with Image.open(io.BytesIO(read_file(name))) as picture:
             return ImageOps.fit(picture.convert(mode), size, Image.Resampling.LANCZOS)
+    except StorageAway:  # whether it is gone, nobody knows
+        raise
     except OSError as error:
         logger.warning("%s can't be read: %s", name, error)
         raise StartPictureLost(detail=str(error)) from error

@@ -18,17 +18,23 @@ from celery.signals import worker_ready, worker_shutting_down
 from django.conf import settings
 from django.db import close_old_connections
 
+from webapp.core.connections import let_go_of_database
 from webapp.generation import claims, heartbeat
 from webapp.generation.claims import Claim
 from worker.config import EngineConfig
-from worker.drawing import Drawing, patiently
+from worker.drawing import Bench, Drawing
 from worker.engine.engine import Engine, EngineSnapshot
 from worker.engine.errors import EngineError
+from worker.engine_door import EngineDoor
 from worker.failures import report_failure
+from worker.leases import LeaseKeeper
+from worker.patience import DATABASE_AWAY, GaveUp, Patience
+from worker.storage_watch import StorageWatch
 
 logger = logging.getLogger(__name__)
 
 DRAIN_S = 30.0
+LAST_WORDS_S = 5.0  # for what is given back after that, while the database is slow
 ROOM_CHECK_S = 1.0
 LEAST_ROOM = 2  # images
 RESERVED_SHARE = 4  # one place in four is for people who have nothing here
@@ -58,8 +64,20 @@ class Desk:
         self.dispatching = threading.Lock()
         self.changed = threading.Condition()
         self.bell = False  # something may have been queued, or room been made
-        self.drawing: dict[uuid.UUID, int] = {}  # image id -> owner id
+        self.drawing: dict[uuid.UUID, Drawing] = {}  # by lease token: an image may come back
         self.draining = threading.Event()
+        self.patience = Patience()
+        self.storage = StorageWatch(
+            host=os.uname().nodename, patience=self.patience, on_back=self.ring
+        )
+        self.bench = Bench(
+            engine=engine,
+            leases=LeaseKeeper(),
+            door=EngineDoor(),
+            storage=self.storage,
+            patience=self.patience,
+            draining=self.draining,
+        )
 
     def answer(self) -> None:
         """Draws until nothing is queued and nothing is being drawn. A bell that finds another
@@ -93,8 +111,9 @@ class Desk:
                     return
 
     def has_room(self) -> bool:
-        """True where one more image would soon be drawn."""
-        return len(self.drawing) < self.room()
+        """True where one more image would soon be drawn, and could be kept."""
+        is_open = not self.storage.is_away and not self.bench.door.is_wanted_alone
+        return is_open and len(self.drawing) < self.room()
 
     def room(self) -> int:
         """Images to hold: as many as one call has rows for, which is about twice as many as it
@@ -102,17 +121,35 @@ class Desk:
         return min(self.slots, max(LEAST_ROOM, self.engine.row_cap))
 
     def start_next(self) -> bool:
-        """Claims one image and has it drawn. False where none is queued that may come in."""
-        close_old_connections()
-        claim = claims.claim_next(
-            models=heartbeat.served_models(), worker=self.name, but_not_of=self.owners_kept_out()
-        )
+        """Claims one image and has it drawn. False where none is queued that may come in, or the
+        database is away: a claim whose answer was lost comes back with its lease."""
+        try:
+            claim = self.claim()
+        except DATABASE_AWAY as error:
+            logger.warning("nothing is claimed, the database is away: %s", error)
+            return False
         if claim is None:
             return False
+        drawing = Drawing(self.bench, claim)
         with self.changed:
-            self.drawing[claim.image_id] = claim.owner_id
-        self.pool.submit(self.draw, claim)
+            earlier = [one for one in self.drawing.values() if one.claim.image_id == claim.image_id]
+            self.drawing[claim.lease_token] = drawing
+        for one in earlier:  # its lease was lost: the image was queued again
+            one.lose()
+        self.pool.submit(self.draw, drawing)
         return True
+
+    def claim(self) -> Claim | None:
+        """The next image, leased to this worker."""
+        close_old_connections()
+        try:
+            return claims.claim_next(
+                models=heartbeat.served_models(),
+                worker=self.name,
+                but_not_of=self.owners_kept_out(),
+            )
+        finally:
+            let_go_of_database()
 
     def owners_kept_out(self) -> set[int]:
         """Who may have no further image here: where the room left is what is kept for others,
@@ -120,26 +157,40 @@ class Desk:
         room = self.room()
         with self.changed:
             is_reserved = len(self.drawing) >= room - room // RESERVED_SHARE
-            return set(self.drawing.values()) if is_reserved else set()
+            owners = {drawing.claim.owner_id for drawing in self.drawing.values()}
+            return owners if is_reserved else set()
 
-    def draw(self, claim: Claim) -> None:
+    def draw(self, drawing: Drawing) -> None:
         """Draws one image, and makes room for the next."""
         try:
-            Drawing(self.engine, claim).run()
-        except Exception as error:  # the thread's edge: one image must not end the others
-            logger.exception("image %s failed unexpectedly", claim.image_id)
-            unexpected = EngineError(detail=f"{type(error).__name__}: {error}")
-            patiently(lambda: report_failure(claim, unexpected))
+            self.draw_or_fail(drawing)
+        except GaveUp:
+            logger.warning("image %s is left to the sweeper", drawing.claim.image_id)
         finally:
             with self.changed:
-                del self.drawing[claim.image_id]
+                del self.drawing[drawing.claim.lease_token]
             self.ring()
-            close_old_connections()
+            let_go_of_database()
+
+    def draw_or_fail(self, drawing: Drawing) -> None:
+        """Draws one image, or fails it. Raises GaveUp."""
+        try:
+            drawing.run()
+        except GaveUp:
+            raise
+        except Exception as error:  # the thread's edge: one image must not end the others
+            logger.exception("image %s failed unexpectedly", drawing.claim.image_id)
+            unexpected = EngineError(detail=f"{type(error).__name__}: {error}")
+            self.patience.patiently(lambda: report_failure(drawing.claim, unexpected))
 
     def drain(self) -> None:
-        """Nearly finished images finish, the others give their lease back."""
+        """Nearly finished images finish, the others give their lease back. Who cannot say so by
+        then, as the database is away, leaves it to the sweeper."""
         self.draining.set()
         self.engine.drain(timeout_s=DRAIN_S)
+        with self.changed:
+            self.changed.wait_for(lambda: not self.drawing, timeout=LAST_WORDS_S)
+        self.patience.end()
 
 
 _building = threading.Lock()

@@ -2,8 +2,11 @@
 twice.
 """
 
+import os
 import signal
+import time
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -13,6 +16,7 @@ from tests.faults.studio import Studio, wait_until
 
 pytestmark = pytest.mark.faults
 
+LEASE_S = 10  # as conftest.py has it
 FILES = 3  # picture, thumbnail and development strip
 
 
@@ -74,3 +78,49 @@ def test_a_worker_asked_to_stop_gives_its_images_back_without_an_attempt(studio:
 def media_files(studio: Studio, stem: str) -> list[Path]:
     """The files of an image, or of one attempt at it."""
     return list(studio.layout.media.rglob(f"{stem}*"))
+
+
+def test_three_kills_fail_one_image_and_not_its_neighbour(studio: Studio) -> None:
+    """Both were drawn when the worker was killed twice; each is drawn alone after that."""
+    ids = studio.order(2, steps="100")
+    for _kill in range(3):
+        wait_until(lambda: bool(drawn(studio, ids)))
+        if _kill < 2:
+            wait_until(lambda: len(drawn(studio, ids)) == 2)
+        pid = studio.kill("worker")
+        studio.wait_until_back("worker", pid)
+        wait_until(lambda: not drawn(studio, ids))
+    studio.wait_until_ended(ids)
+    failed, stored = sorted(studio.images(ids), key=lambda image: str(image["state"]))
+    assert (failed["state"], failed["failure_code"]) == ("failed", "worker_lost")
+    assert (stored["state"], stored["attempt"]) == ("stored", 3)
+    studio.check_books()
+
+
+def test_images_outlive_a_database_that_hangs_for_longer_than_their_lease(studio: Studio) -> None:
+    ids = studio.order(6, steps="60")
+    studio.wait_until_running(ids)
+    processes = family_of(studio.trial.pid("postgres"))
+    for pid in processes:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(LEASE_S + 5)
+    for pid in processes:
+        os.kill(pid, signal.SIGCONT)
+    assert {image["state"] for image in studio.wait_until_ended(ids).values()} == {"stored"}
+    images = studio.images(ids)
+    assert [image["attempt"] for image in images] == [1] * 6, "no lease was taken back for it"
+    named = {image[column] for image in images for column in ("file", "thumbnail", "strip")}
+    kept = [path for image in images for path in media_files(studio, image["id"].hex)]
+    assert {str(path.relative_to(studio.layout.media)) for path in kept} == named - {""}
+    studio.check_books()
+
+
+def drawn(studio: Studio, ids: list[str]) -> list[dict[str, Any]]:
+    """Those of the images that are being drawn."""
+    return [image for image in studio.images(ids) if image["drawing_since"]]
+
+
+def family_of(pid: int) -> list[int]:
+    """The process and its children."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+    return [pid, *map(int, children.split())]

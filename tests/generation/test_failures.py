@@ -11,7 +11,7 @@ from webapp.catalog.models import DiffusionModel
 from webapp.generation import services
 from webapp.generation.failures import BY_CODE, tell_failure
 from worker.engine.errors import EngineError
-from worker.failures import FAILURE_CODES, StorageFailed, Withheld
+from worker.failures import FAILURE_CODES, Withheld
 
 __all__ = ["static_files"]
 
@@ -32,7 +32,7 @@ def test_a_code_that_nobody_knows_has_a_sentence_too() -> None:
     assert tell_failure(code="engineerror", sentence="") == "This picture could not be finished."
 
 
-@pytest.mark.parametrize("kind", [*FAILURE_CODES, StorageFailed, Withheld])
+@pytest.mark.parametrize("kind", [*FAILURE_CODES, Withheld])
 def test_every_failure_of_a_worker_can_be_told(kind: type[EngineError]) -> None:
     code = FAILURE_CODES.get(kind, kind.__name__.lower())
     with translation.override("en"):

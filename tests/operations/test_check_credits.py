@@ -3,6 +3,7 @@
 import io
 import json
 import uuid
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from django.conf import LazySettings
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.models import F
+from django.test import Client
 
+from tests.core.fixtures import static_files as static_files
 from tests.people import claim, finish, make_model, submit
 from webapp.accounts.models import User
 from webapp.core.models import AuditLine, Notice
@@ -20,6 +23,7 @@ from webapp.credits.models import Account, Entry, Hold
 from webapp.credits.selectors import get_balance
 from webapp.generation import services
 from webapp.generation.models import Image
+from webapp.operations import repairs
 from webapp.operations.audit import Violation, keep_check
 from webapp.operations.models import BooksCheck
 
@@ -242,7 +246,7 @@ def test_a_picture_that_is_deleted_while_the_check_reads_is_no_fault(
         monkeypatch.undo()
         return False
 
-    monkeypatch.setattr("webapp.operations.audit.default_storage.exists", delete_first)
+    monkeypatch.setattr("webapp.generation.storage.default_storage.exists", delete_first)
     assert "clean" in check()
 
 
@@ -251,7 +255,7 @@ def test_a_picture_that_goes_while_it_is_read_is_found(
 ) -> None:
     image = Image.objects.get(state="stored")
     (settings.MEDIA_ROOT / image.file).unlink()
-    monkeypatch.setattr("webapp.operations.audit.default_storage.exists", lambda _name: True)
+    monkeypatch.setattr("webapp.generation.storage.default_storage.exists", lambda _name: True)
     assert f"its file {image.file} is gone" in find_damage()
 
 
@@ -377,3 +381,50 @@ def test_an_image_that_somebody_else_ends_meanwhile_is_not_repaired(
     tamper("UPDATE generation_queueshare SET queued = 1 WHERE queued = 2")
     monkeypatch.setattr(ledger, "release", release_twice)
     assert "Repair" not in check("--repair", "--no-files")
+
+
+def test_a_stored_image_whose_file_is_gone_is_refunded_and_told_to_its_owner(
+    client: Client, static_files: None, busy_studio: None, alice: User, settings: LazySettings
+) -> None:
+    image = Image.objects.get(state="stored")
+    Image.objects.filter(pk=image.pk).update(is_favourite=True)
+    before = get_balance(user=alice).posted_ucr
+    entries = list(Entry.objects.order_by("pk").values())
+    (settings.MEDIA_ROOT / image.file).unlink()
+    said = check("--repair")
+    assert f"image {image.pk}: its file is gone, it is failed now; 0.20 were refunded" in said
+    assert list(Entry.objects.order_by("pk").values())[: len(entries)] == entries
+    assert get_balance(user=alice).posted_ucr == before + CREDIT // 5
+    image.refresh_from_db()
+    assert (image.state, image.file) == ("failed", "")
+    assert AuditLine.objects.filter(action="credits.repair").exists()
+    assert "Repair" not in check("--repair")
+    client.force_login(alice)
+    told = "The file of this image was lost. What it cost was given back."
+    assert told in client.get(f"/images/{image.pk}/").content.decode()
+
+
+def test_an_image_that_was_free_is_only_failed_when_its_file_is_gone(
+    alice: User, settings: LazySettings
+) -> None:
+    settings.PRICE_PER_IMAGE = Decimal(0)
+    model = make_model()
+    submit(alice, model)
+    assert finish(claim(model))
+    image = Image.objects.get()
+    (settings.MEDIA_ROOT / image.file).unlink()
+    assert "nothing was to be refunded" in check("--repair")
+
+
+def test_files_that_are_all_gone_are_a_storage_that_is_not_there(
+    alice: User, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repairs, "LOST_AT_ONCE", 2)
+    model = make_model()
+    submit(alice, model, count=3)
+    for _image in range(3):
+        assert finish(claim(model))
+    settings.MEDIA_ROOT.rename(settings.MEDIA_ROOT.with_name("elsewhere"))
+    said = find_damage("--repair")
+    assert "left alone: the files of 3 of 3 stored images are not there" in said
+    assert not Entry.objects.filter(kind="refund").exists()

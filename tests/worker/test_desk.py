@@ -2,6 +2,8 @@
 
 import errno
 import os
+import threading
+import time
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
@@ -10,20 +12,26 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 from django.db import OperationalError
 from django.utils import timezone
 from PIL import Image as Picture
 
-from tests.people import make_model, submit
+from tests.people import make_model, picture_bytes, submit
+from tests.worker.running import wait_until
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.core.models import Notice
 from webapp.credits.selectors import get_balance
-from webapp.generation import claims, heartbeat, services
+from webapp.generation import claims, heartbeat, services, sweeping
 from webapp.generation.models import Image
+from webapp.generation.uploads import create_upload
 from webapp.operations.audit import find_violations
 from worker.config import EngineConfig
+from worker.drawing import Drawing
 from worker.engine.engine import Engine
+from worker.engine.request import Progress
 from worker.pipelines.runner import DiffusersRunner
 from worker.tasks import Desk
 
@@ -48,27 +56,104 @@ def desk(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Desk:
     return Desk(engine, name="this-process", slots=1)
 
 
+class Disk:
+    """The disk under the media folder, as far as writing to it goes."""
+
+    def __init__(self) -> None:
+        self.is_full = False
+        self.fsync = os.fsync
+
+    def fill(self) -> None:
+        self.is_full = True
+
+    def free(self) -> None:
+        self.is_full = False
+
+    def write(self, descriptor: int) -> None:
+        if self.is_full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.fsync(descriptor)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
+    """Not full yet."""
+    disk = Disk()
+    monkeypatch.setattr(os, "fsync", disk.write)
+    yield disk
+    disk.free()
+
+
+def owners(desk: Desk) -> list[int]:
+    """Whose images the desk holds."""
+    return [drawing.claim.owner_id for drawing in desk.drawing.values()]
+
+
 def files_kept() -> list[Path]:
     """Every file in the media folder."""
     return [path for path in Path(settings.MEDIA_ROOT).rglob("*") if path.is_file()]
 
 
-def test_a_full_disk_fails_the_image_gives_the_credits_back_and_tells_the_admins(
+def test_a_full_disk_makes_the_worker_wait_tell_administrators_and_go_on_by_itself(
+    alice: User, tiny: DiffusionModel, desk: Desk, disk: Disk
+) -> None:
+    """For longer than a lease, so that it lives only if it is renewed meanwhile."""
+    submit(alice, tiny, count=2)
+    disk.fill()
+    answering = threading.Thread(target=desk.answer)
+    answering.start()
+    wait_until(lambda: Notice.objects.filter(code__startswith="storage:").exists(), 30)
+    assert "No space left" in Notice.objects.get().detail
+    wait_until(lambda: desk.storage.is_away, 5)
+    time.sleep(settings.LEASE_S + 1)
+    sweeping.return_ended_leases()
+    states = Image.objects.order_by("index").values_list("state", flat=True)
+    assert list(states) == ["running", "queued"], "it claims nothing while nothing can be kept"
+    disk.free()
+    answering.join(60)
+    assert {(one.state, one.attempt) for one in Image.objects.all()} == {("stored", 1)}
+    assert get_balance(user=alice).available_ucr == START_UCR - 2 * PRICE_UCR
+    wait_until(lambda: not Notice.objects.exists(), 5)
+    assert not [path for path in files_kept() if "probe" in str(path)]
+    assert not list(find_violations())
+
+
+def test_what_cannot_be_kept_is_given_back_when_the_worker_stops(
+    alice: User, tiny: DiffusionModel, engine: Engine, desk: Desk, disk: Disk
+) -> None:
+    submit(alice, tiny)
+    disk.fill()
+    answering = threading.Thread(target=desk.answer)
+    answering.start()
+    wait_until(lambda: desk.storage.is_away, 30)
+    desk.draining.set()
+    answering.join(30)
+    desk.patience.end()
+    image = Image.objects.get()
+    assert (image.state, image.attempt) == ("queued", 0)
+    assert not list(find_violations())
+
+
+def test_a_start_picture_that_cannot_be_read_just_now_is_waited_for(
     alice: User, tiny: DiffusionModel, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    """A disk that gives an error; "gone" is another matter."""
+    upload = create_upload(
+        owner=alice, file=ContentFile(picture_bytes()), size_bytes=1, kind="start"
+    )
+    submit(alice, tiny, mode="image", start_id=upload.pk, strength=0.5)
+    refusals = [OSError(errno.EIO, os.strerror(errno.EIO))]
+    read = default_storage.open
 
-    submit(alice, tiny)
-    monkeypatch.setattr(os, "fsync", full)
+    def refuse_once(name: str, mode: str = "rb") -> Any:
+        if refusals:
+            raise refusals.pop()
+        return read(name, mode)
+
+    monkeypatch.setattr(default_storage, "open", refuse_once)
     desk.answer()
-    image = Image.objects.get()
-    assert image.state == "failed"
-    assert image.failure == "The picture could not be saved: the studio's storage is full or away."
-    assert get_balance(user=alice).available_ucr == START_UCR
-    assert "No space left" in Notice.objects.get(code="storagefailed:tiny").detail
-    assert files_kept() == []
-    assert not list(find_violations())
+    assert Image.objects.get().state == "stored"
+    assert not refusals
 
 
 def test_a_database_that_is_away_for_a_moment_costs_no_picture(
@@ -101,7 +186,7 @@ def test_a_worker_whose_lease_was_lost_stores_nothing_and_removes_its_files(
         monkeypatch.setattr(services, "store_image", store)
         written.append(files_kept())
         Image.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
-        services.return_ended_leases()
+        sweeping.return_ended_leases()
         assert claims.claim_next(models=[tiny.slug], worker="another")
         return store(**arguments)
 
@@ -109,7 +194,7 @@ def test_a_worker_whose_lease_was_lost_stores_nothing_and_removes_its_files(
     monkeypatch.setattr(services, "store_image", store_late)
     desk.answer()
     image = Image.objects.get()
-    assert (image.state, image.worker, image.attempt) == ("running", "another", 2)
+    assert (image.state, image.worker, image.attempt) == ("running", "another", 1)
     assert len(written[0]) == 2
     assert files_kept() == []
     assert get_balance(user=alice).posted_ucr == START_UCR
@@ -143,15 +228,15 @@ def test_one_persons_pile_leaves_a_place_for_somebody_new(
     """Four places: one is kept for people who have nothing here, whoever was served less."""
     monkeypatch.setattr(desk, "slots", 4)
     monkeypatch.setattr(desk, "room", lambda: 4)
-    monkeypatch.setattr(desk, "draw", lambda claim: None)  # drawings that take for ever
+    monkeypatch.setattr(desk, "draw", lambda drawing: None)  # drawings that take for ever
     submit(alice, tiny, count=6)
     while desk.has_room() and desk.start_next():
         pass
-    assert list(desk.drawing.values()) == [alice.pk] * 3
+    assert owners(desk) == [alice.pk] * 3
     submit(bob, tiny, count=2)
     while desk.has_room() and desk.start_next():
         pass
-    assert list(desk.drawing.values()) == [alice.pk] * 3 + [bob.pk]
+    assert owners(desk) == [alice.pk] * 3 + [bob.pk]
 
 
 def test_images_of_two_people_share_denoiser_calls_and_say_so(
@@ -183,3 +268,58 @@ def test_the_same_request_in_exact_mode_gives_the_same_bits_whoever_else_draws(
     assert [one.fingerprint["exact"] for one in drawn] == ["yes", "yes"]
     pixels = [Picture.open(Path(settings.MEDIA_ROOT) / one.file).tobytes() for one in drawn]
     assert pixels[0] == pixels[1]
+
+
+def test_an_image_that_comes_back_to_the_worker_that_draws_it_still_is_drawn_anew_not_failed(
+    alice: User, tiny: DiffusionModel, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lease ended while the worker could not renew: nobody else was there to claim it."""
+    monkeypatch.setattr(heartbeat, "_served", (0.0, []))
+    desk = Desk(engine, name="this-process", slots=4)
+    tell = Drawing.tell
+    lost: list[uuid.UUID] = []
+
+    def lose_lease_once(drawing: Drawing, progress: Progress) -> None:
+        if not lost and progress.stage == "denoising":
+            lost.append(drawing.claim.lease_token)
+            Image.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+            sweeping.return_ended_leases()
+            desk.ring()
+            wait_until(lambda: len(desk.drawing) == 2, 10)
+        tell(drawing, progress)
+
+    monkeypatch.setattr(Drawing, "tell", lose_lease_once)
+    submit(alice, tiny, steps=40)
+    desk.answer()
+    image = Image.objects.get()
+    assert lost
+    assert (image.state, image.attempt) == ("stored", 2)
+    assert str(lost[0].hex[:12]) not in image.file
+    assert get_balance(user=alice).posted_ucr == START_UCR - PRICE_UCR
+    assert not list(find_violations())
+
+
+def test_a_suspect_is_drawn_with_nothing_else_begun_beside_it(
+    alice: User, bob: User, tiny: DiffusionModel, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "_served", (0.0, []))
+    submit(alice, tiny, steps=30)
+    submit(bob, tiny, steps=30, count=3)
+    Image.objects.filter(owner=alice).update(attempt=2)
+    beside: list[int] = []
+    begin = claims.begin_drawings
+
+    def count_begun(*, leases: claims.Leases) -> None:
+        begin(leases=leases)
+        others = Image.objects.filter(state="running", drawing_since__isnull=False)
+        beside.extend(
+            others.exclude(pk=image_id).count() for image_id in leases if image_id == hers.pk
+        )
+
+    hers = Image.objects.get(owner=alice)
+    monkeypatch.setattr(claims, "begin_drawings", count_begun)
+    Desk(engine, name="this-process", slots=4).answer()
+    assert beside == [0]
+    assert set(Image.objects.values_list("state", "attempt")) == {("stored", 3), ("stored", 1)}
+    hers.refresh_from_db()
+    assert hers.batch["rows_most"] == 2, "it shared no call"

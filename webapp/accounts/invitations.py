@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -117,7 +118,7 @@ def use_invitation(*, invitation_id: int, email: str) -> Invitation:
 
 
 def _open() -> QuerySet[Invitation]:
-    in_time = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
+    in_time = Q(expires_at=None) | Q(expires_at__gt=Now())
     return Invitation.objects.filter(in_time, uses_left__gt=0, revoked_at=None)
 
 

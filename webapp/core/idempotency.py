@@ -12,12 +12,13 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.db import DatabaseError, transaction
 from django.db.models import QuerySet
-from django.utils import timezone
+from django.db.models.expressions import CombinedExpression
+from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from webapp.core.errors import Conflict, InvalidInput
@@ -67,7 +68,7 @@ def _claim(*, scope: str, key: str, body_hash: str) -> IdempotencyKey:
     same_key = IdempotencyKey.objects.filter(scope=scope, key=key)
     claim = IdempotencyKey(scope=scope, key=key, body_hash=body_hash)
     for _attempt in range(CLAIM_ATTEMPTS):
-        claim.started_at = timezone.now()
+        claim.started_at = Now()
         with transaction.atomic(durable=True):
             same_key.filter(started_at__lt=_too_old()).delete()
             IdempotencyKey.objects.bulk_create([claim], ignore_conflicts=True)
@@ -81,9 +82,7 @@ def _claim(*, scope: str, key: str, body_hash: str) -> IdempotencyKey:
         if found.state == State.DONE:
             return found
         lost = same_key.filter(token=found.token, state=State.RUNNING)
-        lost.filter(started_at__lt=timezone.now() - LOST_AFTER).update(
-            token=claim.token, started_at=claim.started_at
-        )
+        lost.filter(started_at__lt=Now() - LOST_AFTER).update(token=claim.token, started_at=Now())
     raise Conflict(_("This is still being done. Wait a moment, then look again."))
 
 
@@ -111,5 +110,5 @@ def _hash(body: Mapping[str, Any] | str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _too_old() -> datetime:
-    return timezone.now() - KEPT
+def _too_old() -> CombinedExpression:
+    return Now() - KEPT

@@ -1,4 +1,4 @@
-"""What Celery beat asks for, and the mails that pages leave to a worker."""
+"""What beat does, and the mails that pages leave to a worker."""
 
 import logging
 

@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 
 from django.db import connection, transaction
 from django.db.models import QuerySet, Value
-from django.utils import timezone
 
 from webapp.accounts.models import User
+from webapp.core.connections import database_now
 from webapp.gallery.models import Collection, CollectionItem
 from webapp.gallery.selectors import get_collection
 from webapp.generation.models import DiscardedFile, Generation, Image
@@ -42,7 +42,7 @@ def mark_favourites(*, images: QuerySet[Image], is_favourite: bool) -> int:
 
 def bin_images(*, images: QuerySet[Image]) -> Binning:
     """Puts those into the bin that are not there yet; links to them lead nowhere meanwhile."""
-    now = timezone.now()
+    now = database_now()
     return Binning(images.filter(binned_at=None).update(binned_at=now), now)
 
 

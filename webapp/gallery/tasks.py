@@ -1,4 +1,4 @@
-"""Maintenance that Celery beat asks for."""
+"""Maintenance that beat does."""
 
 import logging
 

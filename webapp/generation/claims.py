@@ -1,32 +1,43 @@
-"""How workers take images: the fairest owner first, and under a lease that has to be renewed."""
+"""How workers take images: the fairest owner first, and under a lease that has to be renewed.
+
+The database's clock alone says when a lease ends. No worker's clock takes part.
+"""
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, QuerySet
-from django.utils import timezone
+from django.db.models import DurationField, ExpressionWrapper, F, QuerySet
+from django.db.models.expressions import CombinedExpression
+from django.db.models.functions import Now
 
 from webapp.catalog.models import DiffusionModel
 from webapp.generation import events, queue
 from webapp.generation.models import Image, QueueShare
 from webapp.generation.styles import apply_style
 
+# Lost so often before a drawing of it was seen to begin, an image counts as a suspect, too.
+BLIND_LOSSES = 4
+
+Leases = Mapping[uuid.UUID, uuid.UUID]  # image id -> lease token
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
     """One image that is this worker's to draw, until the lease ends. Its prompts are what the model
     is asked for: the words of `style` are in them. Files are names in the media storage, "" where
-    its `mode` brings none."""
+    its `mode` brings none. `attempt` is the number of this drawing, once it begins. One that is
+    `alone` may be what stops workers: nothing else is drawn beside it."""
 
     image_id: uuid.UUID
     generation_id: uuid.UUID
     owner_id: int
     lease_token: uuid.UUID
     attempt: int
+    alone: bool
     waited_s: float
     model: DiffusionModel
     prompt: str
@@ -45,9 +56,9 @@ class Claim:
     strength: float | None
 
 
-def lease_end() -> datetime:
-    """When a lease that is given or renewed now ends."""
-    return timezone.now() + timedelta(seconds=settings.LEASE_S)
+def lease_end() -> CombinedExpression:
+    """When a lease that is given or renewed now ends, by the database's clock."""
+    return Now() + timedelta(seconds=settings.LEASE_S)
 
 
 def claim_next(
@@ -78,11 +89,41 @@ def claim_next(
 
 def renew(*, image_id: uuid.UUID, lease_token: uuid.UUID) -> bool:
     """True where the lease was this token's and now ends later; False where it is lost."""
-    return bool(
-        Image.objects.filter(
-            pk=image_id, state=Image.State.RUNNING, lease_token=lease_token
-        ).update(lease_until=lease_end())
+    return not renew_all(leases={image_id: lease_token})
+
+
+def renew_all(*, leases: Leases) -> set[uuid.UUID]:
+    """Lets these leases end later, in one statement. Returns the ids of the images that are no
+    longer this worker's.
+
+    A row that somebody holds just now is not waited for, as the other leases would end meanwhile:
+    it is renewed the next time.
+    """
+    ours = _held(leases)
+    with transaction.atomic():
+        free = ours.select_for_update(skip_locked=True).order_by("pk")
+        ids = list(free.values_list("pk", flat=True))
+        Image.objects.filter(pk__in=ids).update(lease_until=lease_end())
+    if len(ids) == len(leases):
+        return set()
+    return set(leases) - set(ours.values_list("pk", flat=True))
+
+
+def begin_drawings(*, leases: Leases) -> None:
+    """Counts an attempt for each image whose drawing begins now; once for each lease, however
+    often it is said."""
+    _held(leases).filter(drawing_since=None).update(attempt=F("attempt") + 1, drawing_since=Now())
+
+
+def _held(leases: Leases) -> QuerySet[Image]:
+    return Image.objects.filter(
+        pk__in=list(leases), lease_token__in=list(leases.values()), state=Image.State.RUNNING
     )
+
+
+def is_suspect(image: Image) -> bool:
+    """Whether this image may be what stops the workers that draw it."""
+    return image.attempt >= settings.MAX_ATTEMPTS - 1 or image.lost_leases >= BLIND_LOSSES
 
 
 def _lock_fairest_share(shares: QuerySet[QueueShare]) -> QueueShare | None:
@@ -103,6 +144,7 @@ def _lock_oldest_image(share: QueueShare) -> Image | None:
         Image.objects.select_for_update(skip_locked=True, of=("self",))
         .filter(owner_id=share.owner_id, model_id=share.model_id, state=Image.State.QUEUED)
         .select_related("generation__start", "generation__mask", "model")
+        .annotate(waited=ExpressionWrapper(Now() - F("created_at"), DurationField()))
         .order_by("created_at", "index")
         .first()
     )
@@ -110,12 +152,13 @@ def _lock_oldest_image(share: QueueShare) -> Image | None:
 
 def _lease(image: Image, *, share: QueueShare, worker: str) -> Claim:
     token, generation = uuid.uuid4(), image.generation
+    waited: timedelta = image.waited  # type: ignore[attr-defined]
     Image.objects.filter(pk=image.pk, state=Image.State.QUEUED).update(
         state=Image.State.RUNNING,
         lease_token=token,
         lease_until=lease_end(),
-        attempt=F("attempt") + 1,
-        started_at=timezone.now(),
+        drawing_since=None,
+        started_at=Now(),
         worker=worker,
     )
     queue.serve(share=share, cost=image.cost)
@@ -132,7 +175,8 @@ def _lease(image: Image, *, share: QueueShare, worker: str) -> Claim:
         owner_id=image.owner_id,
         lease_token=token,
         attempt=image.attempt + 1,
-        waited_s=(timezone.now() - image.created_at).total_seconds(),
+        alone=is_suspect(image),
+        waited_s=max(0.0, waited.total_seconds()),
         model=image.model,
         prompt=words.prompt,
         negative_prompt=words.negative_prompt,

@@ -14,6 +14,7 @@ BY_CODE: Final[dict[str, Promise]] = {
     "start_picture_lost": _("The start picture or its mask is gone: add it again."),
     "storagefailed": _("The picture could not be saved: the studio's storage is full or away."),
     "withheld": _("The model's safety checker withheld this picture."),
+    "file_lost": _("The file of this image was lost. What it cost was given back."),
     "worker_lost": _("The worker stopped three times while drawing this picture."),
 }
 UNKNOWN: Final = _("This picture could not be finished.")

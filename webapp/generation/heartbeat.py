@@ -1,12 +1,13 @@
 """Which workers are alive, what they serve, and which queues they listen to.
 
 Key `darkroom:worker:<name>` lives for 30 seconds and is written every 5. The sorted set
-`darkroom:workers` has the names and when they were last heard, so that nobody has to look through
-all keys for them.
+`darkroom:workers` has the names and when they were last heard, by Valkey's clock, so that nobody
+has to look through all keys for them.
 """
 
 import json
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from webapp.catalog.selectors import INSTALLED
 from webapp.celery import app
 from webapp.core.valkey import valkey
 from webapp.generation import events
+from webapp.generation.clock import ClockWatch
 
 logger = logging.getLogger(__name__)
 
@@ -54,13 +56,16 @@ def served_models() -> list[str]:
 
 
 def beat_forever(*, name: str, node: str, describe: Callable[[], dict[str, Any]]) -> None:
-    """Says every five seconds that this worker lives, and listens to the queues it serves."""
+    """Says every five seconds that this worker lives, listens to the queues it serves, and looks
+    whether its clock is right."""
+    clock = ClockWatch(host=os.uname().nodename)
     while True:
         try:
             close_old_connections()
             slugs = served_models()
             listen_to_queues(slugs, node=node)
             beat_once(name=name, models=slugs, facts=describe())
+            clock.look()
         except (OperationalError, InterfaceError, redis.RedisError, OSError) as error:
             logger.warning("the heartbeat skipped a beat: %s", error)
         time.sleep(BEAT_S)
@@ -69,7 +74,7 @@ def beat_forever(*, name: str, node: str, describe: Callable[[], dict[str, Any]]
 def beat_once(*, name: str, models: list[str], facts: dict[str, Any]) -> None:
     """Writes one beat, and tells the pages of a worker that was not there before; raises
     redis.RedisError."""
-    now = time.time()
+    now, _microseconds = valkey().time()
     pipeline = valkey().pipeline(transaction=False)
     pipeline.zadd(NAMES, {name: now})
     pipeline.zremrangebyscore(NAMES, 0, now - FORGOTTEN_S)

@@ -1,7 +1,6 @@
 """What a group allows its members: so many credits a day, so many images at once."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from django.db import connection
 from django.utils import timezone
@@ -18,7 +17,8 @@ USE_SQL = """
 SELECT mine.daily_spend_ucr, mine.images_at_once,
     (SELECT COALESCE(SUM(hold.amount_ucr), 0) FROM credits_hold hold
         JOIN credits_account account ON account.id = hold.account_id
-        WHERE account.user_id = %(user)s AND hold.created_at >= %(midnight)s
+        WHERE account.user_id = %(user)s AND hold.created_at
+                >= date_trunc('day', now() AT TIME ZONE %(zone)s) AT TIME ZONE %(zone)s
             AND hold.state IN ('held', 'captured')
             AND NOT EXISTS (SELECT 1 FROM credits_entry refund
                 WHERE refund.image_id = hold.image_id AND refund.kind = 'refund'))::bigint,
@@ -85,11 +85,8 @@ def _check_at_once(use: Use, *, added: int) -> None:
 
 def _read_use(owner: User, group_id: int) -> Use | None:
     """None where the group was deleted meanwhile."""
+    zone = timezone.get_current_timezone_name()
     with connection.cursor() as cursor:
-        cursor.execute(USE_SQL, {"user": owner.pk, "group": group_id, "midnight": _midnight()})
+        cursor.execute(USE_SQL, {"user": owner.pk, "group": group_id, "zone": zone})
         row = cursor.fetchone()
     return Use(*row) if row else None
-
-
-def _midnight() -> datetime:
-    return timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)

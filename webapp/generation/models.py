@@ -2,14 +2,23 @@
 
 Image.state:
 
-    queued ──claim──> running ──store──> stored
-      │  ^               │ ├────fail───> failed      (hold released)
-      │  └──lease ended──┘ └───cancel──> cancelled   (hold released)
-      └────────────cancel──────────────> cancelled
+    queued ──claim──> running ──store──────────> stored ──file lost──> failed  (refunded)
+      │  ^            │ │ │ ├──────fail────────> failed      (hold released)
+      │  ├─give back──┘ │ │ ├─third lost drawing> failed     (hold released)
+      │  └─lease ended──┘ │ └──────cancel──────> cancelled   (hold released)
+      │                   └─begin: attempt + 1, still running
+      └──────────────────cancel────────────────> cancelled   (hold released)
 
-A running image belongs to whoever knows its lease token, until `lease_until`. Every change of
-state is a conditional UPDATE whose row count is tested; after three attempts a lease that ends
-makes the image `failed`.
+A running image belongs to whoever knows its lease token until the database says otherwise: the
+lease may have ended by the clock, as long as nobody took the image it is still theirs. Every
+change of state is a conditional UPDATE whose row count is tested. A worker whose UPDATE finds
+nothing looks whether `ended_lease` is its own token: then an earlier call had done it, and only
+the answer to its commit was lost.
+
+`attempt` counts drawings that began, not claims. An image whose worker was lost while drawing it
+goes back into the queue; after two such losses it is drawn alone, and after the third it fails.
+`lost_leases` counts every lease that ended by itself, so that an image which kills its worker
+before its beginning is written down is drawn alone, too.
 """
 
 import uuid
@@ -151,7 +160,10 @@ class Image(models.Model):
 
     lease_token = models.UUIDField(null=True, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
+    ended_lease = models.UUIDField(null=True, blank=True)
     attempt = models.PositiveSmallIntegerField(default=0)
+    drawing_since = models.DateTimeField(null=True, blank=True)
+    lost_leases = models.PositiveSmallIntegerField(default=0, db_default=0)
     worker = models.CharField(max_length=100, blank=True)
 
     file = models.CharField(max_length=200, blank=True)

@@ -1,10 +1,11 @@
 """Reading generations and images; the one door to a private picture is `get_owned_image`."""
 
 import uuid
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.db.models import Prefetch, Q, QuerySet
-from django.utils import timezone
+from django.db.models.expressions import CombinedExpression
+from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from webapp.accounts.models import User
@@ -27,9 +28,9 @@ def get_owned_image(*, owner: User, image_id: uuid.UUID) -> Image:
     return image
 
 
-def bin_kept_since() -> datetime:
+def bin_kept_since() -> CombinedExpression:
     """What went into the bin before this is gone, whether or not it was swept by now."""
-    return timezone.now() - timedelta(days=BIN_DAYS)
+    return Now() - timedelta(days=BIN_DAYS)
 
 
 def list_feed(*, owner: User) -> QuerySet[Generation]:

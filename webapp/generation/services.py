@@ -4,6 +4,7 @@ Doors (views, tasks, commands) call these and nothing else; no file, GPU or netw
 inside a transaction. Locks: upload, image, hold, account, entry, queue share.
 """
 
+import enum
 import secrets
 import uuid
 from collections.abc import Mapping
@@ -12,7 +13,8 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.utils import timezone
+from django.db.models import Case, F, PositiveSmallIntegerField, When
+from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from webapp.accounts.models import User
@@ -34,6 +36,18 @@ from webapp.generation.storage import StoredFile, file_names
 from webapp.generation.uploads import hold_pictures
 
 MAX_KEY_LENGTH = 64
+
+
+# A queued image: nobody draws it.
+NOT_STARTED: dict[str, Any] = {"started_at": None, "drawing_since": None, "worker": ""}
+
+
+class Ending(enum.Enum):
+    """What came of a worker's wish to end its lease."""
+
+    NOW = "by this call"
+    BEFORE = "by an earlier call of the same attempt, whose answer was lost"
+    LOST = "not at all: the image is somebody else's, or cancelled, or gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +99,15 @@ def store_image(
 ) -> bool:
     """The charge and the picture's appearance in the gallery, in one commit.
 
-    True where this lease's image is stored now. False where the lease is somebody else's or the
-    image was cancelled: the caller deletes its own file and leaves.
+    True where this attempt's file is what is stored, by this call or by an earlier one whose
+    answer was lost. False where the lease is somebody else's or the image was cancelled: the
+    caller deletes its own file and leaves.
     """
     with transaction.atomic():
-        stored = Image.objects.filter(
-            pk=image_id, state=Image.State.RUNNING, lease_token=lease_token
-        ).update(
-            state=Image.State.STORED,
-            lease_token=None,
-            lease_until=None,
+        ending = _end_lease(
+            image_id,
+            lease_token,
+            Image.State.STORED,
             file=file.name,
             thumbnail=file.thumbnail,
             strip=file.strip,
@@ -104,36 +117,50 @@ def store_image(
             timings_s=dict(rendering.timings_s),
             fingerprint=dict(rendering.fingerprint),
             batch=dict(rendering.batch),
-            finished_at=timezone.now(),
+            finished_at=Now(),
         )
-        if stored:
+        if ending is Ending.NOW:
             ledger.capture(image_id=image_id)
-            transaction.on_commit(lambda: events.publish_image(image_id))
-    return bool(stored)
+    return _told(ending, image_id)
 
 
 def fail_image(*, image_id: uuid.UUID, lease_token: uuid.UUID, code: str, sentence: str) -> bool:
-    """Fails this lease's image and gives its credits back. False where the lease is lost."""
+    """Fails this lease's image and gives its credits back; files of the attempt are swept. True
+    where this attempt failed it, now or before. False where the lease is lost."""
     with transaction.atomic():
-        failed = Image.objects.filter(
-            pk=image_id, state=Image.State.RUNNING, lease_token=lease_token
-        ).update(**_ended(Image.State.FAILED), failure_code=code, failure=sentence)
-        if failed:
+        ending = _end_lease(
+            image_id,
+            lease_token,
+            Image.State.FAILED,
+            failure_code=code,
+            failure=sentence,
+            finished_at=Now(),
+        )
+        if ending is Ending.NOW:
             ledger.release(image_id=image_id)
-            transaction.on_commit(lambda: events.publish_image(image_id))
-    return bool(failed)
+            discard(*file_names(image_id=image_id, lease_token=lease_token))
+    return _told(ending, image_id)
 
 
 def give_back_image(*, claim: Claim) -> bool:
     """Returns an image that this worker will not draw (it is shutting down) to the queue,
-    without counting the attempt. False where the lease is lost."""
+    without counting the attempt. True where this attempt gave it back, now or before. False where
+    the lease is lost."""
     with transaction.atomic():
-        returned = Image.objects.filter(
-            pk=claim.image_id, state=Image.State.RUNNING, lease_token=claim.lease_token
-        ).update(**_requeued(), attempt=claim.attempt - 1)
-        if returned:
-            _rejoin_queue(claim.image_id)
-    return bool(returned)
+        ending = _end_lease(
+            claim.image_id,
+            claim.lease_token,
+            Image.State.QUEUED,
+            attempt=Case(
+                When(drawing_since__isnull=False, then=F("attempt") - 1),
+                default=F("attempt"),
+                output_field=PositiveSmallIntegerField(),
+            ),
+            **NOT_STARTED,
+        )
+        if ending is Ending.NOW:
+            rejoin_queue(claim.image_id)
+    return ending is not Ending.LOST
 
 
 def cancel_generation(*, owner: User, generation_id: uuid.UUID) -> int:
@@ -155,11 +182,11 @@ def cancel_image(*, owner: User, image_id: uuid.UUID) -> bool:
         if image is None:
             raise NotFound(_("There is nothing here, or nothing of yours."))
         cancelled = Image.objects.filter(pk=image_id, state__in=Image.LIVE).update(
-            **_ended(Image.State.CANCELLED)
+            **ended(Image.State.CANCELLED)
         )
         if cancelled:
             ledger.release(image_id=image_id)
-            _discard_attempt(image)
+            discard_attempt(image)
             if image.state == Image.State.QUEUED:
                 queue.leave(owner_id=image.owner_id, model_id=image.model_id)
             transaction.on_commit(lambda: _announce_cancelled(image_id))
@@ -175,11 +202,29 @@ def delete_image(*, owner: User, image_id: uuid.UUID) -> None:
             raise NotFound(_("There is nothing here, or nothing of yours."))
         if image.state in Image.LIVE:
             raise Conflict(_("This picture is still developing. Cancel it first."))
-        _discard(image.file, image.thumbnail, image.strip)
+        discard(image.file, image.thumbnail, image.strip)
         generation = image.generation
         image.delete()
         if not generation.images.exists():
             generation.delete()
+
+
+def lose_file(*, image_id: uuid.UUID, file: str) -> bool:
+    """A stored image whose file is gone is failed, and says so to its owner; whoever calls gives
+    back what it cost, in the same transaction. False where it is not stored in that file."""
+    return bool(
+        Image.objects.filter(pk=image_id, state=Image.State.STORED, file=file).update(
+            state=Image.State.FAILED,
+            failure_code="file_lost",
+            failure=_("The file of this image was lost. What it cost was given back."),
+            file="",
+            thumbnail="",
+            strip="",
+            strip_steps=[],
+            is_favourite=False,
+            binned_at=None,
+        )
+    )
 
 
 def report_problem(*, model: DiffusionModel, code: str, sentence: str, detail: str) -> None:
@@ -194,33 +239,28 @@ def withdraw_problem(*, model: DiffusionModel) -> None:
     withdraw(code_suffix=f":{model.slug}")
 
 
-def return_ended_leases() -> int:
-    """Puts images whose lease has ended back into the queue, or fails them after the last
-    attempt. Returns how many it moved; the sweeper calls it every few seconds."""
-    ended = Image.objects.filter(state=Image.State.RUNNING, lease_until__lt=timezone.now())
-    return sum(_return_ended_lease(pk) for pk in ended.values_list("pk", flat=True)[:500])
+def _end_lease(
+    image_id: uuid.UUID, lease_token: uuid.UUID, into: Image.State, **changes: Any
+) -> Ending:
+    """Moves the image out of `running` for whoever holds its lease. Each way out is safe to ask
+    for again by a worker that never heard the answer to its commit."""
+    ended = Image.objects.filter(
+        pk=image_id, state=Image.State.RUNNING, lease_token=lease_token
+    ).update(state=into, ended_lease=lease_token, lease_token=None, lease_until=None, **changes)
+    if ended:
+        return Ending.NOW
+    before = Image.objects.filter(pk=image_id, ended_lease=lease_token)
+    if into != Image.State.QUEUED:  # what was given back may be anybody's by now
+        before = before.filter(state=into)
+    return Ending.BEFORE if before.exists() else Ending.LOST
 
 
-def _return_ended_lease(image_id: uuid.UUID) -> bool:
-    with transaction.atomic():
-        image = (
-            Image.objects.select_for_update(skip_locked=True)
-            .filter(pk=image_id, state=Image.State.RUNNING, lease_until__lt=timezone.now())
-            .first()
-        )
-        if image is None:
-            return False
-        _discard_attempt(image)
-        if image.attempt >= settings.MAX_ATTEMPTS:
-            sentence = _("The worker stopped three times while drawing this picture.")
-            changes = {**_ended(Image.State.FAILED), "failure": sentence}
-            Image.objects.filter(pk=image_id).update(**changes, failure_code="worker_lost")
-            ledger.release(image_id=image_id)
-        else:
-            Image.objects.filter(pk=image_id).update(**_requeued())
-            _rejoin_queue(image_id)
+def _told(ending: Ending, image_id: uuid.UUID) -> bool:
+    """Whether the image ended so by this attempt. Its owner's pages hear of it again where the
+    first answer was lost: what was to be told on that commit was lost with it."""
+    if ending is not Ending.LOST:
         transaction.on_commit(lambda: events.publish_image(image_id))
-    return True
+    return ending is not Ending.LOST
 
 
 def _quote(
@@ -339,26 +379,18 @@ def _announce_cancelled(image_id: uuid.UUID) -> None:
     events.publish_queue_moved()
 
 
-def _ended(state: Image.State) -> dict[str, Any]:
+def ended(state: Image.State) -> dict[str, Any]:
+    """What an image that ends without a picture is changed to."""
     return {
         "state": state,
         "lease_token": None,
         "lease_until": None,
-        "finished_at": timezone.now(),
+        "finished_at": Now(),
     }
 
 
-def _requeued() -> dict[str, Any]:
-    return {
-        "state": Image.State.QUEUED,
-        "lease_token": None,
-        "lease_until": None,
-        "started_at": None,
-        "worker": "",
-    }
-
-
-def _rejoin_queue(image_id: uuid.UUID) -> None:
+def rejoin_queue(image_id: uuid.UUID) -> None:
+    """Counts a returned image as queued again, and wakes workers on commit."""
     image = Image.objects.select_related("model").get(pk=image_id)
     queue.rejoin(owner_id=image.owner_id, model_id=image.model_id, cost=image.cost)
     slug = image.model.slug
@@ -366,11 +398,12 @@ def _rejoin_queue(image_id: uuid.UUID) -> None:
     transaction.on_commit(lambda: events.publish_queue_moved())
 
 
-def _discard_attempt(image: Image) -> None:
+def discard_attempt(image: Image) -> None:
     """A file of this attempt may lie there: its worker was killed between file and commit."""
     if image.lease_token is not None:
-        _discard(*file_names(image_id=image.pk, lease_token=image.lease_token))
+        discard(*file_names(image_id=image.pk, lease_token=image.lease_token))
 
 
-def _discard(*names: str) -> None:
+def discard(*names: str) -> None:
+    """Has the sweeper delete these files after the commit; "" is none."""
     DiscardedFile.objects.bulk_create(DiscardedFile(name=name) for name in names if name)

@@ -1,21 +1,40 @@
-"""Where pictures lie. Names carry the lease token: a worker only ever deletes its own file."""
+"""Where pictures lie. Names carry the lease token: a worker only ever deletes its own file.
+
+Whatever a storage raises that is full, read-only, refusing or away, be it the disk's or a
+bucket's, is `StorageAway` here; FileNotFoundError stays what it is.
+"""
 
 import hashlib
 import logging
 import os
 import secrets
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, default_storage
 
+from webapp.core.neighbours import StorageAway as StorageAway
 from webapp.core.storages import PatientStorage
 from webapp.embedded.private import open_private
 
 logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def storage_errors() -> Iterator[None]:
+    """Raises StorageAway for what a disk raises, as a bucket does by itself; FileNotFoundError
+    passes."""
+    try:
+        yield
+    except (FileNotFoundError, StorageAway):
+        raise
+    except OSError as error:
+        raise StorageAway(str(error)) from error
 
 
 class DurableFileSystemStorage(PatientStorage, FileSystemStorage):
@@ -71,17 +90,14 @@ def write_image_files(
     strip_webp: bytes = b"",
     strip_steps: StripSteps = (),
 ) -> StoredFile:
-    """Writes picture, thumbnail and strip; raises OSError (disk full, bucket away), nothing left.
+    """Writes picture, thumbnail and strip. Raises StorageAway (disk full, bucket away); what was
+    written by then is replaced by the next try, or deleted by `delete_files`.
 
     A strip that cannot be written is left out, and logged: the picture is what was asked for.
     """
     name, thumbnail, strip = file_names(image_id=image_id, lease_token=lease_token)
-    try:
-        default_storage.save(name, ContentFile(png))
-        default_storage.save(thumbnail, ContentFile(thumbnail_webp))
-    except BaseException:
-        delete_files(name, thumbnail)
-        raise
+    replace_file(name, png)
+    replace_file(thumbnail, thumbnail_webp)
     has_strip = bool(strip_webp) and _try_to_save(strip, strip_webp)
     return StoredFile(
         name=name,
@@ -95,24 +111,71 @@ def write_image_files(
 
 def _try_to_save(name: str, content: bytes) -> bool:
     try:
-        default_storage.save(name, ContentFile(content))
-    except OSError as error:
+        replace_file(name, content)
+    except StorageAway as error:
         logger.warning("%s was not written: %s", name, error)
         return False
     return True
 
 
+def replace_file(name: str, content: bytes) -> None:
+    """Writes the file under exactly this name, which only the caller uses. Raises StorageAway."""
+    try:
+        with storage_errors():
+            saved = default_storage.save(name, ContentFile(content))
+            if saved != name:  # an earlier try of the same attempt left its file there
+                for left in (saved, name):
+                    default_storage.delete(left)
+                default_storage.save(name, ContentFile(content))
+    except FileNotFoundError as error:  # the folder itself is gone
+        raise StorageAway(str(error)) from error
+
+
 def delete_files(*names: str) -> None:
-    """Deletes what is there of these names; a name that is gone already is fine."""
-    for name in names:
-        if name:
-            default_storage.delete(name)
+    """Deletes what is there of these names; a name that is gone already is fine. Raises
+    StorageAway."""
+    with storage_errors():
+        for name in names:
+            if name:
+                default_storage.delete(name)
 
 
 def read_file(name: str) -> bytes:
-    """The file's bytes; raises FileNotFoundError where it is gone."""
-    with default_storage.open(name) as file:
+    """The file's bytes; raises FileNotFoundError where it is gone, StorageAway where nobody can
+    say."""
+    with storage_errors(), default_storage.open(name) as file:
         return bytes(file.read())
+
+
+@contextmanager
+def open_file(name: str) -> Iterator[File]:  # type: ignore[type-arg]
+    """The file, to be read piece by piece; raises as `read_file`."""
+    with storage_errors(), default_storage.open(name) as file:
+        yield file
+
+
+def has_file(name: str) -> bool:
+    """Whether the file is there; raises StorageAway where nobody can say."""
+    with storage_errors():
+        return default_storage.exists(name)
+
+
+def list_files(folder: str) -> list[str]:
+    """The names of the files right in this folder; [] where there is no such folder. Raises
+    StorageAway."""
+    with storage_errors():
+        try:
+            _folders, files = default_storage.listdir(folder)
+        except FileNotFoundError:
+            return []
+        return [f"{folder}/{file}" for file in files if file]
+
+
+def modified_at(name: str) -> datetime:
+    """When the file was written, by its storage's clock. Raises FileNotFoundError and
+    StorageAway."""
+    with storage_errors():
+        return default_storage.get_modified_time(name)
 
 
 def _fsync_folder(folder: Path) -> None:

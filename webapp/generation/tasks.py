@@ -1,29 +1,59 @@
-"""Maintenance that Celery beat asks for, most of it every few seconds."""
+"""Maintenance that beat does, most of it every few seconds. One that hangs, on a storage or on
+Valkey, keeps none of the others."""
 
 import logging
 
 from celery import shared_task
 from django.db import OperationalError
 
-from webapp.generation import doorbell, services
+from webapp.core.connections import let_go_of_database
+from webapp.generation import doorbell, orphans
 from webapp.generation.models import DiscardedFile, QueueShare
-from webapp.generation.storage import delete_files
+from webapp.generation.storage import StorageAway, delete_files
+from webapp.generation.sweeping import Sweeper
 from webapp.generation.uploads import delete_unused_uploads
 
 logger = logging.getLogger(__name__)
 
 FILES_AT_ONCE = 500
 
+sweeper = Sweeper()
+
 
 @shared_task(name="webapp.generation.tasks.sweep")
 def sweep() -> None:
-    """Returns ended leases, rings for what is queued, deletes discarded files."""
+    """Returns ended leases."""
     try:
-        services.return_ended_leases()
-        ring_for_queued()
-        delete_discarded_files()
+        sweeper.sweep()
     except OperationalError as error:
         logger.error("the sweep is put off, the database does not answer: %s", error)
+
+
+@shared_task(name="webapp.generation.tasks.ring")
+def ring() -> None:
+    """Rings for what is queued: a doorbell may have been lost."""
+    try:
+        ring_for_queued()
+    except OperationalError as error:
+        logger.error("nobody is rung for, the database does not answer: %s", error)
+
+
+@shared_task(name="webapp.generation.tasks.sweep_files")
+def sweep_files() -> None:
+    """Deletes discarded files."""
+    try:
+        delete_discarded_files()
+    except (OperationalError, StorageAway) as error:
+        logger.error("files are deleted later: %s", error)
+
+
+@shared_task(name="webapp.generation.tasks.sweep_orphans")
+def sweep_orphans() -> None:
+    """Deletes files that no row names, in some of the folders."""
+    try:
+        orphans.sweep_some()
+    except (OperationalError, StorageAway) as error:
+        logger.error("files of nobody are looked for later: %s", error)
 
 
 @shared_task(name="webapp.generation.tasks.sweep_uploads")
@@ -36,14 +66,15 @@ def sweep_uploads() -> None:
 
 
 def ring_for_queued() -> None:
-    """Rings for every model that has something queued: a doorbell may have been lost."""
+    """Rings for every model that has something queued."""
     waiting = QueueShare.objects.filter(queued__gt=0).values_list("model__slug", flat=True)
     for slug in waiting.distinct():
         doorbell.ring_if_silent(model_slug=slug)
 
 
 def delete_discarded_files() -> None:
-    """Deletes files whose rows are gone; a line goes only after its file."""
-    for line in DiscardedFile.objects.order_by("pk")[:FILES_AT_ONCE]:
-        delete_files(line.name)
-        line.delete()
+    """Deletes files whose rows are gone; their lines go only after them. Raises StorageAway."""
+    lines = dict(DiscardedFile.objects.order_by("pk").values_list("pk", "name")[:FILES_AT_ONCE])
+    let_go_of_database()
+    delete_files(*lines.values())
+    DiscardedFile.objects.filter(pk__in=lines).delete()

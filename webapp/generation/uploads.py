@@ -16,7 +16,7 @@ from django.core.files.base import ContentFile, File
 from django.core.files.storage import default_storage
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.utils import timezone
+from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from webapp.accounts.models import User
@@ -27,7 +27,7 @@ from webapp.generation.models import DiscardedFile, Generation, Image, Upload
 from webapp.generation.modes import check_pictures
 from webapp.generation.pictures import CleanPicture, check_size, clean_picture, decoding_turn
 from webapp.generation.spec import GenerationSpec
-from webapp.generation.storage import delete_files
+from webapp.generation.storage import delete_files, has_file, storage_errors
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ def hold_pictures(*, owner: User, model: DiffusionModel, spec: GenerationSpec) -
 def delete_unused_uploads() -> int:
     """Removes uploads that no request has named for a day; their files go with the next sweeps.
     Returns how many it removed."""
-    old = Upload.objects.filter(created_at__lt=timezone.now() - KEPT_UNUSED)
+    old = Upload.objects.filter(created_at__lt=Now() - KEPT_UNUSED)
     removed = 0
     while batch := delete_unused(old):
         removed += batch
@@ -153,7 +153,7 @@ def _keep(upload_id: uuid.UUID, *, owner: User, kind: str, picture: CleanPicture
         },
     )
     # One that was made before is as good as new: another day until it is swept.
-    if not Upload.objects.filter(pk=upload.pk).update(created_at=timezone.now()):
+    if not Upload.objects.filter(pk=upload.pk).update(created_at=Now()):
         raise Conflict(_("This picture was just put away. Try again."))
     _write(upload.file, picture.png)
     _write(thumbnail_name(upload), picture.thumbnail_webp)
@@ -162,9 +162,10 @@ def _keep(upload_id: uuid.UUID, *, owner: User, kind: str, picture: CleanPicture
 
 def _write(name: str, content: bytes) -> None:
     try:
-        if default_storage.exists(name):
+        if has_file(name):
             return
-        saved = default_storage.save(name, ContentFile(content))
+        with storage_errors():
+            saved = default_storage.save(name, ContentFile(content))
     except OSError as error:
         logger.error("an upload could not be written: %s", error)
         sentence = _("The picture could not be kept: the studio's storage is full or away.")

@@ -3,7 +3,8 @@ by one, and what was found is kept as the studio's health.
 
 posted = sum of entries = balance after the last one        held = sum of open holds
 every transaction sums to 0, and so do all        every charge has its hold, at the quoted price
-image stored <=> exactly one capture <=> its file is there with the stored hash
+image stored <=> exactly one capture <=> its file is there with the stored hash (one whose file was
+lost is failed, captured and refunded)      files that no row names are counted; beat deletes them
 open hold <=> queued or running image      shares count what is queued
 an undo is minus what it undoes, a refund is what was charged, once      batches, codes: as booked
 """
@@ -15,7 +16,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.core.files.storage import default_storage
 from django.db import connection
 from django.utils import timezone
 from django.utils.translation import ngettext
@@ -23,7 +23,9 @@ from django.utils.translation import ngettext
 from webapp.core.connections import let_go_of_database
 from webapp.core.notices import tell_admins, withdraw
 from webapp.core.units import format_credits
+from webapp.generation import orphans
 from webapp.generation.models import Image
+from webapp.generation.storage import has_file, open_file
 from webapp.operations.invariants import INVARIANTS
 from webapp.operations.models import BooksCheck
 
@@ -66,16 +68,22 @@ def check_books(*, files: bool) -> BooksCheck:
     """The check that ran now, kept; admins are told what it found, or that it is mended."""
     started = time.monotonic()
     violations = list(find_violations(files=files))
-    return keep_check(violations, took_s=time.monotonic() - started)
+    unnamed = count_orphans() if files else 0
+    return keep_check(violations, took_s=time.monotonic() - started, orphans=unnamed)
 
 
-def keep_check(violations: Sequence[Violation], *, took_s: float) -> BooksCheck:
+def count_orphans() -> int:
+    """How many files no row names; no violation, as beat deletes them."""
+    return sum(1 for _name in orphans.find_orphans())
+
+
+def keep_check(violations: Sequence[Violation], *, took_s: float, orphans: int = 0) -> BooksCheck:
     """The check, written as the studio's health; the notice to admins stands while it is bad."""
     first = [one.sentence for one in violations[:SENTENCES_KEPT]]
     check = BooksCheck.objects.create(
         violations=len(violations),
         first_sentences=first,
-        summary=summarise(),
+        summary=summarise(orphans=orphans),
         took_s=took_s,
     )
     kept = BooksCheck.objects.order_by("-pk").values("pk")[:CHECKS_KEPT]
@@ -101,8 +109,8 @@ def get_books_state() -> str:
     return "violated" if newest.violations else "clean"
 
 
-def summarise() -> str:
-    """How much the books hold, in one line."""
+def summarise(*, orphans: int = 0) -> str:
+    """How much the books hold, in one line, and how many files no row names, if any."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT COUNT(*) FROM credits_transaction")
         (transactions,) = cursor.fetchone()
@@ -111,9 +119,10 @@ def summarise() -> str:
             " COALESCE(SUM(held_ucr), 0)::bigint FROM credits_account WHERE kind = 'user'"
         )
         accounts, posted_ucr, held_ucr = cursor.fetchone()
+    unnamed = f", {orphans} files that no row names" if orphans else ""
     return (
         f"{accounts} accounts, {transactions} transactions,"
-        f" {format_credits(posted_ucr)} credits posted, {format_credits(held_ucr)} held"
+        f" {format_credits(posted_ucr)} credits posted, {format_credits(held_ucr)} held{unnamed}"
     )
 
 
@@ -138,7 +147,7 @@ def stored_images() -> Iterator[Image]:
 def _find_fault(image: Image) -> str:
     """What is wrong with the image's files; "" where nothing is."""
     for name in (image.file, image.thumbnail):
-        if not default_storage.exists(name):
+        if not has_file(name):
             return f"its file {name} is gone"
     try:
         return "" if _sha256(image.file) == image.sha256 else f"its file {image.file} was changed"
@@ -148,7 +157,7 @@ def _find_fault(image: Image) -> str:
 
 def _sha256(name: str) -> str:
     digest = hashlib.sha256()
-    with default_storage.open(name) as file:
+    with open_file(name) as file:
         while chunk := file.read(HASH_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()

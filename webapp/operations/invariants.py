@@ -84,7 +84,7 @@ IMAGES: dict[str, tuple[str, str]] = {
         FROM generation_image i JOIN generation_generation g ON g.id = i.generation_id
         LEFT JOIN credits_hold h ON h.image_id = i.id
         WHERE g.price_each_ucr > 0 AND COALESCE(h.state, 'missing') <> CASE
-            WHEN i.state = 'stored' THEN 'captured'
+            WHEN i.state = 'stored' OR i.failure_code = 'file_lost' THEN 'captured'
             WHEN i.state IN ('queued', 'running') THEN 'held' ELSE 'released' END""",
     ),
     "image_price": (

@@ -1,8 +1,9 @@
 """What `manage.py check_credits --repair` may do, and no more.
 
 It counts anew what is held, resolves holds whose image has ended (charged where it is stored,
-given back otherwise), and writes the line that an account's balance lacks. It never touches a
-line that was written. Each repair is one commit with its line in the audit log.
+given back otherwise), writes the line that an account's balance lacks, and refunds stored images
+whose file is gone; those are failed from then on, and tell their owner why. It never touches a line
+that was written. Each repair is one commit with its line in the audit log.
 """
 
 import uuid
@@ -12,15 +13,23 @@ from django.db import IntegrityError, transaction
 from django.db.models import Model
 
 from webapp.core import audit
+from webapp.core.errors import Conflict
 from webapp.core.units import format_credits
 from webapp.credits import ledger
 from webapp.credits.models import Account, Hold
 from webapp.generation.models import Image
-from webapp.operations.audit import find_violations_of
+from webapp.generation.services import discard, lose_file
+from webapp.generation.storage import has_file
+from webapp.operations.audit import find_violations_of, stored_images
+
+REASON = "check_credits --repair"
+# So many files at once are lost only where the storage itself is not there.
+LOST_AT_ONCE = 20
 
 
-def repair_books() -> Iterator[str]:
-    """Mends what may be mended; one sentence for each thing that was done or had to be left."""
+def repair_books(*, files: bool = False) -> Iterator[str]:
+    """Mends what may be mended; one sentence for each thing that was done or had to be left. With
+    `files` every stored image is looked for in the storage. Raises StorageAway."""
     for violation in list(find_violations_of(code="held")):
         yield _recount_held(violation.facts[0])
     for image_id in _list_ended():
@@ -28,6 +37,43 @@ def repair_books() -> Iterator[str]:
             yield told
     for violation in list(find_violations_of(code="posted")):
         yield _post_difference(violation.facts[0])
+    if files:
+        yield from _refund_lost_files()
+
+
+def _refund_lost_files() -> Iterator[str]:
+    stored, lost = 0, []
+    for image in stored_images():
+        stored += 1
+        if not has_file(image.file):
+            lost.append(image)
+    if len(lost) > LOST_AT_ONCE and 2 * len(lost) > stored:
+        yield (
+            f"left alone: the files of {len(lost)} of {stored} stored images are not there."
+            " Is the storage the right one, and mounted?"
+        )
+        return
+    for image in lost:
+        if told := _refund_lost_file(image):
+            yield told
+
+
+@transaction.atomic
+def _refund_lost_file(image: Image) -> str:
+    """What was done; "" where somebody deleted the image meanwhile."""
+    if not lose_file(image_id=image.pk, file=image.file):
+        return ""
+    discard(image.thumbnail, image.strip)
+    _record(image, before={"file": image.file}, after={"failure_code": "file_lost"})
+    try:
+        given = ledger.refund_image(
+            image_id=image.pk, actor=None, by="check_credits", reason=REASON
+        )
+    except Conflict:  # it was free, or refunded before
+        return f"image {image.pk}: its file is gone, it is failed now; nothing was to be refunded"
+    refunded = next(one for one in given.entries.all() if one.balance_after_ucr is not None)
+    amount = format_credits(refunded.amount_ucr)
+    return f"image {image.pk}: its file is gone, it is failed now; {amount} were refunded"
 
 
 def _list_ended() -> list[uuid.UUID]:
@@ -80,7 +126,7 @@ def _record(subject: Model, *, before: dict[str, object], after: dict[str, objec
         actor=None,
         action="credits.repair",
         subject=subject,
-        reason="check_credits --repair",
+        reason=REASON,
         before=before,
         after=after,
     )

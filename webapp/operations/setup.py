@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
 from django.db.models import QuerySet
+from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -90,7 +91,7 @@ def _create_admin(*, email: str, password: str) -> User:
 
 
 def _open_links() -> QuerySet[SetupLink]:
-    return SetupLink.objects.filter(used_at=None, created_at__gt=timezone.now() - LINK_LIFETIME)
+    return SetupLink.objects.filter(used_at=None, created_at__gt=Now() - LINK_LIFETIME)
 
 
 def _hash(token: str) -> str:

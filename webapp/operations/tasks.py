@@ -1,4 +1,4 @@
-"""What Celery beat asks for every night, and every minute."""
+"""What beat does every night, and every minute."""
 
 import logging
 

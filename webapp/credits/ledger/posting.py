@@ -84,11 +84,13 @@ def post(
     lines: Sequence[Line],
     *,
     actor: User | None = None,
+    by: str = "",
     reason: str = "",
     note: str = "",
     batch_id: uuid.UUID | None = None,
 ) -> dict[str, int]:
-    """Posts one transaction for each line; returns those posted now, `key -> id`.
+    """Posts one transaction for each line; returns those posted now, `key -> id`. `by` says what
+    posts where nobody does.
 
     A key that was posted before is skipped. The caller is in a transaction, holds the locks of
     all the accounts, and made sure that each balance covers what is taken.
@@ -106,7 +108,7 @@ def post(
                 "reverses": [line.reverses_id for line in lines],
                 "reasons": [line.reason or reason for line in lines],
                 "actor": actor.pk if actor else None,
-                "actor_name": actor.email if actor else "",
+                "actor_name": actor.email if actor else by,
                 "note": note,
                 "batch": batch_id,
             },

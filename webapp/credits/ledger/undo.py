@@ -81,8 +81,10 @@ def reverse_batch(*, batch_id: uuid.UUID, actor: User, reason: str) -> BatchUndo
 
 
 @transaction.atomic
-def refund_image(*, image_id: uuid.UUID, actor: User, reason: str) -> Transaction:
-    """Gives back what an image cost, once.
+def refund_image(
+    *, image_id: uuid.UUID, actor: User | None, reason: str, by: str = ""
+) -> Transaction:
+    """Gives back what an image cost, once. Without an actor `by` says what does so.
 
     Raises Conflict where it was not charged or was refunded before, InvalidInput for a reason
     that is empty or too long.
@@ -100,7 +102,7 @@ def refund_image(*, image_id: uuid.UUID, actor: User, reason: str) -> Transactio
         key=f"refund:{image_id}",
         image_id=image_id,
     )
-    posted = post([line], actor=actor, reason=reason.strip())
+    posted = post([line], actor=actor, by=by, reason=reason.strip())
     if not posted:
         raise Conflict(_("This image was refunded before."))
     return Transaction.objects.get(pk=posted[line.key])

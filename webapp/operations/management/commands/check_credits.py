@@ -6,7 +6,13 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from webapp.operations.audit import Violation, find_violations, keep_check, summarise
+from webapp.operations.audit import (
+    Violation,
+    count_orphans,
+    find_violations,
+    keep_check,
+    summarise,
+)
 from webapp.operations.repairs import repair_books
 
 
@@ -16,7 +22,7 @@ class Command(BaseCommand):
     help = "Checks the ledger, the queue and the stored files against each other."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """`--no-files` leaves the pictures on the disk unread."""
+        """`--no-files` leaves the files in the storage unread."""
         parser.add_argument("--no-files", action="store_true", help="do not read the pictures")
         parser.add_argument(
             "--repair",
@@ -28,13 +34,15 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Prints what it mended and found; raises CommandError (exit 1) where anything is still
         violated. A check with files is kept, as the nightly one is."""
-        repairs = self._repair(quiet=options["json"]) if options["repair"] else []
+        files = not options["no_files"]
+        repairs = self._repair(files, quiet=options["json"]) if options["repair"] else []
         started = time.monotonic()
-        violations = list(find_violations(files=not options["no_files"]))
-        if not options["no_files"]:
-            keep_check(violations, took_s=time.monotonic() - started)
+        violations = list(find_violations(files=files))
+        unnamed = count_orphans() if files else 0
+        if files:
+            keep_check(violations, took_s=time.monotonic() - started, orphans=unnamed)
         if options["json"]:
-            self._print_json(repairs, violations)
+            self._print_json(repairs, violations, unnamed)
         else:
             for violation in violations:
                 self.stdout.write(violation.sentence)
@@ -42,20 +50,21 @@ class Command(BaseCommand):
             how_many = "1 violation" if len(violations) == 1 else f"{len(violations)} violations"
             raise CommandError(f"{how_many}: the books need a look.")
         if not options["json"]:
-            self.stdout.write(f"The books are clean: {summarise()}.")
+            self.stdout.write(f"The books are clean: {summarise(orphans=unnamed)}.")
 
-    def _repair(self, *, quiet: bool) -> list[str]:
+    def _repair(self, files: bool, *, quiet: bool) -> list[str]:
         repairs = []
-        for sentence in repair_books():
+        for sentence in repair_books(files=files):
             repairs.append(sentence)
             if not quiet:
                 self.stdout.write(f"Repair: {sentence}")
         return repairs
 
-    def _print_json(self, repairs: list[str], violations: list[Violation]) -> None:
+    def _print_json(self, repairs: list[str], violations: list[Violation], unnamed: int) -> None:
         said = {
             "clean": not violations,
-            "summary": summarise(),
+            "summary": summarise(orphans=unnamed),
+            "orphans": unnamed,
             "repairs": repairs,
             "violations": [{"code": one.code, "sentence": one.sentence} for one in violations],
         }
