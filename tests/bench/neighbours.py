@@ -39,6 +39,7 @@ FIELDS = {
     "width": "128",
     "height": "128",
     "steps": "4",
+    "quoted_each_ucr": "200000",
 }
 BUCKET = "darkroom-bench"
 KEYS = {"DARKROOM_S3_ACCESS_KEY": "an-access-key", "DARKROOM_S3_SECRET_KEY": "a-secret-key"}
@@ -174,13 +175,18 @@ def measure_valkey_hang(bench: Bench, name: str, checkout: Path) -> Iterator[Fig
         for one in (*posters, reader):
             one.get("/")
             one.order()
+        with ThreadPoolExecutor(POSTERS) as people:
+            idle = [answer for mine in people.map(order_many, posters) for answer in mine]
         with stopped(trial.pid("valkey")), ThreadPoolExecutor(POSTERS + 1) as people:
             pages = people.submit(look_around, reader, lambda turn: turn < POSTS)
             orders = list(people.map(order_many, posters))
             away = sum(not page.is_good for page in pages.result())
         answers = [answer for mine in orders for answer in mine]
         refused = sum(not answer.is_good for answer in answers)
-        note = f"{len(answers)} requests, {refused} of them refused"
+        note = (
+            f"{len(answers)} requests from {POSTERS} people, {refused} refused; p95 was"
+            f" {p95_s(idle):.2f} s before"
+        )
         yield Figure("valkey_hang_post_s", p95_s(answers), 1.0, note=note)
         note = f"of {len(pages.result())} pages and {len(answers)} requests"
         yield Figure("valkey_hang_away", away + refused, 0.0, note=note)
