@@ -75,7 +75,9 @@ class Pause(Fault):
     def begin(self) -> str:
         """Everything below it stops, too."""
         name = self.planned.kind.removeprefix("pause_").rpartition("_")[0]
-        return f"SIGSTOP to {name}: {self.stack.hit(name, signal.SIGSTOP)}"
+        stopped = self.stack.hit(name, signal.SIGSTOP)
+        self.stack.diary.note("stopped", name=name, pids=stopped)
+        return f"SIGSTOP to {name}, {len(stopped)} processes"
 
     def end(self) -> None:
         """It goes on where it was."""

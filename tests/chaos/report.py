@@ -35,6 +35,7 @@ class Part:
     seconds: float = 0.0
     outcomes: list[Outcome] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
+    orphans: int = 0  # swept by the studio at the end
     requests: int = 0
     answers: dict[str, int] = field(default_factory=dict)
     violations: list[Violation] = field(default_factory=list)
@@ -58,7 +59,8 @@ def summary(parts: Sequence[Part]) -> str:
     """What became of the images, a line for each part of the run."""
     head = (
         "| Storage | Minutes | Faults | Requests | Images asked | Stored | Released | Lost |"
-        " Wrongly charged | Violations |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
+        " Wrongly charged | Orphans swept | Violations |\n"
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
     )
     return "\n".join([head, *(_summary_line(part) for part in parts)])
 
@@ -122,6 +124,7 @@ def _summary_line(part: Part) -> str:
         str(counts.released),
         str(sum(one.name in LOST for one in found)),
         str(sum(one.name in WRONGLY_CHARGED for one in found)),
+        str(part.orphans),
         str(len(found)),
     ]
     return f"| {' | '.join(cells)} |"

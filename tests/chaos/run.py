@@ -237,7 +237,8 @@ class Run:
         return any(row.state in oracle.LIVE for row in self.facts().images.values())
 
     def wait_for_sweepers(self) -> None:
-        """Discarded files go within a few ticks of beat."""
+        """Discarded files go within a few ticks of beat, orphans with the sweep of orphans."""
+        self.part.orphans = self.stack.sweep_orphans()
         deadline = time.monotonic() + SWEPT_S
         while time.monotonic() < deadline:
             facts = self.facts()

@@ -34,6 +34,14 @@ ADMIN_EMAIL, ADMIN_PASSWORD = "admin@example.org", "a long and quiet password"
 SLUG, SIDE_PX = "tiny", 64
 READY_S = 240.0
 WORKER_S = 90.0  # torch loads slowly on a busy machine
+# Files are left alone for an hour: nobody writes any more when this is run.
+SWEEP = """
+from datetime import timedelta
+from webapp.generation import orphans, storage
+found = list(orphans.find_orphans(older_than=timedelta(0)))
+storage.delete_files(*found)
+print(len(found))
+"""
 SERVERS = ("postgres", "valkey")
 APPS = ("web", "worker", "beat")
 
@@ -160,6 +168,11 @@ class ChaosStack:
         trial = Trial(self.folder)
         trial.environment = self.environment
         return trial.manage(*arguments)
+
+    def sweep_orphans(self) -> int:
+        """How many files the studio's own sweep of orphans deletes, were they old enough."""
+        said = self.manage("shell", "--no-imports", "-c", SWEEP).strip()
+        return int(said.splitlines()[-1])
 
     def _servers(self) -> Service:
         words = ("servers", "--var", str(self.servers.var_dir))
