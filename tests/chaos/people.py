@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 
 from PIL import Image as Picture
@@ -20,6 +21,7 @@ THINK_S = (1.0, 4.0)
 AGAIN_S = 1.5
 PATIENCE_S = 90.0
 MOST_LIVE = 6
+THUMBNAILS, SIDE_BY_SIDE = 12, 6  # browsers open six connections
 SIDE_PX = 64
 ENDED = ("stored", "failed", "cancelled")
 IMAGE_IDS = re.compile(r'data-image="([0-9a-f-]{36})"')
@@ -138,7 +140,8 @@ class Person(Visitor, threading.Thread):
         self.ordering.set()
         self.acts: list[tuple[int, Callable[[], object]]] = [
             (40, self.ask),
-            (14, self.look_around),
+            (12, self.look_around),
+            (6, self.see_gallery),
             (8, self.cancel_one),
             (5, self.delete_one),
             (8, self.download_one),
@@ -213,6 +216,20 @@ class Person(Visitor, threading.Thread):
         paths = ("/", "/gallery/", "/credits/", "/collections/", "/account/", "/prices/")
         self.page(self.rng.choice(paths))
 
+    def see_gallery(self) -> None:
+        """The wall with its thumbnails, which a browser fetches side by side."""
+        self.page("/gallery/")
+        paths = [f"/images/{one}/thumbnail/" for one in self.images("stored")[-THUMBNAILS:]]
+        with ThreadPoolExecutor(SIDE_BY_SIDE) as tabs:
+            list(tabs.map(self.fetch, paths))
+
+    def fetch(self, path: str) -> None:
+        """A file of a stored image, which is there for its owner."""
+        with contextlib.suppress(Away):
+            answer = self.browser.get(path, accept="image/*")
+            if answer.status == HTTPStatus.NOT_FOUND:
+                self.book.complain(f"{self.who}: {path} of a stored image is not found")
+
     def cancel_one(self) -> None:
         """One that is waiting or developing; it may end first."""
         if live := self.images("queued", "running"):
@@ -233,10 +250,7 @@ class Person(Visitor, threading.Thread):
     def download_one(self) -> None:
         """A stored image is there for its owner."""
         if stored := self.images("stored"):
-            chosen = self.rng.choice(stored)
-            answer = self.browser.get(f"/images/{chosen}/file/", accept="image/png")
-            if answer.status == HTTPStatus.NOT_FOUND:
-                self.book.complain(f"{self.who}: the stored image {chosen} is not found")
+            self.fetch(f"/images/{self.rng.choice(stored)}/file/")
 
     def mark_one(self) -> None:
         """As a favourite, or as none."""
