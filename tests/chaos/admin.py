@@ -11,8 +11,9 @@ from http import HTTPStatus
 from tests.chaos.book import Book, TopUp
 from tests.chaos.browser import Away, read_form
 from tests.chaos.diary import Diary
-from tests.chaos.people import Person, SignedOut, Visitor, act_with_password
+from tests.chaos.people import Person
 from tests.chaos.stack import ADMIN_EMAIL, ADMIN_PASSWORD, ChaosStack
+from tests.chaos.visitor import SignedOut, Visitor, act_with_password
 
 ACT_S = (6.0, 14.0)
 UCR = 1_000_000

@@ -7,7 +7,7 @@ import threading
 import time
 
 from tests.chaos.browser import Away
-from tests.chaos.people import Visitor
+from tests.chaos.visitor import Visitor
 
 POLL_S = 4.0
 SURE_FOR_S = 60.0  # a stream whose network went away without a word looks open

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from tests.chaos.browser import Away
-from tests.chaos.people import PASSWORD, Visitor
+from tests.chaos.visitor import PASSWORD, Visitor
 
 EVERY_S = 0.5
 SLOW_S = 5.0  # a page that takes longer is away

@@ -19,10 +19,11 @@ from tests.chaos.listener import Listener
 from tests.chaos.media import Media
 from tests.chaos.monitor import Monitor
 from tests.chaos.oracle import Violation
-from tests.chaos.people import Person, SignedOut, Visitor
+from tests.chaos.people import Person
 from tests.chaos.report import Outcome, Part, shortened
 from tests.chaos.schedule import Planned
 from tests.chaos.stack import ChaosStack
+from tests.chaos.visitor import SignedOut, Visitor
 from webapp.operations.trial import TrialFailedError
 
 PEOPLE, LISTENERS = 5, 3
