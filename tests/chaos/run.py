@@ -243,7 +243,7 @@ class Run:
         deadline = time.monotonic() + SWEPT_S
         while time.monotonic() < deadline:
             facts = self.facts()
-            if not facts.discarded and not oracle.orphans(facts, self.media.names()):
+            if not [*facts.discarded, *oracle.orphans(facts, self.media.names())]:
                 return
             time.sleep(2.0)
 
