@@ -32,6 +32,7 @@ CATCH_UP_S = 75.0  # a page that thinks its stream is open asks once a minute
 QUIET_S = 180.0
 ONCE_MORE_S = 3.0
 SWEPT_S = 60.0
+LEAVE_S = 25.0  # an answer and a silent stream are waited for less long
 
 
 class Run:
@@ -110,9 +111,10 @@ class Run:
         threads += [getattr(self, name) for name in ("admin", "monitor") if hasattr(self, name)]
         for thread in threads:
             thread.stop.set()
+        deadline = time.monotonic() + LEAVE_S
         for thread in threads:
             if thread.is_alive():
-                thread.join(timeout=30)
+                thread.join(timeout=max(0.0, deadline - time.monotonic()))
 
     def break_things(self, *, until_s: float) -> None:
         """One fault after the other, in the seed's order."""
