@@ -48,6 +48,7 @@ class Person(Visitor, threading.Thread):
             (4, self.collect),
             (4, self.bin_one),
             (6, self.ask_with_start),
+            (4, self.ask_again),
             (3, self.redeem),
             (1, self.leave),
         ]
@@ -109,6 +110,11 @@ class Person(Visitor, threading.Thread):
         if answer.status == HTTPStatus.CREATED:
             start = str(answer.json()["id"])
             self.ask(mode="image", start=start, strength="0.6")
+
+    def ask_again(self) -> None:
+        """The same image once more, as the button below it orders."""
+        if stored := self.images("stored"):
+            self.ask(again=self.rng.choice(stored), count="1")
 
     def look_around(self) -> None:
         """Pages that people open."""
