@@ -206,6 +206,28 @@ def test_every_future_resolves_when_the_engine_closes_under_load(
     assert all(error is None or isinstance(error, Cancelled | EngineStopped) for error in errors)
 
 
+def test_an_engine_whose_thread_dies_leaves_nobody_waiting(
+    engine: Engine, runner: ToyRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As at Python's end, which shuts the previews' executor down under the engine."""
+
+    def refuse(*_arguments: object) -> None:
+        raise RuntimeError("cannot schedule new futures after shutdown")
+
+    monkeypatch.setattr(runner, "start_preview", refuse)
+    heard: list[Progress] = []
+    futures = [
+        engine.submit(ask(name, steps=20), on_progress=heard.append)
+        for name in ("one", "two", "three")
+    ]
+    runner.is_free = True
+    engine.start()
+    assert [type(error_of(future)) for future in futures] == [EngineStopped] * 3
+    with pytest.raises(EngineStopped):
+        engine.submit(ask("four"))
+    assert engine.stalled_s() == 0.0
+
+
 def test_an_engine_that_was_never_started_closes_with_its_futures_resolved(
     engine: Engine,
 ) -> None:

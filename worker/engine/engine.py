@@ -40,7 +40,8 @@ class EngineSnapshot:
 class Engine:
     """Renders submitted requests, fairest owner first, and resolves every future it hands out.
 
-    `start()` begins work; `close()` ends it. Methods may be called from any thread.
+    `start()` begins work; `close()` ends it. Methods may be called from any thread. An error that
+    none of its edges expects ends the engine, and all that it holds with `EngineStopped`.
     """
 
     def __init__(self, runner: Runner, config: EngineConfig) -> None:
@@ -185,13 +186,20 @@ class Engine:
     # The engine thread
 
     def _work(self) -> None:
-        while self._wait_for_work():
-            self._drop_stopped()
-            self._bring_in_model()
-            for job in self._admitted():
-                self._begin(job)
-            self._decode_one()
-            self._call_denoiser()
+        try:
+            while self._wait_for_work():
+                self._go_round()
+        except Exception:  # such as Python's own end, which takes the thread of previews away
+            logger.exception("the engine has ended")
+            self.drain(timeout_s=0)  # nobody may wait for a thread that is gone
+
+    def _go_round(self) -> None:
+        self._drop_stopped()
+        self._bring_in_model()
+        for job in self._admitted():
+            self._begin(job)
+        self._decode_one()
+        self._call_denoiser()
 
     def _wait_for_work(self) -> bool:
         """Wait until there is something to do; False when the engine is closed."""
