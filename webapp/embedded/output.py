@@ -1,11 +1,20 @@
 """What services say: into `var/logs/<name>.log`, and in the terminal under their name."""
 
 import contextlib
+import fcntl
 import os
 import sys
 from pathlib import Path
 
-MAX_LOG_BYTES = 10_000_000
+from webapp.embedded.private import open_private
+
+# A log is put aside at this size; so many of those are kept beside it.
+LOG_BYTES = 10_000_000
+LOGS_KEPT = 5
+# A line without an end must not keep a log from being put aside for ever.
+LINE_BYTES = 1_000_000
+# What may wait in a pipe while the supervisor is busy: the system's own 64 KiB, or this (Linux).
+PIPE_BYTES = 1 << 20
 READ_BYTES = 65_536
 NAME_WIDTH = 8
 
@@ -27,14 +36,6 @@ def _write(text: str) -> None:
         sys.stdout.flush()
 
 
-def open_log(logs: Path, name: str) -> int:
-    """Open a service's log for appending and return the descriptor; a large one is put aside."""
-    path = log_path(logs, name)
-    if path.exists() and path.stat().st_size > MAX_LOG_BYTES:
-        path.replace(path.with_suffix(".log.1"))
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-
-
 def log_path(logs: Path, name: str) -> Path:
     return logs / f"{name}.log"
 
@@ -49,15 +50,78 @@ def last_lines(path: Path, count: int = 12) -> str:
     return "\n".join(lines[-count:])
 
 
-class LinePump:
-    """Carry one service's output from its pipe to its log and, in whole lines, the terminal."""
+class Log:
+    """A service's log file, put aside by size while it is written: `web.log`, `web.log.1` and so
+    on, the oldest last. A line is never divided between two files, and none is left out."""
 
-    def __init__(self, name: str, log: int) -> None:
+    def __init__(self, path: Path, *, most_bytes: int = LOG_BYTES, kept: int = LOGS_KEPT) -> None:
+        self._path = path
+        self._most_bytes = most_bytes
+        self._kept = kept
+        self._is_within_line = False
+        self._open()
+
+    def fileno(self) -> int:
+        """The descriptor, for a service that writes by itself; its log grows until it ends."""
+        return self._descriptor
+
+    def write(self, text: bytes) -> None:
+        """Appends; raises OSError if the disk is full."""
+        if self._size and self._size + len(text) > self._most_bytes:
+            begun = self._rest_of_line(text)
+            self._append(text[:begun])
+            text = text[begun:]
+            if not self._is_within_line or self._size > self._most_bytes + LINE_BYTES:
+                self._put_aside()
+        self._append(text)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+    def _open(self) -> None:
+        self._descriptor = open_private(self._path, os.O_APPEND)
+        self._size = os.fstat(self._descriptor).st_size
+
+    def _rest_of_line(self, text: bytes) -> int:
+        """How many bytes of `text` belong to the line that the file ends with."""
+        if not self._is_within_line:
+            return 0
+        return text.find(b"\n") + 1 or len(text)
+
+    def _append(self, text: bytes) -> None:
+        while text:
+            written = os.write(self._descriptor, text)
+            self._size += written
+            self._is_within_line = text[written - 1 : written] != b"\n"
+            text = text[written:]
+
+    def _put_aside(self) -> None:
+        # Until the new file is open, lines go into the old one, whatever its name is by then.
+        before = self._descriptor
+        with contextlib.suppress(OSError):
+            for number in range(self._kept, 0, -1):
+                older = self._aside(number - 1)
+                if older.exists():
+                    older.replace(self._aside(number))
+            self._open()
+            os.close(before)
+
+    def _aside(self, number: int) -> Path:
+        return self._path.with_name(f"{self._path.name}.{number}") if number else self._path
+
+
+class LinePump:
+    """Carry one service's output from its pipe to its log and, with `echo`, in whole lines to the
+    terminal."""
+
+    def __init__(self, name: str, log: Log, *, echo: bool) -> None:
         self._name = name
         self._log = log
+        self._echo = echo
         self._rest = b""
         self.reader, self.writer = os.pipe()
         os.set_blocking(self.reader, False)
+        _widen(self.writer)
 
     def close_writer(self) -> None:
         """Close our copy of the writing end, which the child has by now."""
@@ -83,11 +147,19 @@ class LinePump:
     def _take(self, chunk: bytes) -> bool:
         # A full disk must not end the supervisor: the terminal still gets the lines.
         with contextlib.suppress(OSError):
-            os.write(self._log, chunk)
+            self._log.write(chunk)
         whole, newline, self._rest = (self._rest + chunk).rpartition(b"\n")
         if newline:
             self._show(whole)
         return bool(chunk)
 
     def _show(self, lines: bytes) -> None:
-        say(lines.decode("utf-8", "replace"), name=self._name)
+        if self._echo:
+            say(lines.decode("utf-8", "replace"), name=self._name)
+
+
+def _widen(pipe: int) -> None:
+    """Lets more wait in a pipe, where the system can."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # more than this user may have in all
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)

@@ -31,7 +31,7 @@ class Service:
     orphan_signal: signal.Signals = signal.SIGKILL
     nice: int = 0
     restart: bool = True
-    # Servers write straight into their log file; apps are shown in the terminal as well.
+    # Apps are shown in the terminal as well as in their logs.
     echo: bool = True
     # Words before everything else, such as `unshare --user`.
     prefix: tuple[str, ...] = ()

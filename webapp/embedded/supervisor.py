@@ -104,7 +104,9 @@ class Supervisor:
         self._state = RunState(self._layout.run_state)
 
     def _add(self, service: Service) -> Unit:
-        unit = Unit(service, logs=self._layout.logs, state=self._state)
+        # A server under `embedded_servers` has nobody to empty its pipe.
+        pumped = service.echo or self._catch_signals
+        unit = Unit(service, logs=self._layout.logs, state=self._state, pumped=pumped)
         self._units.append(unit)
         self._launch(unit)
         return unit

@@ -1,10 +1,9 @@
 """A service under supervision: its process, its output, and when it may be started again."""
 
-import os
 import time
 from pathlib import Path
 
-from webapp.embedded.output import LinePump, log_path, open_log
+from webapp.embedded.output import LinePump, Log, log_path
 from webapp.embedded.process import Child, Service, started_at
 from webapp.embedded.record import RUN_TOKEN, Recorded, RunState
 
@@ -15,16 +14,21 @@ GOOD_RUN_S = 60.0
 
 
 class Unit:
-    """One service of a supervisor. States: waiting -> running -> waiting (after a crash) -> ..."""
+    """One service of a supervisor. States: waiting -> running -> waiting (after a crash) -> ...
 
-    def __init__(self, service: Service, *, logs: Path, state: RunState) -> None:
+    With `pumped` its output comes through a pipe, which somebody has to empty all the time;
+    without, it is written straight into the log, which nobody can put aside meanwhile.
+    """
+
+    def __init__(self, service: Service, *, logs: Path, state: RunState, pumped: bool) -> None:
         self.service = service
         self.log_file = log_path(logs, service.name)
         self.pump: LinePump | None = None
         self.child: Child | None = None
         self.ready = False
         self.restart_at: float | None = None
-        self._log = open_log(logs, service.name)
+        self._log = Log(self.log_file)
+        self._pumped = pumped
         self._state = state
         self._crashes = 0
         self._started = 0.0
@@ -32,8 +36,8 @@ class Unit:
     def start(self) -> None:
         """Start the process and write it down."""
         self.restart_at = None
-        self.pump = LinePump(self.service.name, self._log) if self.service.echo else None
-        output = self.pump.writer if self.pump else self._log
+        self.pump = self._make_pump()
+        output = self.pump.writer if self.pump else self._log.fileno()
         env = {**self.service.env, RUN_TOKEN: self._state.token}
         self.child = Child(self.service, output=output, env=env)
         self._started = time.monotonic()
@@ -64,7 +68,12 @@ class Unit:
 
     def close(self) -> None:
         """Close the log; the process must have ended."""
-        os.close(self._log)
+        self._log.close()
+
+    def _make_pump(self) -> LinePump | None:
+        if not self._pumped:
+            return None
+        return LinePump(self.service.name, self._log, echo=self.service.echo)
 
     def _write_down(self, pid: int) -> None:
         started = started_at(pid)
