@@ -24,6 +24,7 @@ TAKEOVER_S = 90.0
 WORKER_NICENESS = 5
 SECOND_WORKER_START_S = 60.0
 FIELDS = {
+    "quoted_each_ucr": "200000",
     "prompt": "a fox at dusk, storybook illustration",
     "negative_prompt": "people, text",
     "width": "128",

@@ -22,6 +22,7 @@ OPEN_S = 60.0
 ARRIVED_S = 2.0
 FANOUT_P95_MS = 100.0
 FIELDS = {
+    "quoted_each_ucr": "200000",
     "prompt": "a fox at dusk, storybook illustration",
     "width": "128",
     "height": "128",

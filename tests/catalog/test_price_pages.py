@@ -151,7 +151,12 @@ def test_a_model_for_other_groups_is_neither_quoted_nor_offered_nor_drawn(
     large.groups.add(make_group("Lab"), make_group("Team"))
     json = {"Accept": "application/json"}
     asked = {"model": "large", **SIZE}
-    form = {"model": "large", "prompt": "a fox", "idempotency_key": "k"}
+    form = {
+        "model": "large",
+        "prompt": "a fox",
+        "idempotency_key": "k",
+        "quoted_each_ucr": "200000",
+    }
     answers = [
         as_alice.get("/prices/quote/", asked, headers=json),
         as_alice.post("/generations/", form, headers=json),

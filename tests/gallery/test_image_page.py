@@ -122,7 +122,13 @@ def test_variations_are_the_same_request_with_new_seeds(
     as_alice: Client, alice: User, offered_model: DiffusionModel
 ) -> None:
     (image,) = draw(alice, offered_model, prompt="an owl")
-    form = {"again": image.pk, "seed": "random", "count": "4", "idempotency_key": "one"}
+    form = {
+        "again": image.pk,
+        "seed": "random",
+        "count": "4",
+        "idempotency_key": "one",
+        "quoted_each_ucr": "200000",
+    }
     assert as_alice.post("/generations/", form).status_code == 302
     made = Generation.objects.get(idempotency_key="one")
     assert (made.prompt, made.steps, made.images.count()) == ("an owl", 4, 4)
@@ -133,7 +139,7 @@ def test_the_same_again_keeps_the_seed(
     as_alice: Client, alice: User, offered_model: DiffusionModel
 ) -> None:
     _first, second = draw(alice, offered_model, count=2)
-    form = {"again": second.pk, "exact": "1", "idempotency_key": "one"}
+    form = {"again": second.pk, "exact": "1", "idempotency_key": "one", "quoted_each_ucr": "200000"}
     assert as_alice.post("/generations/", form).status_code == 302
     made = Generation.objects.get(idempotency_key="one")
     assert [image.seed for image in made.images.all()] == [second.seed]

@@ -52,7 +52,12 @@ def keep(owner: User, *, kind: str = "start", size: tuple[int, int] = (64, 64)) 
 
 
 def form(model: DiffusionModel, **changes: Any) -> dict[str, Any]:
-    fields = {"model": model.slug, "prompt": "a fox", "idempotency_key": uuid.uuid4().hex}
+    fields = {
+        "model": model.slug,
+        "prompt": "a fox",
+        "quoted_each_ucr": "200000",
+        "idempotency_key": uuid.uuid4().hex,
+    }
     return {**fields, **changes}
 
 
@@ -260,7 +265,13 @@ def test_again_repeats_what_came_along(
     brought: dict[str, Any] = {"mode": "inpaint", "start_id": start.pk, "mask_id": mask.pk}
     brought["strength"] = 0.7
     image = stored(alice, offered_model, **brought, parent_id=parent.pk, style="anime")
-    sent = {"again": image.pk, "seed": "random", "count": "2", "idempotency_key": "one"}
+    sent = {
+        "again": image.pk,
+        "seed": "random",
+        "count": "2",
+        "idempotency_key": "one",
+        "quoted_each_ucr": "200000",
+    }
     assert post(as_alice, sent).status_code == 201
     made = Generation.objects.get(idempotency_key="one")
     assert (made.mode, made.start, made.mask, made.strength) == ("inpaint", start, mask, 0.7)
@@ -326,14 +337,16 @@ def test_an_image_is_enlarged_with_everything_that_made_it(
 ) -> None:
     image = stored(alice, offered_model, prompt="an owl", steps=4, seed=9, style="anime")
     url = f"/images/{image.pk}/upscale/"
-    answer = as_alice.post(url, {"idempotency_key": "one"}, headers=JSON)
+    answer = as_alice.post(
+        url, {"idempotency_key": "one", "quoted_each_ucr": "200000"}, headers=JSON
+    )
     assert answer.status_code == 201
     made = Generation.objects.get(mode="upscale")
     assert (made.width_px, made.height_px, made.strength) == (128, 128, 0.35)
     assert (made.prompt, made.steps, made.seed, made.style) == ("an owl", 4, 9, "anime")
     assert (made.parent, made.images.count()) == (image, 1)
     assert answer.json()["generation"] == str(made.pk)
-    again = as_alice.post(url, {"idempotency_key": "one"})
+    again = as_alice.post(url, {"idempotency_key": "one", "quoted_each_ucr": "200000"})
     assert (again.status_code, again["Location"]) == (302, "/")
     assert Generation.objects.filter(mode="upscale").count() == 1
     assert Upload.objects.count() == 1
@@ -342,7 +355,10 @@ def test_an_image_is_enlarged_with_everything_that_made_it(
 def test_what_cannot_be_enlarged_says_why_and_costs_nothing(as_alice: Client, alice: User) -> None:
     small = make_model("small", max_side_px=64, max_pixels=64 * 64)
     image = stored(alice, small)
-    url, key = f"/images/{image.pk}/upscale/", {"idempotency_key": "one"}
+    url, key = (
+        f"/images/{image.pk}/upscale/",
+        {"idempotency_key": "one", "quoted_each_ucr": "200000"},
+    )
     assert (
         "Twice the size is 128 × 128"
         in as_alice.post(url, key, headers=JSON).json()["error"]["message"]

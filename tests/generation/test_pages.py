@@ -35,7 +35,13 @@ def as_alice(client: Client, alice: User) -> Client:
 
 def form(offered: DiffusionModel, **changes: Any) -> dict[str, Any]:
     fields = {"model": offered.slug, "prompt": "a fox at dusk", "negative_prompt": "people"}
-    return {**fields, "count": "2", "idempotency_key": uuid.uuid4().hex, **changes}
+    return {
+        **fields,
+        "count": "2",
+        "quoted_each_ucr": "200000",
+        "idempotency_key": uuid.uuid4().hex,
+        **changes,
+    }
 
 
 @pytest.mark.parametrize(
@@ -127,7 +133,7 @@ def test_trying_again_repeats_one_image_with_its_seed(
 ) -> None:
     submit(alice, offered_model, count=3, steps=3)
     image = Image.objects.get(index=2)
-    sent = {"again": str(image.pk), "idempotency_key": "again-1"}
+    sent = {"again": str(image.pk), "idempotency_key": "again-1", "quoted_each_ucr": "200000"}
     as_alice.post("/generations/", sent, headers=JSON)
     made = Generation.objects.get(idempotency_key="again-1")
     assert (made.seed, made.steps, made.images.count()) == (image.seed, 3, 1)
@@ -138,7 +144,11 @@ def test_nobody_repeats_the_picture_of_another(
 ) -> None:
     submit(alice, offered_model)
     client.force_login(bob)
-    sent = {"again": str(Image.objects.get().pk), "idempotency_key": "again-1"}
+    sent = {
+        "again": str(Image.objects.get().pk),
+        "idempotency_key": "again-1",
+        "quoted_each_ucr": "200000",
+    }
     assert client.post("/generations/", sent, headers=JSON).status_code == 404
     assert client.get(f"/?from={Image.objects.get().pk}").status_code == 404
 

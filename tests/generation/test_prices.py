@@ -2,6 +2,7 @@
 
 import uuid
 from decimal import Decimal
+from html.parser import HTMLParser
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from webapp.catalog.models import DiffusionModel, PriceList
 from webapp.core.errors import Conflict, InvalidInput
 from webapp.credits.selectors import get_balance
 from webapp.generation import services
-from webapp.generation.models import Generation, QueueShare
+from webapp.generation.models import Generation, Image, QueueShare
 from webapp.operations.audit import find_violations
 
 pytestmark = [pytest.mark.django_db]
@@ -32,7 +33,7 @@ def as_alice(client: Client, alice: User, settings: LazySettings) -> Client:
 
 def form(offered: DiffusionModel, **changes: Any) -> dict[str, Any]:
     fields = {"model": offered.slug, "prompt": "a fox", "count": "2"}
-    return {**fields, "idempotency_key": uuid.uuid4().hex, **changes}
+    return {**fields, "quoted_each_ucr": "200000", "idempotency_key": uuid.uuid4().hex, **changes}
 
 
 def test_the_quote_is_stored_with_the_generation(
@@ -223,3 +224,96 @@ def test_the_newest_list_is_in_force(alice: User, offered_model: DiffusionModel)
         make_list(flat=flat)
     assert submit(alice, offered_model).price_each_ucr == 2_000_000
     assert PriceList.objects.count() == 3
+
+
+class Forms(HTMLParser):
+    """Every form of a page that spends: its hidden price, and the words of its buttons."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, str]] = []
+        self.is_spending = False
+        self.price = self.words = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        facts = dict(attrs)
+        if tag == "form":
+            address = facts.get("action") or ""
+            self.is_spending = address == "/generations/" or address.endswith("/upscale/")
+            self.price = self.words = ""
+        if facts.get("name") == "quoted_each_ucr":
+            self.price = facts.get("value") or ""
+
+    def handle_data(self, data: str) -> None:
+        self.words += f" {data.strip()}"
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "form" and self.is_spending:
+            self.found.append((self.price, self.words))
+            self.is_spending = False
+
+
+def spending_forms(client: Client, path: str) -> list[tuple[str, str]]:
+    page = Forms()
+    page.feed(client.get(path).content.decode())
+    return page.found
+
+
+def test_every_button_that_spends_says_what_it_costs_and_sends_that(
+    as_alice: Client, alice: User, offered_model: DiffusionModel
+) -> None:
+    submit(alice, offered_model, count=1)
+    assert finish(claim(offered_model))
+    image = Image.objects.get()
+    forms = spending_forms(as_alice, f"/images/{image.pk}/")
+    assert [price for price, _words in forms] == ["200000"] * 3
+    for amount, (_price, words) in zip(("0.80", "0.20", "0.20"), forms, strict=True):
+        assert f"{amount} credits" in words
+    submit(alice, offered_model, count=1)
+    Image.objects.filter(state="queued").update(state="cancelled")
+    forms = spending_forms(as_alice, "/")
+    assert [price for price, _words in forms] == ["200000"] * 2
+    (again,) = [words for _price, words in forms if "Try again" in words]
+    assert "0.20 credits" in again
+
+
+def test_without_a_price_there_is_no_button_that_spends(
+    as_alice: Client, alice: User, offered_model: DiffusionModel
+) -> None:
+    submit(alice, offered_model, count=1)
+    assert finish(claim(offered_model))
+    alice.group = make_group("Lab")
+    alice.save()
+    make_list("0.2")
+    assert spending_forms(as_alice, f"/images/{Image.objects.get().pk}/") == []
+
+
+@pytest.mark.parametrize("headers", [JSON, {"Accept": "text/html"}])
+def test_nothing_is_spent_from_a_page_that_showed_no_price(
+    as_alice: Client, alice: User, offered_model: DiffusionModel, headers: dict[str, str]
+) -> None:
+    submit(alice, offered_model, count=1)
+    assert finish(claim(offered_model))
+    image, before = Image.objects.get(), get_balance(user=alice)
+    asked: list[tuple[str, dict[str, Any]]] = [
+        ("/generations/", form(offered_model, quoted_each_ucr="")),
+        ("/generations/", {"again": image.pk, "idempotency_key": "one"}),
+        ("/generations/", {"again": image.pk, "seed": "random", "count": "4"}),
+        (f"/images/{image.pk}/upscale/", {"idempotency_key": "two"}),
+    ]
+    for path, fields in asked:
+        answer = as_alice.post(path, fields, headers=headers)
+        assert answer.status_code == 400
+        assert "No price was shown for this" in answer.content.decode()
+    assert Generation.objects.count() == 1
+    assert get_balance(user=alice) == before
+
+
+@pytest.mark.parametrize("shown", ["2_00000", "٢00000", "1e5", "-1", "200000.0"])
+def test_a_price_in_odd_dress_is_none(
+    as_alice: Client, offered_model: DiffusionModel, shown: str
+) -> None:
+    answer = as_alice.post(
+        "/generations/", form(offered_model, quoted_each_ucr=shown), headers=JSON
+    )
+    assert (answer.status_code, answer.json()["error"]["field"]) == (400, "quoted_each_ucr")

@@ -42,7 +42,12 @@ def within(seconds: float) -> Iterator[None]:
 
 
 def ask(client: Client, model: DiffusionModel) -> int:
-    fields = {"model": model.slug, "prompt": "a fox", "idempotency_key": uuid.uuid4().hex}
+    fields = {
+        "model": model.slug,
+        "prompt": "a fox",
+        "idempotency_key": uuid.uuid4().hex,
+        "quoted_each_ucr": "200000",
+    }
     return client.post("/generations/", {**fields, "count": "1"}, headers=JSON).status_code
 
 

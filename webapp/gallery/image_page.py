@@ -19,6 +19,7 @@ from webapp.gallery.media import download_name
 from webapp.gallery.neighbours import get_neighbours
 from webapp.gallery.receipt import read_receipt
 from webapp.generation.models import Image
+from webapp.generation.repeating import price_again
 from webapp.generation.selectors import get_owned_image
 from webapp.generation.styles import style_name
 
@@ -64,6 +65,7 @@ def image(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
         "variations": VARIATIONS,
         "variations_key": uuid.uuid4(),
         "again_key": uuid.uuid4(),
+        "again_ucr": price_again(owner=request.user, generation=found.generation),
     }
     return render(request, "gallery/image.html", context)
 

@@ -8,10 +8,12 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from webapp.accounts.models import User
+from webapp.catalog.pricing import read_prices
 from webapp.core.errors import NotFound
 from webapp.generation.events import read_progress
 from webapp.generation.models import Generation, Image
 from webapp.generation.places import Place, look_at_queue
+from webapp.generation.repeating import price_again
 from webapp.generation.selectors import list_feed
 from webapp.generation.styles import style_name
 from webapp.generation.waiting import say_left, say_place, say_wait
@@ -23,11 +25,13 @@ UNCHARGED = (Image.State.FAILED, Image.State.CANCELLED)
 @dataclass(frozen=True, slots=True)
 class Tile:
     """One image of the feed; `progress` is the worker's newest word while it is developing, and
-    `place` where it stands while it waits."""
+    `place` where it stands while it waits; `again_ucr` is what one more would cost where it ended
+    without a picture, None where there is no price."""
 
     image: Image
     progress: dict[str, Any]
     place: Place | None = None
+    again_ucr: int | None = None
 
     @property
     def version(self) -> str:
@@ -109,6 +113,21 @@ def _read_places(generations: list[Generation]) -> dict[uuid.UUID, Place]:
     return {}
 
 
+def _read_prices_again(generations: list[Generation]) -> dict[uuid.UUID, int | None]:
+    """What one more image of each costs, where some of it ended without a picture; all are one
+    owner's, whose prices are read once."""
+    ended = [
+        generation
+        for generation in generations
+        if any(image.state in UNCHARGED for image in generation.images.all())
+    ]
+    if not ended:
+        return {}
+    owner = ended[0].owner
+    prices = read_prices(user=owner)
+    return {one.pk: price_again(owner=owner, generation=one, prices=prices) for one in ended}
+
+
 def _groups(found: Iterable[Generation]) -> list[Group]:
     generations = list(found)
     running = [
@@ -118,12 +137,17 @@ def _groups(found: Iterable[Generation]) -> list[Group]:
         if image.state == Image.State.RUNNING
     ]
     progress = read_progress(running)
-    places = _read_places(generations)
+    places, again = _read_places(generations), _read_prices_again(generations)
     return [
         Group(
             generation,
             [
-                Tile(image, progress.get(str(image.pk), {}), places.get(image.pk))
+                Tile(
+                    image,
+                    progress.get(str(image.pk), {}),
+                    places.get(image.pk),
+                    again.get(generation.pk),
+                )
                 for image in generation.images.all()
             ],
         )

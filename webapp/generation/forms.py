@@ -131,7 +131,7 @@ def submit_form(*, owner: User, data: Mapping[str, Any]) -> Generation:
     """The generation that the form asks for; `again` names an image whose request to repeat, with
     its own seed and once, where `seed` and `count` don't ask for others; `exact` draws it alone.
 
-    `quoted_each_ucr` is the price that the page showed for one image, where it showed one.
+    `quoted_each_ucr` is the price that the page showed for one image; without it nothing is spent.
 
     Raises what `parse_spec` and `services.submit_generation` raise, and NotFound where `again`
     is not the owner's.
@@ -140,20 +140,24 @@ def submit_form(*, owner: User, data: Mapping[str, Any]) -> Generation:
     model = get_offered_model(slug=str(asked.get("model", "")), user=owner)
     if asked.get("mode") == Generation.Mode.UPSCALE:
         asked = complete_enlargement(asked, owner=owner, model=model)
+    spec = parse_spec(asked, model=model)
     return services.submit_generation(
         owner=owner,
         model=model,
-        spec=parse_spec(asked, model=model),
+        spec=spec,
         idempotency_key=str(data.get("idempotency_key", "")),
-        quoted_each_ucr=shown_price(data),
+        quoted_each_ucr=shown_price(data, owner=owner),
     )
 
 
-def shown_price(data: Mapping[str, Any]) -> int | None:
-    """The price of one image that the page showed, None where it showed none."""
+def shown_price(data: Mapping[str, Any], *, owner: User) -> int:
+    """The price of one image that the page showed. Raises InvalidInput where it showed none:
+    nobody spends what they were not told, and for a group without a price says that instead."""
     shown = str(data.get("quoted_each_ucr") or "")
     if not shown:
-        return None
+        unpriced = _("No price was shown for this. Reload the page and look at the price first.")
+        sentence = read_prices(user=owner).problem or unpriced
+        raise InvalidInput(sentence, field="quoted_each_ucr")
     try:
         price_ucr = read_whole(shown)
     except ValueError:

@@ -90,7 +90,7 @@ def upscale_image(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse
             owner=request.user,
             image=image,
             idempotency_key=request.POST.get("idempotency_key", ""),
-            quoted_each_ucr=shown_price(request.POST),
+            quoted_each_ucr=shown_price(request.POST, owner=request.user),
         )
     except DarkroomError as error:
         if wants_json(request):

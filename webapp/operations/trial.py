@@ -26,6 +26,7 @@ STOP_TIMEOUT_S = 90.0
 ANSWER_TIMEOUT_S = 30.0
 COMMAND_TIMEOUT_S = 600.0
 POLL_S = 0.05
+PRICED_BY = ("model", "width", "height", "steps")
 READY = "Darkroom is ready"
 ENDED = frozenset({"stored", "failed", "cancelled"})
 
@@ -195,11 +196,24 @@ class Visitor:
         model = re.search(r'<option[^>]* value="([^"]+)"', page[page.index('name="model"') :])
         chosen = {"model": model[1]} if model else {}
         asked = {"count": "1", "idempotency_key": uuid.uuid4().hex, **chosen, **fields}
+        asked.setdefault("quoted_each_ucr", self.quote(asked))
         answer = json.loads(self.post("/generations/", asked, accept="application/json"))
         found = re.findall(r'data-image="([0-9a-f-]{36})"', answer["html"])
         if not found:
             raise TrialFailedError("the answer names no image")
         return list(dict.fromkeys(found))
+
+    def quote(self, asked: Mapping[str, str]) -> str:
+        """What one image of that costs, in micro-credits: the page's own price, and a size's own
+        where it names one."""
+        sized = {name: asked[name] for name in PRICED_BY if name in asked}
+        if len(sized) == len(PRICED_BY):
+            path = f"/prices/quote/?{urllib.parse.urlencode(sized)}"
+            return str(json.loads(self.get(path, accept="application/json"))["price_each_ucr"])
+        shown = re.search(r'name="quoted_each_ucr" value="([0-9]+)"', self.get("/").decode())
+        if not shown:
+            raise TrialFailedError("the studio shows no price")
+        return shown[1]
 
     def state(self, image_ids: list[str]) -> dict[str, Any]:
         """What a page without an event stream polls: `images`, `progress` and `balance`."""

@@ -84,3 +84,9 @@ def seconds(duration_s: float | None) -> str:
     if duration_s is None:
         return ""
     return f"{duration_s:.1f}" if duration_s < 100 else f"{duration_s:.0f}"
+
+
+@register.filter
+def credits_of(each_ucr: int, count: int) -> str:
+    """What `count` images cost together, in credits."""
+    return format_credits(each_ucr * count)
