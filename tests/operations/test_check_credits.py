@@ -4,6 +4,7 @@ import io
 import json
 import uuid
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -428,3 +429,27 @@ def test_files_that_are_all_gone_are_a_storage_that_is_not_there(
     said = find_damage("--repair")
     assert "left alone: the files of 3 of 3 stored images are not there" in said
     assert not Entry.objects.filter(kind="refund").exists()
+
+
+@pytest.mark.usefixtures("busy_studio")
+def test_pictures_that_could_not_be_read_are_never_clean(
+    settings: LazySettings, tmp_path: Path
+) -> None:
+    """A folder that cannot be entered (here a link to itself) is no lost file, either."""
+    (image,) = Image.objects.filter(state="stored")
+    folder = (Path(settings.MEDIA_ROOT) / image.file).parent
+    folder.rename(tmp_path / "away")
+    folder.symlink_to(folder)
+    said = find_damage()
+    assert f"the pictures were not read from image {image.pk} on" in said
+    assert "is gone" not in said
+    assert BooksCheck.objects.latest("pk").violations == 1
+    folder.unlink()
+    (tmp_path / "away").rename(folder)
+    assert "clean" in check()
+
+
+@pytest.mark.usefixtures("busy_studio")
+def test_a_check_without_the_pictures_says_so() -> None:
+    assert check("--no-files").rstrip().endswith("The pictures were not read.")
+    assert "not read" not in check()

@@ -11,7 +11,7 @@ from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import gettext_lazy
 
 from webapp.accounts import invitations
 from webapp.accounts.models import User
@@ -20,7 +20,9 @@ from webapp.accounts.models import User
 class SignInForm(LoginForm):  # type: ignore[misc]
     """Address and password, and whether the browser stays signed in when it is closed."""
 
-    remember = forms.BooleanField(label=_lazy("Keep me signed in in this browser"), required=False)
+    remember = forms.BooleanField(
+        label=gettext_lazy("Keep me signed in on this browser"), required=False
+    )
 
 
 class SignUpForm(SignupForm):  # type: ignore[misc]

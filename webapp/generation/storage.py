@@ -40,6 +40,15 @@ def storage_errors() -> Iterator[None]:
 class DurableFileSystemStorage(PatientStorage, FileSystemStorage):
     """A file is there whole and on the disk, or not at all: draft, fsync, rename, fsync."""
 
+    def exists(self, name: str) -> bool:
+        """Whether the file is there; raises OSError if that cannot be seen. Django's says "no"
+        to a folder that may not be entered, which looks as if every file were lost."""
+        try:
+            os.lstat(self.path(name))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
+
     def _save(self, name: str, content: File) -> str:  # type: ignore[type-arg]
         target = Path(self.path(name))
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -128,7 +128,14 @@ def summarise(*, orphans: int = 0) -> str:
 
 def _find_file_violations() -> Iterator[Violation]:
     for image in stored_images():
-        fault = _find_fault(image)
+        try:
+            fault = _find_fault(image)
+        except OSError as error:
+            # Whoever could not look says so: nothing is clean by not being read.
+            yield Violation(
+                "unread", f"the pictures were not read from image {image.pk} on: {error}"
+            )
+            return
         # Somebody may have deleted the picture since the row was read.
         if fault and Image.objects.filter(pk=image.pk, file=image.file).exists():
             yield Violation("file", f"image {image.pk}: {fault}", (image.pk,))

@@ -50,7 +50,8 @@ class Command(BaseCommand):
             how_many = "1 violation" if len(violations) == 1 else f"{len(violations)} violations"
             raise CommandError(f"{how_many}: the books need a look.")
         if not options["json"]:
-            self.stdout.write(f"The books are clean: {summarise(orphans=unnamed)}.")
+            unread = "" if files else " The pictures were not read."
+            self.stdout.write(f"The books are clean: {summarise(orphans=unnamed)}.{unread}")
 
     def _repair(self, files: bool, *, quiet: bool) -> list[str]:
         repairs = []
