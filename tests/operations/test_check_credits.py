@@ -440,10 +440,11 @@ def test_pictures_that_could_not_be_read_are_never_clean(
     folder = (Path(settings.MEDIA_ROOT) / image.file).parent
     folder.rename(tmp_path / "away")
     folder.symlink_to(folder)
-    said = find_damage()
+    said = find_damage("--repair")
+    assert "left alone: whether files are lost could not be seen" in said
     assert f"the pictures were not read from image {image.pk} on" in said
     assert "is gone" not in said
-    assert BooksCheck.objects.latest("pk").violations == 1
+    assert BooksCheck.objects.latest("pk").violations >= 1
     folder.unlink()
     (tmp_path / "away").rename(folder)
     assert "clean" in check()

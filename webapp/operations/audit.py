@@ -68,13 +68,18 @@ def check_books(*, files: bool) -> BooksCheck:
     """The check that ran now, kept; admins are told what it found, or that it is mended."""
     started = time.monotonic()
     violations = list(find_violations(files=files))
-    unnamed = count_orphans() if files else 0
+    unnamed = count_orphans(violations) if files else 0
     return keep_check(violations, took_s=time.monotonic() - started, orphans=unnamed)
 
 
-def count_orphans() -> int:
-    """How many files no row names; no violation, as beat deletes them."""
-    return sum(1 for _name in orphans.find_orphans())
+def count_orphans(violations: list[Violation]) -> int:
+    """How many files no row names; no violation, as beat deletes them. That nobody could look is
+    one, and is added."""
+    try:
+        return sum(1 for _name in orphans.find_orphans())
+    except OSError as error:
+        violations.append(Violation("unread", f"the storage's folders were not read: {error}"))
+        return 0
 
 
 def keep_check(violations: Sequence[Violation], *, took_s: float, orphans: int = 0) -> BooksCheck:

@@ -29,7 +29,7 @@ LOST_AT_ONCE = 20
 
 def repair_books(*, files: bool = False) -> Iterator[str]:
     """Mends what may be mended; one sentence for each thing that was done or had to be left. With
-    `files` every stored image is looked for in the storage. Raises StorageAway."""
+    `files` every stored image is looked for in the storage; none is refunded unless all were seen."""
     for violation in list(find_violations_of(code="held")):
         yield _recount_held(violation.facts[0])
     for image_id in _list_ended():
@@ -43,10 +43,14 @@ def repair_books(*, files: bool = False) -> Iterator[str]:
 
 def _refund_lost_files() -> Iterator[str]:
     stored, lost = 0, []
-    for image in stored_images():
-        stored += 1
-        if not has_file(image.file):
-            lost.append(image)
+    try:
+        for image in stored_images():
+            stored += 1
+            if not has_file(image.file):
+                lost.append(image)
+    except OSError as error:
+        yield f"left alone: whether files are lost could not be seen: {error}"
+        return
     if len(lost) > LOST_AT_ONCE and 2 * len(lost) > stored:
         yield (
             f"left alone: the files of {len(lost)} of {stored} stored images are not there."

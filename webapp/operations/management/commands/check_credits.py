@@ -38,7 +38,7 @@ class Command(BaseCommand):
         repairs = self._repair(files, quiet=options["json"]) if options["repair"] else []
         started = time.monotonic()
         violations = list(find_violations(files=files))
-        unnamed = count_orphans() if files else 0
+        unnamed = count_orphans(violations) if files else 0
         if files:
             keep_check(violations, took_s=time.monotonic() - started, orphans=unnamed)
         if options["json"]:
