@@ -29,7 +29,7 @@ LOST_AT_ONCE = 20
 
 def repair_books(*, files: bool = False) -> Iterator[str]:
     """Mends what may be mended; one sentence for each thing that was done or had to be left. With
-    `files` every stored image is looked for in the storage; none is refunded unless all were seen."""
+    `files` every stored image is looked for in the storage; if one can't be, none is refunded."""
     for violation in list(find_violations_of(code="held")):
         yield _recount_held(violation.facts[0])
     for image_id in _list_ended():
