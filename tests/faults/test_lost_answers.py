@@ -161,6 +161,7 @@ def test_a_request_sent_again_is_the_one_that_was_made(
         "sampler": "ddim",
         "count": "2",
         "idempotency_key": uuid.uuid4().hex,
+        "quoted_each_ucr": "200000",
     }
     client.force_login(alice)
     text = 'INSERT INTO "generation_generation"'
