@@ -10,6 +10,7 @@ stands in both gates, and tries fewer on a push.
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -136,6 +137,24 @@ def _place(item: pytest.Item) -> int:
     if item.nodeid.startswith(FIRST):
         return 0
     return 2 if item.nodeid.startswith(LAST) else 1
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """No loop of a browser runs beside a test that drives none."""
+    if item.get_closest_marker("browser") is None:
+        _close_browser()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish() -> None:
+    """The browser ends before what it looks at."""
+    _close_browser()
+
+
+def _close_browser() -> None:
+    if module := sys.modules.get("tests.browser.chromium"):
+        module.close()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

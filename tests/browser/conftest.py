@@ -2,7 +2,6 @@
 database and Valkey; the tests play the worker through the services a worker calls."""
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -17,38 +16,23 @@ import pytest
 from django.conf import LazySettings
 from django.core.management import call_command
 from django.db import connection
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.chromium import running_browser
 from tests.browser.visitors import LiveStudio, Visitors
 
 # Playwright's own event loop runs in this thread; Django would take it for an async caller.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 
 START_S = 30
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+# How long a page may take to show something: patience, on a machine that may be busy.
+expect.set_options(timeout=15_000)
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """A Chromium; without any the tests are skipped, but never in CI.
-
-    It ends with its module: while Playwright's loop runs, no asynchronous test can.
-    """
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None and not os.environ.get("CI"):
-        pytest.skip("no Chromium: set CHROMIUM to its path")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
+@pytest.fixture
+def chromium() -> Browser:
+    """The Chromium of all tests here; without any they are skipped, but never in CI."""
+    return running_browser()
 
 
 @pytest.fixture(scope="session")

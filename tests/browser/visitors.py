@@ -36,7 +36,7 @@ class Visitors:
     def context(self, user: User | None = None, **options: Any) -> BrowserContext:
         """A fresh browser profile, signed in as `user` where one is given."""
         context = self.browser.new_context(base_url=self.url, **options)
-        context.set_default_timeout(8000)
+        context.set_default_timeout(20_000)
         context.add_init_script(TELL_VIOLATIONS)
         if user is not None:
             client = Client()
