@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from tests.bench.bench import Bench
 from tests.bench.books import measure_books
+from tests.bench.ci import measure_ci
 from tests.bench.drawing import measure_drawing
 from tests.bench.figures import Figure
 from tests.bench.gallery import measure_gallery
@@ -33,4 +34,4 @@ PARTS: dict[str, Part] = {
     "gallery": measure_gallery,
 }
 # Measured only if named: they take as long as everything else together.
-ONLY_IF_NAMED: dict[str, Part] = {}
+ONLY_IF_NAMED: dict[str, Part] = {"ci": measure_ci}

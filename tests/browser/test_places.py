@@ -1,6 +1,6 @@
 """What somebody sees who waits: a place, honest seconds, and whether anybody draws at all."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -18,14 +18,6 @@ from webapp.generation.models import Image
 pytestmark = pytest.mark.browser
 Open = Callable[..., Page]
 NOBODY = "No worker is running: requests wait and nothing is lost."
-
-
-@pytest.fixture(autouse=True)
-def _patient() -> Iterator[None]:
-    """Places are told once a second, and less often on a busy machine."""
-    expect.set_options(timeout=12_000)
-    yield
-    expect.set_options(timeout=5_000)
 
 
 @pytest.fixture
