@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 from webapp.embedded.paths import VarLayout
 from webapp.operations.trial import Trial, TrialFailedError
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 FIELDS = {"prompt": "a fox at dusk", "negative_prompt": "people", "model": "tiny"}
 
 

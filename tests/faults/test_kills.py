@@ -14,7 +14,7 @@ import redis
 
 from tests.faults.studio import Studio, wait_until
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]  # a worker loads torch three times
 
 LEASE_S = 10  # as conftest.py has it
 FILES = 3  # picture, thumbnail and development strip
@@ -117,7 +117,8 @@ def test_images_outlive_a_database_that_hangs_for_longer_than_their_lease(studio
 
 def drawn(studio: Studio, ids: list[str]) -> list[dict[str, Any]]:
     """Those of the images that are being drawn."""
-    return [image for image in studio.images(ids) if image["drawing_since"]]
+    running = [image for image in studio.images(ids) if image["state"] == "running"]
+    return [image for image in running if image["drawing_since"]]
 
 
 def family_of(pid: int) -> list[int]:
