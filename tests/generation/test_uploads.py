@@ -361,7 +361,7 @@ def test_an_image_that_is_not_finished_is_no_start_picture(
     assert answer.status_code == 409
 
 
-@pytest.mark.parametrize(("image", "status"), [("", 400), ("7", 400), (uuid.uuid4(), 404)])
+@pytest.mark.parametrize(("image", "status"), [("", 400), ("7", 400), (uuid.UUID(int=7), 404)])
 def test_no_image_is_no_start_picture(as_alice: Client, image: object, status: int) -> None:
     answer = as_alice.post("/uploads/from-image/", {"image": image}, headers=JSON)
     assert answer.status_code == status
