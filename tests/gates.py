@@ -39,7 +39,9 @@ def manage(environment: dict[str, str], *arguments: str) -> int:
     """The exit status of a management command."""
     print("manage.py", *arguments, flush=True)
     command = [sys.executable, str(PROJECT / "manage.py"), *arguments]
-    return subprocess.run(command, cwd=PROJECT, env=environment, check=False).returncode
+    return subprocess.run(
+        command, cwd=PROJECT, env=environment, check=False, timeout=300
+    ).returncode
 
 
 if __name__ == "__main__":

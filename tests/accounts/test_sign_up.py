@@ -127,5 +127,6 @@ def test_addresses_are_verified_where_mail_can_be_sent(host: str, expected: str)
         capture_output=True,
         text=True,
         check=True,
+        timeout=300,
     )
     assert said.stdout.strip() == expected

@@ -125,7 +125,9 @@ def conclude(parts: list[Part], options: argparse.Namespace, folder: Path) -> in
 
 def git(*words: str) -> str:
     """What git says."""
-    done = subprocess.run(["git", *words], cwd=PROJECT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["git", *words], cwd=PROJECT, capture_output=True, text=True, check=False, timeout=300
+    )
     return done.stdout.strip()
 
 

@@ -94,7 +94,9 @@ def _stop(one: _Kept) -> None:
 
 def tree(pid: int) -> list[int]:
     """A process and everything below it."""
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, check=True)
+    listed = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid="], capture_output=True, check=True, timeout=300
+    )
     children: dict[int, list[int]] = defaultdict(list)
     for line in listed.stdout.splitlines():
         child, parent = map(int, line.split())

@@ -105,7 +105,9 @@ class Folder:
 
     def _mount(self, options: str) -> bool:
         command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(self.folder)]
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+        return (
+            subprocess.run(command, capture_output=True, check=False, timeout=300).returncode == 0
+        )
 
     def _used_bytes(self) -> int:
         found = os.statvfs(self.folder)
@@ -121,7 +123,12 @@ def enter_namespace() -> None:
     for way in [*ways, ["--mount", "--user", "--map-root-user"]]:
         words = ["unshare", *way, "--propagation", "private"]
         with suppress(OSError):
-            if subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0:
+            if (
+                subprocess.run(
+                    [*words, "true"], capture_output=True, check=False, timeout=300
+                ).returncode
+                == 0
+            ):
                 os.environ[NAMESPACE] = " ".join(way)
                 ours = [sys.executable, "-m", "tests.chaos", *sys.argv[1:]]
                 os.execvp("unshare", [*words, *ours])  # noqa: S606 - no shell is wanted

@@ -48,6 +48,7 @@ def test_the_shim_refuses_what_is_written_to_the_folder_and_nothing_else(
             capture_output=True,
             text=True,
             check=False,
+            timeout=300,
         )
         return done.stderr
 
@@ -74,9 +75,10 @@ def test_a_mounted_folder_becomes_full_and_read_only_and_well_again(tmp_path: Pa
         capture_output=True,
         text=True,
         check=False,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
 
 
 def _runs(words: list[str]) -> bool:
-    return subprocess.run(words, capture_output=True, check=False).returncode == 0
+    return subprocess.run(words, capture_output=True, check=False, timeout=300).returncode == 0

@@ -21,6 +21,7 @@ def test_a_seed_is_the_same_faults_at_the_same_moments_in_every_process() -> Non
             capture_output=True,
             text=True,
             check=True,
+            timeout=300,
         ).stdout
         for seed in ("1", "2")
     ]

@@ -127,6 +127,7 @@ def test_the_studio_does_not_start_on_a_wrong_setting(name: str, value: str) -> 
         capture_output=True,
         text=True,
         check=False,
+        timeout=300,
     )
     assert said.returncode == 1
     assert name in said.stderr.strip().splitlines()[-1]

@@ -122,6 +122,7 @@ def ask_elsewhere(requests: list[list[str]], **environment: str) -> list[list[An
         capture_output=True,
         text=True,
         check=False,
+        timeout=300,
     )
     assert said.returncode == 0, said.stderr
     answers: list[list[Any]] = json.loads(said.stdout)

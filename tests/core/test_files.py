@@ -19,7 +19,7 @@ BY_HAND = "from webapp.core.files import allow_open_files; allow_open_files()"
 def limits_after(raise_it: str, soft: int, hard: int) -> list[int]:
     """(soft, hard) of a process that began with other ones."""
     words = [sys.executable, "-c", ASK.format(raise_it=raise_it), str(soft), str(hard)]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=300)
     return [int(word) for word in done.stdout.split()]
 
 

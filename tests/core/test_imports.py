@@ -30,5 +30,6 @@ def test_the_web_process_never_imports_torch() -> None:
         capture_output=True,
         text=True,
         check=True,
+        timeout=300,
     )
     assert done.stdout.strip() == ""

@@ -27,6 +27,7 @@ def count_of(catalog: Path, kind: str) -> int:
         capture_output=True,
         text=True,
         check=True,
+        timeout=300,
     )
     return max(0, found.stdout.count("\nmsgid ") - 1)
 
@@ -40,6 +41,7 @@ def test_every_string_on_the_pages_is_translated(tmp_path: Path) -> None:
         cwd=tmp_path,
         check=True,
         capture_output=True,
+        timeout=300,
     )
     assert CATALOGS
     for catalog in CATALOGS:
@@ -58,7 +60,9 @@ def test_strings_are_marked_by_names_that_are_looked_for() -> None:
 @pytest.mark.parametrize("catalog", CATALOGS, ids=str)
 def test_the_compiled_catalogue_is_the_edited_one(catalog: Path, tmp_path: Path) -> None:
     compiled = tmp_path / "django.mo"
-    subprocess.run(["msgfmt", "--check", "-o", str(compiled), str(PROJECT / catalog)], check=True)
+    subprocess.run(
+        ["msgfmt", "--check", "-o", str(compiled), str(PROJECT / catalog)], check=True, timeout=300
+    )
     kept = (PROJECT / catalog).with_suffix(".mo")
     assert kept.read_bytes() == compiled.read_bytes(), "run: make messages"
 

@@ -137,7 +137,9 @@ def test_data_and_secrets_stay_out_of_the_images() -> None:
     ignored = set((PROJECT / ".dockerignore").read_text("utf-8").split())
     assert {".git", ".venv", "var", "secrets"} <= ignored
     for path in ("secrets/secret_key", "var/media/one.png", ".env"):
-        kept_out = subprocess.run(["git", "check-ignore", "-q", path], cwd=PROJECT, check=False)
+        kept_out = subprocess.run(
+            ["git", "check-ignore", "-q", path], cwd=PROJECT, check=False, timeout=300
+        )
         assert kept_out.returncode == 0, path
 
 
@@ -171,7 +173,7 @@ def test_what_the_containers_start_can_be_imported() -> None:
         "assert callable(webapp.serve.application);"
         f"importlib.import_module({tasks!r})"
     )
-    subprocess.run([sys.executable, "-c", script], cwd=PROJECT, check=True)
+    subprocess.run([sys.executable, "-c", script], cwd=PROJECT, check=True, timeout=300)
 
 
 @pytest.mark.parametrize(("service", "stage"), [("beat", "web"), ("migrate", "web")])

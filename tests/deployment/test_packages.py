@@ -64,7 +64,9 @@ def test_every_package_of_the_lock_has_hashes_and_is_needed_by_something(
 
 def test_what_is_installed_here_is_what_the_lock_says(lock: dict[str, Locked]) -> None:
     command = [sys.executable, "-m", "pip", "list", "--format", "json"]
-    listed = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    listed = json.loads(
+        subprocess.run(command, capture_output=True, check=True, timeout=300).stdout
+    )
     installed = {normalise(one["name"]): one["version"].partition("+")[0] for one in listed}
     ours = lock.keys() & installed.keys() - {"setuptools"}  # venv brings one
     assert {name: installed[name] for name in ours} == {name: lock[name].version for name in ours}
@@ -184,7 +186,11 @@ def test_pip_takes_no_file_with_another_hash(tmp_path: Path, is_right: bool) -> 
     options = ["--no-index", "--find-links", str(tmp_path), "--target", str(tmp_path / "site")]
     command = [sys.executable, "-m", "pip", "install", *HASHED.split(), *options]
     done = subprocess.run(
-        [*command, "-r", str(tmp_path / "list.txt")], capture_output=True, text=True, check=False
+        [*command, "-r", str(tmp_path / "list.txt")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
     assert (done.returncode == 0) is is_right, done.stderr
     assert is_right or "DO NOT MATCH THE HASHES" in done.stderr

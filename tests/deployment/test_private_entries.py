@@ -13,7 +13,9 @@ BY_CELERY = "from webapp.celery import app; "
 def umask_in(*arguments: str) -> str:
     """What the process says of its umask; it begins with that of most shells."""
     words = ["sh", "-c", 'umask 022; exec "$@"', "sh", sys.executable, *arguments]
-    done = subprocess.run(words, cwd=settings.BASE_DIR, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        words, cwd=settings.BASE_DIR, capture_output=True, text=True, check=True, timeout=300
+    )
     return next(line for line in done.stdout.splitlines() if line.startswith("umask"))
 
 

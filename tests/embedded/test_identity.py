@@ -31,7 +31,7 @@ def _python_for_nobody() -> str | None:
     for path in (os.path.realpath(sys.executable), "/usr/bin/python3", "/usr/local/bin/python3"):
         # A shell in between: setpriv itself still starts programs with root's reach.
         command = [*NOBODY, "sh", "-c", 'exec "$0" -I -c "$1"', path, ENOUGH]
-        if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+        if subprocess.run(command, capture_output=True, check=False, timeout=300).returncode == 0:
             return path
     return None
 

@@ -511,4 +511,4 @@ def test_the_engine_the_settings_and_the_finishing_load_no_deep_learning_library
         " worker.finishing.parameters, worker.pipelines.inspect;"
         "sys.exit(bool({'torch', 'diffusers', 'transformers', 'django'} & set(sys.modules)))"
     )
-    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", script], check=False, timeout=300).returncode == 0

@@ -99,7 +99,9 @@ def run(hub: Hub, cache: Path, *arguments: str) -> subprocess.CompletedProcess[s
     command = [sys.executable, "-m", "worker.pipelines.download", *arguments]
     env = os.environ | {"HF_ENDPOINT": hub.url, "HF_HOME": str(cache), "HF_TOKEN": ""}
     env.pop("HF_HUB_OFFLINE", None)
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env=env, timeout=300
+    )
 
 
 def test_describing_tells_licence_gate_size_and_files(hub: Hub, tmp_path: Path) -> None:

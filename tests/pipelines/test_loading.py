@@ -241,7 +241,9 @@ def test_damaged_single_files_are_refused(tmp_path: Path, content: bytes) -> Non
 
 def test_looking_at_a_model_prints_one_line_of_json(tiny_model_dir: Path) -> None:
     command = [sys.executable, "-m", "worker.pipelines.inspect", str(tiny_model_dir)]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=300
+    ).stdout
     assert json.loads(printed) == {
         "family": "sd",
         "kind": "folder",

@@ -172,7 +172,11 @@ def test_children_end_with_the_process_that_started_them() -> None:
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=PROJECT, stdout=subprocess.PIPE, check=False
+        [sys.executable, "-c", script],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        check=False,
+        timeout=300,
     )
     process = Path("/proc") / done.stdout.decode().strip()
     end = time.monotonic() + 10
@@ -186,7 +190,7 @@ def test_children_end_with_the_process_that_started_them() -> None:
 def test_a_child_has_nothing_of_the_studios() -> None:
     script = "import sys, webapp.pixels.child; print(*sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=PROJECT, stdout=subprocess.PIPE, check=True
+        [sys.executable, "-c", script], cwd=PROJECT, stdout=subprocess.PIPE, check=True, timeout=300
     )
     heavy = {"django", "psycopg", "redis", "celery", "numpy", "torch", "webapp.settings"}
     assert not heavy & set(done.stdout.decode().split())

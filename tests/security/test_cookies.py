@@ -43,6 +43,7 @@ def settings_with(**environment: str) -> list[Any]:
         capture_output=True,
         text=True,
         check=True,
+        timeout=300,
     )
     return [json.loads(line) for line in done.stdout.splitlines()]
 
