@@ -123,6 +123,8 @@ def _tag_marks(domain: str) -> str:
 
 def _ascii(domain: str) -> str:
     """The domain as name servers know it; one that no name server can know stays as it is."""
+    if domain.isascii():
+        return domain
     try:
         return domain.encode("idna").decode("ascii")
     except UnicodeError:

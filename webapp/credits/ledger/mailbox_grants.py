@@ -8,11 +8,18 @@ has that address later misses that alone.
 
 from collections.abc import Collection, Iterable, Mapping
 
+from django.db import connection
 from django.utils.crypto import salted_hmac
 
 from webapp.accounts.mailboxes import former_mailbox_of, mailbox_of
 from webapp.accounts.models import User
 from webapp.credits.models import MailboxGrant
+
+# One statement for many: the objects of 10,000 rows took longer than all else.
+WRITE_SQL = """
+INSERT INTO credits_mailboxgrant (mailbox, what, transaction_id)
+SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[])
+"""
 
 Digests = Mapping[int, list[str]]
 Wanted = tuple[int, str]
@@ -26,18 +33,15 @@ def digest_mailbox(mailbox: str) -> str:
 def digests_of(user: User) -> list[str]:
     """The digest of the user's mailbox, and, if its address was worked out by other rules once, of
     what it was then."""
-    mailboxes = [user.mailbox or user.email.lower()]
-    if user.mailbox == mailbox_of(user.email):
-        mailboxes.append(former_mailbox_of(user.email))
-    return [digest_mailbox(mailbox) for mailbox in dict.fromkeys(mailboxes)]
+    return _digests(user.email, user.mailbox)
 
 
 def read_mailboxes(user_ids: Iterable[int]) -> dict[int, list[str]]:
     """`user id -> digests`, the present one first. Not locked: a change of address locks the user
     before the account, we hold the account. Should the mailbox go to somebody else in this very
     moment, the table's own rule lets one of the two have what is given."""
-    users = User.objects.filter(pk__in=list(user_ids)).only("pk", "email", "mailbox")
-    return {user.pk: digests_of(user) for user in users}
+    users = User.objects.filter(pk__in=list(user_ids)).values_list("pk", "email", "mailbox")
+    return {pk: _digests(email, mailbox) for pk, email, mailbox in users}
 
 
 def find_given(*, digests: Digests, wanted: Collection[Wanted]) -> set[Wanted]:
@@ -54,7 +58,14 @@ def find_given(*, digests: Digests, wanted: Collection[Wanted]) -> set[Wanted]:
 
 def write_down(grants: Iterable[tuple[str, str, int]]) -> None:
     """Keeps what was given now: `(digest, what, transaction id)`."""
-    MailboxGrant.objects.bulk_create(
-        MailboxGrant(mailbox=digest, what=what, transaction_id=transaction_id)
-        for digest, what, transaction_id in grants
-    )
+    rows = list(grants)
+    columns = [[row[at] for row in rows] for at in range(3)]
+    with connection.cursor() as cursor:
+        cursor.execute(WRITE_SQL, columns)
+
+
+def _digests(email: str, mailbox: str | None) -> list[str]:
+    mailboxes = [mailbox or email.lower()]
+    if mailbox == mailbox_of(email):
+        mailboxes.append(former_mailbox_of(email))
+    return [digest_mailbox(one) for one in dict.fromkeys(mailboxes)]
