@@ -6,6 +6,7 @@ nothing worth keeping: what to draw, and whether it is still ours, stands in the
 
 import logging
 import os
+import signal
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -23,8 +24,9 @@ from webapp.generation import claims, heartbeat
 from webapp.generation.claims import Claim
 from worker.config import EngineConfig
 from worker.drawing import Bench, Drawing
-from worker.engine.engine import Engine, EngineSnapshot
+from worker.engine.engine import Engine
 from worker.engine.errors import EngineError
+from worker.engine.snapshot import EngineSnapshot
 from worker.engine_door import EngineDoor
 from worker.failures import report_failure
 from worker.leases import LeaseKeeper
@@ -212,7 +214,16 @@ def _build_desk() -> Desk:
     config = EngineConfig.from_env(os.environ)
     engine = Engine(DiffusersRunner(config), config)
     engine.start()
+    threading.Thread(target=stop_without, args=(engine,), name="engine watch", daemon=True).start()
     return Desk(engine, name=worker_name(), slots=settings.WORKER_SLOTS)
+
+
+def stop_without(engine: Engine) -> None:
+    """Stops this worker when its engine has ended: it would claim images only to give them back.
+    Whoever watches over it starts it anew."""
+    engine.wait_until_ended()
+    logger.error("the engine has ended, and this worker with it")
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def worker_name() -> str:

@@ -11,30 +11,18 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from worker.config import EngineConfig
 from worker.engine.capacity import RowCap
 from worker.engine.errors import Cancelled, EngineError, EngineStopped, InvalidRequest, OutOfMemory
 from worker.engine.job import Job, OnProgress, entry_of
 from worker.engine.request import BatchRows, ImageRequest, RenderedImage, Stage
-from worker.engine.runner import Runner, RunnerGauges
+from worker.engine.runner import Runner
 from worker.engine.scheduler import Scheduler
+from worker.engine.snapshot import EngineSnapshot
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class EngineSnapshot:
-    """What the engine is doing: ids being rendered, how many wait, the model last made ready,
-    rows of the last denoiser call, rows that it could have had, and the runner's own figures."""
-
-    in_flight: tuple[str, ...]
-    queued: int
-    resident_model: str | None
-    rows: int
-    row_cap: int
-    gauges: RunnerGauges
 
 
 class Engine:
@@ -138,6 +126,10 @@ class Engine:
         if self._thread.is_alive():
             self._thread.join(timeout_s)
         self._previews.shutdown(wait=False)
+
+    def wait_until_ended(self) -> None:
+        """Return when the engine's thread has ended: closed, or dead of an error."""
+        self._thread.join()
 
     def stalled_s(self) -> float:
         """Seconds since the last sign of progress while work is in the engine; 0.0 when idle.
