@@ -75,13 +75,19 @@ class Conversation:
         if kind in (b"Q", b"S"):
             self.cycles.append([])
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether the client has ended the cycle that is being answered. Before that nothing is
+        committed, and a client that reads in the middle of a pipeline waits for what is there."""
+        return len(self.cycles) > 1
+
     def had(self, text: str) -> bool:
         """Whether the transaction that is being answered has a statement with this text."""
         return any(text in said for said in (*self.transaction, *self.cycles[0]))
 
     def answered(self, *, is_idle: bool) -> None:
         """The server is ready for the next cycle; idle, it has left the transaction."""
-        if len(self.cycles) > 1:  # the first answer is the greeting, which nothing asked for
+        if self.is_ending:  # the first answer is the greeting, which nothing asked for
             self.transaction.extend(self.cycles.popleft())
         if is_idle:
             self.transaction.clear()
@@ -210,7 +216,11 @@ class CuttingProxy:
                     return
                 conversation.answered(is_idle=body == b"I")
                 is_undone = False
-            elif (kind == b"C" or len(kept) > 1) and self.is_waiting(conversation):
+            elif (
+                (kind == b"C" or len(kept) > 1)
+                and conversation.is_ending
+                and self.is_waiting(conversation)
+            ):
                 continue
             client.sendall(b"".join(kept))
             kept.clear()
