@@ -15,7 +15,7 @@ from webapp.core.valkey import valkey
 from webapp.generation.models import Image
 
 PROJECT = Path(__file__).resolve().parents[2]
-START_S = 60.0
+START_S = 180.0
 ENDED = (Image.State.STORED, Image.State.FAILED, Image.State.CANCELLED)
 
 
