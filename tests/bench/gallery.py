@@ -30,7 +30,7 @@ PEOPLE = 10
 PICTURES = 100_000
 CLIENTS = 8
 ROUNDS = 12
-PAGE_X, EIGHT_X, QUERIES, SEARCH_X = 3.0, 8.0, 8.0, 4.0
+PAGE_X, EIGHT_X, QUERIES, SEARCH_X = 2.2, 20.0, 8.0, 10.0
 PLACES = ("", "in=favourites", "in=bin", "to=2026-01-31")
 # From words in every prompt to one in 256, none, several, and conditions.
 SEARCHES = (

@@ -21,7 +21,7 @@ LENGTH_S = 20.0
 USERS = 8
 WARM_UP_REQUESTS = 3
 TURNS = 3
-POST_P95_X, POST_P95_RATIO, WEB_RSS_MB = 3.0, 0.6, 150.0
+POST_P95_X, POST_P95_RATIO, WEB_RSS_MB = 6.0, 0.6, 150.0
 BLANK_PAGE, BLANK_WARM_UPS, BLANK_PAGES = "/gallery/", 5, 40
 LIBRARIES = ("libtorch", "torch/lib", "site-packages/torch")
 
