@@ -4,7 +4,6 @@ Doors (views, tasks, commands) call these and nothing else; no file, GPU or netw
 inside a transaction. Locks: upload, image, hold, account, entry, queue share.
 """
 
-import enum
 import secrets
 import uuid
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Case, F, PositiveSmallIntegerField, When
+from django.db.models import F
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
@@ -29,6 +28,7 @@ from webapp.credits import ledger
 from webapp.credits.selectors import Balance
 from webapp.generation import doorbell, events, queue
 from webapp.generation.claims import Claim
+from webapp.generation.endings import Ending, attempt, end_lease
 from webapp.generation.limits import check_group_limits
 from webapp.generation.models import DiscardedFile, Generation, Image
 from webapp.generation.spec import SEEDS, GenerationSpec, check_spec
@@ -40,14 +40,6 @@ MAX_KEY_LENGTH = 64
 
 # A queued image: nobody draws it.
 NOT_STARTED: dict[str, Any] = {"started_at": None, "drawing_since": None, "worker": ""}
-
-
-class Ending(enum.Enum):
-    """What came of a worker's wish to end its lease."""
-
-    NOW = "by this call"
-    BEFORE = "by an earlier call of the same attempt, whose answer was lost"
-    LOST = "not at all: the image is somebody else's, or cancelled, or gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +96,7 @@ def store_image(
     caller deletes its own file and leaves.
     """
     with transaction.atomic():
-        ending = _end_lease(
+        ending = end_lease(
             image_id,
             lease_token,
             Image.State.STORED,
@@ -118,6 +110,8 @@ def store_image(
             fingerprint=dict(rendering.fingerprint),
             batch=dict(rendering.batch),
             finished_at=Now(),
+            # One drawn faster than its beginning was written down counts all the same.
+            attempt=attempt(begun=F("attempt"), not_begun=F("attempt") + 1),
         )
         if ending is Ending.NOW:
             ledger.capture(image_id=image_id)
@@ -128,7 +122,7 @@ def fail_image(*, image_id: uuid.UUID, lease_token: uuid.UUID, code: str, senten
     """Fails this lease's image and gives its credits back; files of the attempt are swept. True
     where this attempt failed it, now or before. False where the lease is lost."""
     with transaction.atomic():
-        ending = _end_lease(
+        ending = end_lease(
             image_id,
             lease_token,
             Image.State.FAILED,
@@ -147,15 +141,11 @@ def give_back_image(*, claim: Claim) -> bool:
     without counting the attempt. True where this attempt gave it back, now or before. False where
     the lease is lost."""
     with transaction.atomic():
-        ending = _end_lease(
+        ending = end_lease(
             claim.image_id,
             claim.lease_token,
             Image.State.QUEUED,
-            attempt=Case(
-                When(drawing_since__isnull=False, then=F("attempt") - 1),
-                default=F("attempt"),
-                output_field=PositiveSmallIntegerField(),
-            ),
+            attempt=attempt(begun=F("attempt") - 1, not_begun=F("attempt")),
             **NOT_STARTED,
         )
         if ending is Ending.NOW:
@@ -237,22 +227,6 @@ def withdraw_problem(*, model: DiffusionModel) -> None:
     """Takes the problem of a model back: a worker has just drawn with it."""
     catalog.clear_problem(slug=model.slug)
     withdraw(code_suffix=f":{model.slug}")
-
-
-def _end_lease(
-    image_id: uuid.UUID, lease_token: uuid.UUID, into: Image.State, **changes: Any
-) -> Ending:
-    """Moves the image out of `running` for whoever holds its lease. Each way out is safe to ask
-    for again by a worker that never heard the answer to its commit."""
-    ended = Image.objects.filter(
-        pk=image_id, state=Image.State.RUNNING, lease_token=lease_token
-    ).update(state=into, ended_lease=lease_token, lease_token=None, lease_until=None, **changes)
-    if ended:
-        return Ending.NOW
-    before = Image.objects.filter(pk=image_id, ended_lease=lease_token)
-    if into != Image.State.QUEUED:  # what was given back may be anybody's by now
-        before = before.filter(state=into)
-    return Ending.BEFORE if before.exists() else Ending.LOST
 
 
 def _told(ending: Ending, image_id: uuid.UUID) -> bool:
