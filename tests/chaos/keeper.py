@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -111,7 +112,12 @@ def signal_tree(pid: int, number: signal.Signals) -> list[int]:
     """Signals a process and everything below it (PostgreSQL's backends are no group of its own);
     returns who got it."""
     found = tree(pid)
-    for one in found:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(one, number)
+    send(found, number)
     return found
+
+
+def send(pids: Collection[int], number: signal.Signals) -> None:
+    """Signals each of them that is still there."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)

@@ -21,7 +21,7 @@ import psycopg
 import redis
 
 from tests.chaos.diary import Diary
-from tests.chaos.keeper import Keeper, signal_tree
+from tests.chaos.keeper import Keeper, send, tree
 from tests.chaos.media import Media
 from tests.chaos.schedule import LEASE_S
 from tests.faults.cutting_proxy import order, unix_socket
@@ -137,17 +137,15 @@ class ChaosStack:
         pid = self.pid(name)
         if pid is None:
             return []
-        if name.endswith("supervisor") or number != signal.SIGSTOP:
-            os.kill(pid, number)
-            return [pid]
-        stopped = signal_tree(pid, number)
-        self.stopped.update(stopped)
-        return stopped
+        hit = [pid] if name.endswith("supervisor") or number != signal.SIGSTOP else tree(pid)
+        send(hit, number)
+        if number == signal.SIGSTOP:
+            self.stopped.update(hit)
+        return hit
 
     def resume_all(self) -> None:
         """Whatever was stopped goes on."""
-        for pid in self.stopped:
-            signal_tree(pid, signal.SIGCONT)
+        send(self.stopped, signal.SIGCONT)
         self.stopped.clear()
 
     def database(self, user: str = "darkroom", **options: Any) -> psycopg.Connection[Any]:
