@@ -43,6 +43,9 @@ class DurableFileSystemStorage(PatientStorage, FileSystemStorage):
     def exists(self, name: str) -> bool:
         """Whether the file is there; raises OSError if that cannot be seen. Django's says "no"
         to a folder that may not be entered, which looks as if every file were lost."""
+        return self.ask(self._is_there, name)
+
+    def _is_there(self, name: str) -> bool:
         try:
             os.lstat(self.path(name))
         except (FileNotFoundError, NotADirectoryError):
