@@ -42,7 +42,10 @@ LEAST_ROOM = 2  # images
 RESERVED_SHARE = 4  # one place in four is for people who have nothing here
 
 
-@shared_task(name="worker.tasks.answer_doorbell")
+# Taken off the queue at once, for a lost ring is rung again. One that waits to be acknowledged when
+# Valkey goes away ends the worker, and with it the models that are loaded (kombu 5.7.0: putting it
+# back raises AttributeError).
+@shared_task(name="worker.tasks.answer_doorbell", acks_late=False)
 def answer_doorbell() -> None:
     """Somebody rang: draw until nothing is queued, or return at once where another bell is being
     answered."""

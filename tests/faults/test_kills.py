@@ -32,6 +32,20 @@ def test_ten_images_survive_the_kill_of(service: str, studio: Studio) -> None:
     studio.check_books()
 
 
+def test_a_worker_that_draws_outlives_the_loss_of_valkey(studio: Studio) -> None:
+    worker, valkey = studio.trial.pid("worker"), studio.trial.pid("valkey")
+    ids = studio.order(4, steps="60")
+    studio.wait_until_running(ids)
+    studio.kill("valkey")
+    studio.wait_until_back("valkey", valkey)
+    ended = studio.wait_until_ended(ids)
+    more = studio.order(1)
+    ended |= studio.wait_until_ended(more)
+    assert {facts["state"] for facts in ended.values()} == {"stored"}
+    assert studio.trial.pid("worker") == worker
+    studio.check_books()
+
+
 def test_images_survive_an_emptied_broker(studio: Studio) -> None:
     ids = studio.order(8)
     with redis.Redis.from_url(studio.layout.valkey_url()) as client:
