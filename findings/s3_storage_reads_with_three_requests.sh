@@ -7,7 +7,7 @@
 # thread for each request pays it for each request.
 #
 # So a page of sixty thumbnails is 180 requests to the bucket and sixty clients. What we do instead
-# (`webapp/generation/buckets.py`): one client for the process, one GetObject for each read.
+# (`webapp/core/buckets.py`): one client for the process, one GetObject for each read.
 #
 # Installs pinned public packages into a temporary folder and runs them without the product; fails
 # when the behaviour is another one.
