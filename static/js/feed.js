@@ -54,16 +54,16 @@ export function heardProgress(event) {
 }
 
 // Asks for everything that is live, here or in another tab, and draws anew what differs. Raises
-// what the request raises: whoever asks knows what to say of it.
-export async function resync(heardBalance) {
+// what the request raises: whoever asks knows what to say of it. `isOvertaken` is `listen`'s.
+export async function resync(heardBalance, isOvertaken) {
   const ids = liveTiles().map((tile) => tile.dataset.image).slice(0, MOST_IDS);
   const state = await getJson(`${studio.dataset.state}?ids=${ids.join(",")}`);
   // Somebody else signed in, in another tab: nothing here is theirs.
   if (state.user !== studio.dataset.user) return location.reload();
-  heardBalance(state.balance);
+  if (!isOvertaken("balance", {})) heardBalance(state.balance);
   state.images.forEach(heardImage);
-  Object.values(state.progress).forEach(heardProgress);
-  heardQueue(state.queue);
+  Object.values(state.progress).filter((event) => !isOvertaken("progress", event)).forEach(heardProgress);
+  if (!isOvertaken("places", {})) heardQueue(state.queue);
   const known = new Set(state.images.map((facts) => facts.id));
   liveTiles().filter((tile) => ids.includes(tile.dataset.image) && !known.has(tile.dataset.image))
     .forEach((tile) => refresh(tile.closest("[data-generation]").dataset.generation));

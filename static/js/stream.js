@@ -10,8 +10,14 @@ const SURE_FOR_MS = 60000;
 const TYPES = ["image", "progress", "balance", "places"];
 const tell = (state) => { document.documentElement.dataset.stream = state; };
 
-// Returns a function that brings the page level with the server now.
+// What an event is about: two with the same name are an older and a newer word on one thing.
+const subject = (type, { id }) => `${type} ${id ?? ""}`;
+
+// Returns a function that brings the page level with the server now. `resync` is given a function
+// that says whether an event about the same thing was heard since the question was asked: then
+// the event is the newer word, and the answer's is not to be shown.
 export function listen(url, { heard, resync }) {
+  const heardSinceAsked = new Set();
   let source;
   let replaced = false;
   let asking = false;
@@ -30,7 +36,12 @@ export function listen(url, { heard, resync }) {
     source.addEventListener("error", () => { tell("closed"); check(); });
     source.addEventListener("resync", check);
     source.addEventListener("replaced", () => { replaced = true; source.close(); tell("closed"); });
-    for (const type of TYPES) source.addEventListener(type, (event) => heard(type, JSON.parse(event.data)));
+    for (const type of TYPES) source.addEventListener(type, (event) => hear(type, JSON.parse(event.data)));
+  }
+
+  function hear(type, event) {
+    heardSinceAsked.add(subject(type, event));
+    heard(type, event);
   }
 
   // One question at a time; an answer to one that was asked before something happened is not enough.
@@ -48,8 +59,9 @@ export function listen(url, { heard, resync }) {
   async function ask() {
     const before = state;
     askedAt = Date.now();
+    heardSinceAsked.clear();
     try {
-      await resync();
+      await resync((type, event) => heardSinceAsked.has(subject(type, event)));
       state = "well";
     } catch (error) {
       state = stateOf(error);

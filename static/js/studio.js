@@ -42,7 +42,7 @@ const hear = { image: heardImage, progress: heardProgress, balance: hearBalance,
 let held = "";
 const level = listen(studio.dataset.events, {
   heard: (type, event) => hear[type](event),
-  resync: () => resync(heardBalance),
+  resync: (isOvertaken) => resync(heardBalance, isOvertaken),
 });
 
 // More is held than before: another tab may have asked for pictures that this page does not show.

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import APIResponse, Locator, Page, Route, expect
 
 from tests.browser.visitors import LiveStudio, Visitors, wait_until_heard
 from tests.people import claim, finish, make_model, make_user, submit
@@ -145,6 +145,32 @@ def test_a_developing_tile_says_the_step_and_the_seconds_left(
     events.publish_progress(user_id=alice.pk, event={**facts, "stage": "decoding", "step": 30})
     expect(tile).to_contain_text("fixing the picture")
     expect(tile.locator("[data-left]")).to_have_text("")
+
+
+def test_an_answer_that_news_overtook_is_not_shown(
+    visitors: Visitors, alice: User, tiny: DiffusionModel
+) -> None:
+    submit(alice, tiny, steps=30)
+    claimed = claim(tiny)
+    facts = {"id": str(claimed.image_id), "generation": str(claimed.generation_id), "steps": 30}
+    events.publish_progress(
+        user_id=alice.pk, event={**facts, "stage": "denoising", "step": 20, "left_s": 2.0}
+    )
+    answers: list[tuple[Route, APIResponse]] = []
+    context = visitors.context(alice)
+    context.route("**/studio/state/**", lambda route: answers.append((route, route.fetch())))
+    page = visitors.tab(context, "/")
+    wait_until_heard(page)
+    while not answers:
+        page.wait_for_timeout(20)
+    tile = page.locator(".tile.running")
+    events.publish_progress(user_id=alice.pk, event={**facts, "stage": "decoding", "step": 30})
+    expect(tile).to_contain_text("fixing the picture")
+    with page.expect_response("**/studio/state/**"):
+        for route, answer in answers:
+            route.fulfill(response=answer)
+    page.wait_for_timeout(200)
+    expect(tile).to_contain_text("fixing the picture")
 
 
 def test_a_notice_says_that_no_worker_runs_until_one_comes(
