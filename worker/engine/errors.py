@@ -6,6 +6,7 @@ EngineError                 anything unexpected; the cause is chained
 ├── OutOfMemory             the device had no room for this image
 ├── Cancelled               somebody called `Engine.cancel`
 └── EngineStopped           the engine is draining or closed; another worker may retry
+    └── DeviceLost          the device answers this process no more; another process may retry
 """
 
 
@@ -55,3 +56,9 @@ class EngineStopped(EngineError):
     """The engine is shutting down and did not finish this request."""
 
     default_sentence = "The worker is shutting down."
+
+
+class DeviceLost(EngineStopped):
+    """The device stopped working for this process: nothing more can be drawn in it."""
+
+    default_sentence = "The worker's device stopped working."

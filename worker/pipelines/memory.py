@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-# The CPU and MPS allocators raise plain RuntimeErrors.
-_SIGNS = ("out of memory", "can't allocate memory", "not enough memory")
+from worker.engine.device_errors import is_allocation_failure
+
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _RESIDENT_SET = Path("/proc/self/statm")
 # Of what is free, kept for what varies from call to call: workspaces, decoding, fragmentation.
@@ -35,9 +35,7 @@ def release_memory() -> None:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """True when `error` means that an allocation failed, on whatever device."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _SIGNS)
+    return isinstance(error, torch.OutOfMemoryError) or is_allocation_failure(error)
 
 
 def machine_memory() -> int:
