@@ -209,12 +209,12 @@ def test_every_future_resolves_when_the_engine_closes_under_load(
 def test_an_engine_whose_thread_dies_leaves_nobody_waiting(
     engine: Engine, runner: ToyRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As at Python's end, which shuts the previews' executor down under the engine."""
+    """By an error that nobody expects there."""
 
     def refuse(*_arguments: object) -> None:
-        raise RuntimeError("cannot schedule new futures after shutdown")
+        raise RuntimeError("a defect of ours")
 
-    monkeypatch.setattr(runner, "start_preview", refuse)
+    monkeypatch.setattr(engine, "_decode_one", refuse)
     heard: list[Progress] = []
     futures = [
         engine.submit(ask(name, steps=20), on_progress=heard.append)
@@ -226,6 +226,8 @@ def test_an_engine_whose_thread_dies_leaves_nobody_waiting(
     with pytest.raises(EngineStopped):
         engine.submit(ask("four"))
     assert engine.stalled_s() == 0.0
+    assert engine.ended_by is not None
+    assert engine.ended_by.detail == "RuntimeError: a defect of ours"
 
 
 def test_an_engine_that_was_never_started_closes_with_its_futures_resolved(

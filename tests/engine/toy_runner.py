@@ -46,6 +46,8 @@ class ToyRunner:
         self.order: list[str] = []  # as they began
         self.calls: list[tuple[str, ...]] = []  # request ids of each denoiser call
         self.loads: list[str] = []
+        self.threads: list[str] = []  # that entered
+        self.ways_made = 0
         self._resident: list[ModelSource] = []
         self._permissions = threading.Semaphore(0)
 
@@ -55,6 +57,9 @@ class ToyRunner:
 
     def allow(self, steps: int) -> None:
         self._permissions.release(steps)
+
+    def enter_thread(self) -> None:
+        self.threads.append(threading.current_thread().name)
 
     def is_resident(self, model: ModelSource) -> bool:
         return model in self._resident
@@ -67,6 +72,12 @@ class ToyRunner:
             raise ModelUnavailable("The model is missing.")
         self.loads.append(model.slug)
         self._resident = [*self._resident, model][-self.room :]
+
+    def make_way(self, model: ModelSource) -> bool:
+        others = [other for other in self._resident if other != model]
+        self._resident = [other for other in self._resident if other == model]
+        self.ways_made += 1
+        return bool(others)
 
     def can_step(self, model: ModelSource) -> bool:
         return model.family == "sd"
@@ -106,6 +117,7 @@ class ToyRunner:
 
     def finish(self, denoising: Denoising) -> RenderedImage:
         request = cast(ToyDenoising, denoising).request
+        assert request.model in self._resident, "its model has left"
         if request.prompt == "black":
             raise EngineError("Not a picture.")
         return picture_of(request)

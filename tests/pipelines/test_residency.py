@@ -106,6 +106,21 @@ def test_a_number_of_models_may_be_the_tighter_limit(sources: list[ModelSource],
     assert models.names() == ("b",)
 
 
+def test_all_others_make_way_for_one_that_ran_out_of_memory(
+    sources: list[ModelSource], size: int
+) -> None:
+    a, b, c = sources
+    models = keeping(10 * size)
+    assert not models.make_way(a)
+    for source in (a, b, c):
+        models.get(source)
+    assert models.make_way(a)
+    assert models.names() == ("a",)
+    assert not models.make_way(a)
+    assert models.make_way(b)  # which is away itself
+    assert models.names() == ()
+
+
 def test_an_estimate_that_was_too_low_is_put_right_after_loading(
     sources: list[ModelSource], size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,15 +17,15 @@ from worker.tasks import stop_without
 def test_a_worker_whose_engine_dies_stops_and_lets_nobody_wait(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def refuse(_denoising: Any) -> Any:
-        raise RuntimeError("cannot schedule new futures after shutdown")
+    def refuse() -> Any:
+        raise RuntimeError("a defect of ours")
 
     asked_at: list[float] = []
     before = signal.signal(signal.SIGTERM, lambda *_: asked_at.append(time.monotonic()))
     try:
         runner = ToyRunner()
-        monkeypatch.setattr(runner, "start_preview", refuse)
         engine = Engine(runner, EngineConfig())
+        monkeypatch.setattr(engine, "_decode_one", refuse)
         engine.start()
         watch = threading.Thread(target=stop_without, args=(engine,))
         watch.start()

@@ -9,14 +9,23 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import replace
 
 from worker.config import EngineConfig
+from worker.engine.asking import AskedRunner
 from worker.engine.capacity import RowCap
-from worker.engine.errors import Cancelled, EngineError, EngineStopped, InvalidRequest, OutOfMemory
+from worker.engine.device_errors import device_lost, is_device_lost
+from worker.engine.errors import (
+    Cancelled,
+    DeviceLost,
+    EngineError,
+    EngineStopped,
+    InvalidRequest,
+    OutOfMemory,
+)
 from worker.engine.job import Job, OnProgress, entry_of
+from worker.engine.previewing import Previews
 from worker.engine.request import BatchRows, ImageRequest, RenderedImage, Stage
 from worker.engine.runner import Runner
 from worker.engine.scheduler import Scheduler
@@ -28,18 +37,20 @@ logger = logging.getLogger(__name__)
 class Engine:
     """Renders submitted requests, fairest owner first, and resolves every future it hands out.
 
-    `start()` begins work; `close()` ends it. Methods may be called from any thread. An error that
-    none of its edges expects ends the engine, and all that it holds with `EngineStopped`.
+    `start()` begins work; `close()` ends it. Methods may be called from any thread. A device that
+    is lost ends the engine, and all that it holds with `DeviceLost`; an error that none of its
+    edges expects ends both with `EngineStopped`.
     """
 
     def __init__(self, runner: Runner, config: EngineConfig) -> None:
         self.config = config
         self._runner = runner
+        self._asked = AskedRunner(runner, on_lost=self._note_loss)
         self._changed = threading.Condition()
         self._row_cap = RowCap(config.max_rows)
         self._scheduler = Scheduler(
             is_resident=runner.is_resident,
-            has_room_for=runner.has_room_for,
+            has_room_for=self._asked.has_room_for,
             row_cap=self._row_cap.cap,
             turn_s=config.model_turn_s,
         )
@@ -50,7 +61,9 @@ class Engine:
         self._accepting = True
         self._closed = False
         self._progressed_s = time.monotonic()
-        self._previews = ThreadPoolExecutor(1, thread_name_prefix="previews")
+        self._loss: DeviceLost | None = None
+        self._ended_by: EngineStopped | None = None
+        self._previews = Previews(runner, on_lost=self._note_loss)
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
 
     def start(self) -> None:
@@ -111,11 +124,7 @@ class Engine:
             self._resolve(job, EngineStopped())
         with self._changed:
             self._changed.wait_for(lambda: not self._jobs, timeout=deadline_s - time.monotonic())
-            left = list(self._jobs.values())
-            for job in left:
-                job.stop(EngineStopped())
-        for job in left:
-            self._resolve(job, job.stop_reason or EngineStopped())
+        self._give_everything_back(EngineStopped())
 
     def close(self, *, timeout_s: float = 5.0) -> None:
         """Fail whatever is left with `EngineStopped` and end the engine's threads."""
@@ -125,11 +134,18 @@ class Engine:
             self._changed.notify_all()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
-        self._previews.shutdown(wait=False)
+        self._previews.close()
 
-    def wait_until_ended(self) -> None:
-        """Return when the engine's thread has ended: closed, or dead of an error."""
-        self._thread.join()
+    def wait_until_ended(self, *, timeout_s: float | None = None) -> bool:
+        """True when the engine's thread has ended: closed, or by an error (`ended_by`). False when
+        it still lives after `timeout_s`."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    @property
+    def ended_by(self) -> EngineStopped | None:
+        """What ended the engine when nobody had closed it, with its detail; None otherwise."""
+        return self._ended_by
 
     def stalled_s(self) -> float:
         """Seconds since the last sign of progress while work is in the engine; 0.0 when idle.
@@ -146,7 +162,7 @@ class Engine:
 
     def snapshot(self) -> EngineSnapshot:
         """Return what the engine is doing now."""
-        gauges = self._runner.gauges()
+        gauges = self._asked.gauges()
         with self._changed:
             jobs = self._jobs.items()
             current = tuple(request_id for request_id, job in jobs if not job.is_waiting)
@@ -154,6 +170,12 @@ class Engine:
             return EngineSnapshot(
                 current, queued, self._resident_model, *self._last_call, gauges=gauges
             )
+
+    def _note_loss(self, error: BaseException) -> None:
+        """From any thread: the device is lost, and the engine ends at its next round."""
+        with self._changed:
+            self._loss = self._loss or device_lost(error)
+            self._changed.notify_all()
 
     def _check_admissible(self, request: ImageRequest) -> None:
         with self._changed:
@@ -179,13 +201,22 @@ class Engine:
 
     def _work(self) -> None:
         try:
+            self._runner.enter_thread()
             while self._wait_for_work():
                 self._go_round()
-        except Exception:  # such as Python's own end, which takes the thread of previews away
+        except Exception as error:
             logger.exception("the engine has ended")
-            self.drain(timeout_s=0)  # nobody may wait for a thread that is gone
+            lost = device_lost(error) if is_device_lost(error) else None
+            detail = f"{type(error).__name__}: {error}"
+            self._ended_by = lost or EngineStopped(detail=detail)
+            with self._changed:
+                self._accepting = False
+            # Nobody may wait for a thread that is gone.
+            self._give_everything_back(self._ended_by)
 
     def _go_round(self) -> None:
+        if self._loss is not None:
+            raise self._loss
         self._drop_stopped()
         self._bring_in_model()
         for job in self._admitted():
@@ -196,8 +227,19 @@ class Engine:
     def _wait_for_work(self) -> bool:
         """Wait until there is something to do; False when the engine is closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or len(self._scheduler) or self._finished)
+            self._changed.wait_for(
+                lambda: self._closed or len(self._scheduler) or self._finished or self._loss
+            )
             return not self._closed
+
+    def _give_everything_back(self, reason: EngineStopped) -> None:
+        """End all that is left with `reason`, or with why it was to end before."""
+        with self._changed:
+            left = list(self._jobs.values())
+            for job in left:
+                job.stop(reason)
+        for job in left:
+            self._resolve(job, job.stop_reason or reason)
 
     def _drop_stopped(self) -> None:
         with self._changed:
@@ -211,6 +253,8 @@ class Engine:
             if model is None:
                 return
             waiting = [job for job in self._jobs.values() if job.request.model == model]
+        while self._finished and not self._asked.has_room_for(model):
+            self._decode_one()  # before its model leaves
         for job in waiting:
             self._enter(job, "loading", job.done)
         began_s = time.monotonic()
@@ -219,7 +263,7 @@ class Engine:
         # The engine's edge: a model that cannot be loaded must not end the thread.
         except Exception as error:
             for job in waiting:
-                self._end(job, job.as_engine_error(error))
+                self._fail(job, error)
             return
         self._resident_model = model.slug
         for job in waiting:
@@ -243,31 +287,32 @@ class Engine:
         self._enter(job, "encoding", 0)
         job.begun_s = time.monotonic()
         try:
-            job.denoising = self._runner.begin(job.request)
+            job.denoising = self._asked.begin(job.request)
         except Exception as error:  # one bad request, whatever it raises, fails alone
-            self._end(job, job.as_engine_error(error))
+            self._fail(job, error)
             return
         job.encode_s = time.monotonic() - job.begun_s
         with self._changed:
             job.entry.rows, job.entry.key = job.denoising.rows, job.denoising.key
             job.entry.calls_left = job.denoising.calls
         self._enter(job, "denoising", 0)
-        self._preview(job)
+        self._previews.start(job, every=self.config.preview_every)
 
     def _decode_one(self) -> None:
         """Decode the picture that was finished first: one, so that others' steps go on."""
         if not self._finished:
             return
         job = self._finished.popleft()
-        if job.stop_reason is not None or job.denoising is None:
+        denoising = job.denoising
+        if job.stop_reason is not None or denoising is None:
             self._end(job, job.stop_reason or EngineStopped())
             return
         self._enter(job, "decoding", job.calls)
         began_s = time.monotonic()
         try:
-            image = self._runner.finish(job.denoising)
+            image = self._asked.finish(job.request, denoising)
         except Exception as error:
-            self._end(job, job.as_engine_error(error))
+            self._fail(job, error)
             return
         timings = job.timings(decode_s=time.monotonic() - began_s)
         self._end(job, replace(image, timings=timings, rows=job.rows()))
@@ -278,7 +323,7 @@ class Engine:
             jobs = [self._jobs[entry.request_id] for entry in batch]
         if jobs and jobs[0].denoising is None:
             self._render_whole(jobs[0])
-        elif jobs:
+        elif jobs and self._runner.is_resident(jobs[0].request.model):  # no image made it go
             self._step(jobs)
 
     def _step(self, jobs: list[Job]) -> None:
@@ -295,19 +340,25 @@ class Engine:
         now_s = time.monotonic()
         if not jobs[0].request.exact:
             self._row_cap.note(shape, rows=rows, seconds=now_s - began_s)
-            self._row_cap.note_memory(shape, self._runner.row_limit(denoisings[0].key))
+            self._row_cap.note_memory(shape, self._asked.row_limit(denoisings[0]))
         self._progressed_s, self._last_call = now_s, (rows, self._row_cap.cap(shape))
         for job, failure in zip(jobs, outcomes, strict=True):
             if failure is not None:
-                self._end(job, job.as_engine_error(failure))
+                self._fail(job, failure)
             else:
                 self._note_step(job, rows)
 
     def _recover(self, error: Exception, jobs: list[Job]) -> None:
-        """Nothing has moved. Too large a call is halved; a call that fails for another reason is
-        taken again by each request alone, and whoever fails alone fails for good."""
-        if len(jobs) == 1:
-            self._end(jobs[0], jobs[0].as_engine_error(error))
+        """Nothing has moved. Too large a call is halved, and that of one request gets one more try
+        with all the room there is; a call that fails for another reason is taken again by each
+        request alone, and whoever fails alone fails for good. Raises `DeviceLost`."""
+        if is_device_lost(error):
+            raise device_lost(error)
+        if len(jobs) == 1 and isinstance(error, OutOfMemory) and not jobs[0].had_room_made:
+            jobs[0].had_room_made = True
+            self._asked.make_way(jobs[0].request, error)
+        elif len(jobs) == 1:
+            self._fail(jobs[0], error)
         elif isinstance(error, OutOfMemory):
             rows = sum(job.entry.rows for job in jobs)
             self._row_cap.note_out_of_memory(jobs[0].entry.shape, rows=rows)
@@ -318,6 +369,7 @@ class Engine:
 
     def _note_step(self, job: Job, rows: int) -> None:
         job.rows_seen += rows
+        job.had_room_made = False
         job.most_rows = max(job.most_rows, rows)
         with self._changed:
             self._scheduler.charge(job.entry)
@@ -327,7 +379,7 @@ class Engine:
                 self._scheduler.remove(job.entry)
                 self._finished.append(job)
         job.tell("denoising", job.done, job.calls)
-        self._preview(job)
+        self._previews.start(job, every=self.config.preview_every)
 
     def _render_whole(self, job: Job) -> None:
         """One picture from beginning to end, for families that have no adapter."""
@@ -338,11 +390,9 @@ class Engine:
             job.tell(stage, step, steps, preview, None if preview is None else step)
 
         try:
-            image = self._runner.render(
-                job.request, on_step=on_step, should_stop=lambda: job.stop_reason is not None
-            )
+            image = self._asked.render(job.request, on_step=on_step, should_stop=job.should_stop)
         except Exception as error:
-            self._end(job, job.as_engine_error(error))
+            self._fail(job, error)
             return
         with self._changed:
             self._scheduler.charge(job.entry, calls=job.entry.calls_left)
@@ -354,25 +404,11 @@ class Engine:
         job.stage, self._progressed_s = stage, time.monotonic()
         job.tell(stage, step, job.calls)
 
-    def _preview(self, job: Job) -> None:
-        """Show the picture so far, unless the last preview of it is still being made."""
-        if job.denoising is None or not job.needs_preview(every=self.config.preview_every):
-            return
-        job.previewing = True
-        preview = self._runner.start_preview(job.denoising)
-        self._previews.submit(self._tell_preview, job, preview, job.done)
-
-    def _tell_preview(self, job: Job, preview: Callable[[], bytes | None], step: int) -> None:
-        """In the thread of previews, while the engine's goes on."""
-        try:
-            shown = preview()
-        # A preview is not worth a picture.
-        except Exception:
-            logger.exception("a preview of request %s failed", job.request.request_id)
-            shown = None
-        job.previewing = False
-        if shown and job.stage == "denoising" and job.stop_reason is None:
-            job.tell("denoising", job.done, job.calls, shown, step)
+    def _fail(self, job: Job, error: Exception) -> None:
+        """End one request with what it raised. Raises `DeviceLost` where that ends them all."""
+        if is_device_lost(error):
+            raise device_lost(error)
+        self._end(job, job.as_engine_error(error))
 
     def _end(self, job: Job, outcome: RenderedImage | EngineError) -> None:
         with self._changed:

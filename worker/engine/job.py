@@ -39,6 +39,7 @@ class Job:
     rows_seen: int = 0
     most_rows: int = 0
     previewing: bool = False
+    had_room_made: bool = False  # the call after it ran out of memory is its last try
 
     @property
     def is_waiting(self) -> bool:
@@ -59,6 +60,10 @@ class Job:
         """Say why it is to end; the first reason stands."""
         if self.stop_reason is None:
             self.stop_reason = reason
+
+    def should_stop(self) -> bool:
+        """True once somebody said so."""
+        return self.stop_reason is not None
 
     def tell(
         self,

@@ -51,7 +51,12 @@ class RunnerGauges:
 
 class Runner(Protocol):
     """Makes pictures step by step, several at once. Everything it raises is an `EngineError`, or
-    a defect that the engine reports as one."""
+    a defect that the engine reports as one; where `is_device_lost` says so of it, the engine ends.
+    """
+
+    def enter_thread(self) -> None:
+        """Called once by every thread before it uses the device."""
+        ...
 
     def is_resident(self, model: ModelSource) -> bool:
         """True where the model is on the device, so that `begin` costs no loading."""
@@ -67,6 +72,11 @@ class Runner(Protocol):
         Raises `ModelUnavailable` or `OutOfMemory`. Denoisings of a model that left may not be
         stepped until it is back.
         """
+        ...
+
+    def make_way(self, model: ModelSource) -> bool:
+        """Let every other model leave the device: something of this one's ran out of memory. True
+        where one left."""
         ...
 
     def can_step(self, model: ModelSource) -> bool:

@@ -122,6 +122,15 @@ class ResidentModels:
         self._note_names()
         return self._resident[source]
 
+    def make_way(self, source: ModelSource) -> bool:
+        """Let all others leave the device. True where one did."""
+        others = [other for other in self._resident if other != source]
+        for _other in others:
+            if source in self._resident:
+                self._resident.move_to_end(source)
+            self._let_one_leave()
+        return bool(others)
+
     def _bring(self, source: ModelSource, waiting: LoadedModel | None) -> LoadedModel:
         if waiting is not None and self._has_returned(waiting):
             return waiting

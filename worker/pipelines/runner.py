@@ -75,6 +75,11 @@ class DiffusersRunner:
         if config.threads is not None:
             torch.set_num_threads(config.threads)
 
+    def enter_thread(self) -> None:
+        """See `Runner.enter_thread`."""
+        if self._device.index is not None:  # else torch's own choice, which is the first
+            torch.cuda.set_device(self._device)
+
     def is_resident(self, model: ModelSource) -> bool:
         """See `Runner.is_resident`."""
         return self._models.holds(model)
@@ -96,6 +101,13 @@ class DiffusersRunner:
         if self._compiled is not None and self.can_step(model):
             self._compiled.adopt(loaded)
         self._meter.forget_limits()
+
+    def make_way(self, model: ModelSource) -> bool:
+        """See `Runner.make_way`."""
+        have_left = self._models.make_way(model)
+        if have_left:
+            self._meter.forget_limits()
+        return have_left
 
     def can_step(self, model: ModelSource) -> bool:
         """See `Runner.can_step`."""
