@@ -25,7 +25,7 @@ SLOW_ROOMS = {
     "tests/training": "trains a model",
 }
 # The order keeps together what shares something expensive: torch, the database, a browser.
-FIRST = ("tests/pipelines", "tests/worker", "tests/engine", "tests/finishing")
+FIRST = ("tests/pipelines", "tests/pretend_cuda", "tests/worker", "tests/engine", "tests/finishing")
 LAST = ("tests/browser",)
 PINS = "constraints.txt"
 GIT_S = 30.0
