@@ -23,9 +23,10 @@ class EngineConfig:
     two previews at most, 0 for none. `resident_models`: how many models stay loaded at once, None
     leaves that to memory alone. `model_memory`: bytes that the weights on the device may take, None
     for a share of its memory; `host_model_memory`: bytes for those that wait beside a CUDA device,
-    None for a share of the machine's. One model alone may always be larger. `compile`: "auto"
-    compiles on CUDA only. `max_rows`: rows of one denoiser call at most. `model_turn_s`: how long a
-    request waits at most for its model while others have use for those on the device.
+    None for a share of the machine's. A model that does not fit into `model_memory` even alone is
+    refused; one alone may be larger than the share. `compile`: "auto" compiles on CUDA only.
+    `max_rows`: rows of one denoiser call at most. `model_turn_s`: how long a request waits at most
+    for its model while others have use for those on the device.
     """
 
     device: Device = "auto"

@@ -17,9 +17,11 @@ from tests.pipelines.tiny_transformers import build_tiny_sd3
 from worker.config import Device, EngineConfig
 from worker.engine.errors import EngineError, ModelUnavailable
 from worker.engine.request import ModelKind, ModelSource
+from worker.pipelines.fitting import Room
 from worker.pipelines.inspect import inspect_path
-from worker.pipelines.loader import choose_device, choose_dtype, estimate_bytes, load_model
+from worker.pipelines.loader import choose_device, choose_dtype, load_model, plan_model
 from worker.pipelines.memory import weight_bytes
+from worker.pipelines.sizes import measure
 
 CPU = EngineConfig(device="cpu")
 
@@ -276,25 +278,38 @@ def test_half_precision_is_chosen_on_cuda_only(
     assert choose_dtype(EngineConfig(), torch.device(device), family) == dtype
 
 
-def test_the_estimate_before_loading_is_what_the_weights_take(
-    tiny_model_dir: Path, tiny_sdxl_dir: Path
+def test_the_size_by_the_headers_is_what_the_weights_take(
+    tiny_model_dir: Path, tiny_sdxl_dir: Path, tiny_flux_dir: Path
 ) -> None:
-    for path, family in ((tiny_model_dir, "sd"), (tiny_sdxl_dir, "sdxl")):
-        weights = weight_bytes(load_model(source(path, family=family), CPU).pipeline)
-        estimate = estimate_bytes(source(path, family=family), CPU)
+    families = ((tiny_model_dir, "sd"), (tiny_sdxl_dir, "sdxl"), (tiny_flux_dir, "flux"))
+    for path, family in families:
+        pipe = load_model(source(path, family=family), CPU).pipeline
+        sizes = measure(path)
         # position ids are made, not read
-        assert weights == pytest.approx(estimate, abs=4096)
+        assert weight_bytes(pipe) == pytest.approx(sizes.whole(4), abs=4096)
+        denoiser = pipe.transformer if family == "flux" else pipe.unet
+        assert sizes.denoiser(4) == sum(tensor.nbytes for tensor in denoiser.parameters())
+        assert len(sizes.encoders(4)) == (1 if family == "sd" else 2)
 
 
-def test_the_estimate_follows_the_number_format_and_leaves_other_variants_out(copy: Path) -> None:
-    in_full = estimate_bytes(source(copy), CPU)
-    half = EngineConfig(device="cpu", dtype="float16")
-    assert estimate_bytes(source(copy), half) == in_full / 2
+def test_the_size_follows_the_number_format_and_leaves_other_variants_out(copy: Path) -> None:
+    in_full = measure(copy).whole(4)
+    assert measure(copy).whole(2) == in_full / 2
     for file in list(copy.rglob("*.safetensors")):
         shutil.copy(file, file.with_suffix(".fp16.safetensors"))
         shutil.copy(file, copy / file.name)  # a single file beside the folders
-    assert estimate_bytes(source(copy), CPU) == in_full
+    assert measure(copy).whole(4) == in_full
 
 
-def test_there_is_nothing_to_estimate_of_a_model_that_is_not_there(tmp_path: Path) -> None:
-    assert estimate_bytes(source(tmp_path / "nowhere"), CPU) == 0
+def test_a_single_file_is_measured_by_its_parts(tiny_model_dir: Path, tmp_path: Path) -> None:
+    path = tmp_path / "one.safetensors"
+    write_original_file(tiny_model_dir, path)
+    of_file, of_folder = measure(path), measure(tiny_model_dir)
+    assert of_file.denoiser(4) == of_folder.denoiser(4)
+    assert of_file.encoders(4) == pytest.approx(of_folder.encoders(4), abs=4096)
+    assert of_file.whole(4) == pytest.approx(of_folder.whole(4), abs=4096)
+
+
+def test_there_is_nothing_to_plan_of_a_model_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailable, match="There is no model"):
+        plan_model(source(tmp_path / "nowhere"), CPU, Room(10**9, 10**9))

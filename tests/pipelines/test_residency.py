@@ -14,6 +14,7 @@ from worker.engine.errors import EngineError, OutOfMemory
 from worker.engine.request import ImageRequest, ModelSource
 from worker.engine.runner import Denoising
 from worker.pipelines import residency
+from worker.pipelines.fitting import Plan
 from worker.pipelines.loader import LoadedModel, load_model
 from worker.pipelines.memory import RowMeter, machine_memory, memory_in_use, weight_bytes
 from worker.pipelines.residency import Budget, ResidentModels, budget_of
@@ -124,7 +125,7 @@ def test_all_others_make_way_for_one_that_ran_out_of_memory(
 def test_an_estimate_that_was_too_low_is_put_right_after_loading(
     sources: list[ModelSource], size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(residency, "estimate_bytes", lambda *_: 1)
+    monkeypatch.setattr(residency, "plan_model", lambda *_: Plan("full", 1))
     models = keeping(size + size // 2)
     models.get(sources[0])
     models.get(sources[1])
@@ -178,14 +179,14 @@ def no_room(*_: object, **__: object) -> Any:
     raise torch.OutOfMemoryError("CUDA out of memory")
 
 
-def load_with_room_for(count: int) -> Callable[[ModelSource, EngineConfig], LoadedModel]:
+def load_with_room_for(count: int) -> Callable[[ModelSource, EngineConfig, Plan], LoadedModel]:
     """A device that says no while `count` loaded models still hold their weights."""
     loaded: list[LoadedModel] = []
 
-    def load(source: ModelSource, config: EngineConfig) -> LoadedModel:
+    def load(source: ModelSource, config: EngineConfig, plan: Plan) -> LoadedModel:
         if sum(weight_bytes(model.pipeline) > 0 for model in loaded) >= count:
             raise OutOfMemory(detail="as injected")
-        loaded.append(load_model(source, config))
+        loaded.append(load_model(source, config, plan))
         return loaded[-1]
 
     return load

@@ -1,7 +1,5 @@
 """From a model's files to a pipeline that is ready on the device. Never touches the network."""
 
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,22 +15,23 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from worker.config import EngineConfig
 from worker.engine.errors import EngineError, ModelUnavailable, OutOfMemory
 from worker.engine.request import ModelSource
+from worker.pipelines.fitting import SPARE_BYTES, Manner, Plan, Room, needs_of, plan_loading
 from worker.pipelines.inspect import (
     FAMILY_OF_CLASS,
     OPTIONAL_COMPONENTS,
     configuration_of,
     inspect_path,
-    read_header,
 )
 from worker.pipelines.loras import LoraShelf
-from worker.pipelines.memory import is_out_of_memory, release_memory
+from worker.pipelines.memory import is_out_of_memory, release_memory, weight_bytes
 from worker.pipelines.previews import LatentPreview, fit_preview
 from worker.pipelines.prompt_cache import PromptCache
+from worker.pipelines.sizes import is_half_only, measure
 
 # float16 overflows in these families' transformers.
 _BFLOAT16_FAMILIES = frozenset({"sd3", "flux", "other"})
+_FULL = Plan("full", 0)
 _CONVOLUTIONAL = frozenset({"UNet2DConditionModel", "AutoencoderKL"})
-_FLOATS = frozenset({"F64", "F32", "F16", "BF16"})  # as safetensors names them
 
 
 @dataclass(slots=True, eq=False)
@@ -52,6 +51,10 @@ class LoadedModel:
     _preview: LatentPreview | None = None
     _preview_fitted: bool = False
 
+    def device_bytes(self) -> int:
+        """Bytes of the device that the weights take at most."""
+        return weight_bytes(self.pipeline)
+
     def preview(self) -> LatentPreview | None:
         """Return the preview of this model, fitted at first use; None where it has none."""
         if not self._preview_fitted:
@@ -60,12 +63,12 @@ class LoadedModel:
         return self._preview
 
 
-def load_model(source: ModelSource, config: EngineConfig) -> LoadedModel:
-    """Return `source` loaded on the configured device.
+def load_model(source: ModelSource, config: EngineConfig, plan: Plan = _FULL) -> LoadedModel:
+    """Return `source` loaded on the configured device as planned.
 
     Raises `ModelUnavailable` with a sentence that says what is wrong, or `OutOfMemory`.
     """
-    path = _local_path(source)
+    path = files_of(source)
     _check_usable(source, path)
     device = choose_device(config)
     dtype = choose_dtype(config, device, source.family)
@@ -88,43 +91,40 @@ def _lay_out_for_convolutions(pipeline: Any) -> None:
             module.to(memory_format=torch.channels_last)
 
 
-def estimate_bytes(source: ModelSource, config: EngineConfig) -> int:
-    """Bytes that the model's weights will take on the device, by the headers of its files.
+def plan_model(source: ModelSource, config: EngineConfig, room: Room) -> Plan:
+    """How `source` is to be loaded into `room`. Reads the headers of its files, and no weights.
 
-    0 where there is nothing to read: loading it will say why.
+    Raises `ModelUnavailable` if its files cannot be used, or if it is too large for the device:
+    with the figures, for administrators, in the detail.
     """
-    try:
-        path = _local_path(source)
-    except ModelUnavailable:
-        return 0
-    itemsize = choose_dtype(config, choose_device(config), source.family).itemsize
-    headers = (read_header(file) or {} for file in _weight_files(path))
-    return sum(_entry_bytes(entry, itemsize) for header in headers for entry in header.values())
+    path = files_of(source)
+    _check_usable(source, path)
+    device = choose_device(config)
+    itemsize = choose_dtype(config, device, source.family).itemsize
+    sizes, manners = measure(path), manners_of(source.family, config, device)
+    plan = plan_loading(sizes, itemsize, room=room, manners=manners)
+    if plan is None:
+        needs = needs_of(sizes, itemsize)
+        raise _too_large(source, min(needs[manner] for manner in manners), room)
+    return plan
 
 
-def _weight_files(path: Path) -> Iterator[Path]:
-    """The files that loading reads: no other variants, no single files that lie beside."""
-    if path.is_file():
-        yield path
-        return
-    variant = ".fp16." if _is_half_only(path) else "."
-    for folder in sorted(file for file in path.glob("*") if file.is_dir()):
-        files = list(folder.glob("*.safetensors"))
-        wanted = [file for file in files if _variant_of(file) == variant]
-        yield from wanted or files
+def manners_of(family: str, config: EngineConfig, device: torch.device) -> tuple[Manner, ...]:
+    """The manners in which a model of `family` may be loaded there, the best first."""
+    return ("full",)
 
 
-def _variant_of(file: Path) -> str:
-    """`.fp16.` of `x.fp16.safetensors` and of `x.fp16-00001-of-00002.safetensors`, else `.`."""
-    _name, _, variant = file.stem.partition(".")
-    return f".{variant.partition('-')[0]}." if variant else "."
+def _too_large(source: ModelSource, needed: int, room: Room) -> ModelUnavailable:
+    sentence = f"The model {source.slug} is too large for the memory of this worker's device."
+    detail = f"It needs {gigabytes(needed)}; the device has {gigabytes(room.total)}"
+    if room.most < room.total - SPARE_BYTES:
+        detail += f", of which models may take {gigabytes(room.most)} now"
+    return ModelUnavailable(sentence, detail=f"{detail}.")
 
 
-def _entry_bytes(entry: dict[str, Any], itemsize: int) -> int:
-    """Floating-point tensors take the model's own number format."""
-    numbers = math.prod(entry["shape"])
-    begin, end = entry["data_offsets"]
-    return int(numbers * itemsize if entry["dtype"] in _FLOATS else end - begin)
+def gigabytes(count: int) -> str:
+    """`count` bytes as administrators read them: "33.7 GB"."""
+    return f"{count / 1e9:.1f} GB"
 
 
 def choose_device(config: EngineConfig) -> torch.device:
@@ -164,7 +164,9 @@ def choose_dtype(config: EngineConfig, device: torch.device, family: str) -> tor
     return torch.bfloat16 if family in _BFLOAT16_FAMILIES else torch.float16
 
 
-def _local_path(source: ModelSource) -> Path:
+def files_of(source: ModelSource) -> Path:
+    """The folder or file that the model is loaded from. Raises `ModelUnavailable` if it was not
+    downloaded."""
     if source.kind != "hub":
         return Path(source.location)
     try:
@@ -226,7 +228,7 @@ def _read_folder(path: Path, dtype: torch.dtype) -> Any:
         path,
         dtype=dtype,
         use_safetensors=True,
-        variant="fp16" if _is_half_only(path) else None,
+        variant="fp16" if is_half_only(path) else None,
         local_files_only=True,
         **absent,
     )
@@ -236,16 +238,6 @@ def _check_text_to_image(class_name: str) -> None:
     known = {pipeline.__name__ for pipeline in AUTO_TEXT2IMAGE_PIPELINES_MAPPING.values()}
     if class_name not in known | FAMILY_OF_CLASS.keys():
         raise ModelUnavailable(f"{class_name} does not make images from text alone.")
-
-
-def _is_half_only(path: Path) -> bool:
-    """True when the denoiser comes as `*.fp16.safetensors` and in no other precision."""
-    names = [
-        file.name
-        for folder in ("unet", "transformer")
-        for file in (path / folder).glob("*.safetensors")
-    ]
-    return bool(names) and all(".fp16" in name for name in names)
 
 
 def _load_failure(source: ModelSource, error: Exception) -> EngineError:

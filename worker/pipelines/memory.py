@@ -5,7 +5,7 @@ import os
 import resource
 import sys
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +53,24 @@ def memory_in_use(device: torch.device) -> tuple[int, int]:
         free, total = torch.cuda.mem_get_info(device)
         return total - free, total
     return _resident_set(), machine_memory()
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceMemory:
+    """Bytes of a device: `total`, and what this process could have if it gave all back (`ours`):
+    the rest is held by other programs."""
+
+    total: int
+    ours: int
+
+
+def device_memory(device: torch.device) -> DeviceMemory:
+    """What `device` has now; a device that shares the machine's memory can give all of it."""
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        return DeviceMemory(total, free + torch.cuda.memory_reserved(device))
+    total = machine_memory()
+    return DeviceMemory(total, total)
 
 
 def _resident_set() -> int:
@@ -125,10 +143,17 @@ class MemoryProbe(Protocol):
 
 
 class CudaProbe:
-    """The caching allocator's own counters; not run where there is no CUDA device."""
+    """The caching allocator's own counters; not run where there is no CUDA device.
 
-    def __init__(self, device: torch.device) -> None:
+    `held_by_graphs` tells how many bytes captured graphs keep in pools of their own: the allocator
+    counts what lies unused there as its own, but no call beside the graphs can have it.
+    """
+
+    def __init__(
+        self, device: torch.device, *, held_by_graphs: Callable[[], int] = lambda: 0
+    ) -> None:
         self._device = device
+        self._held_by_graphs = held_by_graphs
         self._before = 0
 
     def mark(self) -> None:
@@ -144,7 +169,7 @@ class CudaProbe:
         """See `MemoryProbe.available`: what is free, and what the allocator holds unused."""
         free, _total = torch.cuda.mem_get_info(self._device)
         held = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
-        return free + held
+        return free + max(0, held - self._held_by_graphs())
 
 
 @dataclass(slots=True)

@@ -14,10 +14,12 @@ from typing import Final
 import torch
 
 from worker.config import EngineConfig
-from worker.engine.errors import EngineError, OutOfMemory
+from worker.engine.errors import EngineError, ModelUnavailable, OutOfMemory
 from worker.engine.request import ModelSource
-from worker.pipelines.loader import LoadedModel, estimate_bytes, load_model
+from worker.pipelines.fitting import SPARE_BYTES, Plan, Room
+from worker.pipelines.loader import LoadedModel, load_model, plan_model
 from worker.pipelines.memory import (
+    device_memory,
     drop_weights,
     is_out_of_memory,
     machine_memory,
@@ -32,6 +34,8 @@ logger = logging.getLogger(__name__)
 CUDA_SHARE: Final = 0.7
 SHARED_MEMORY_SHARE: Final = 0.4
 HOST_SHARE: Final = 0.25
+# What waits of a model that is itself on the device: its text encoders.
+PARTS_SHARE: Final = 0.75
 
 OnChange = Callable[[LoadedModel], None]
 
@@ -46,17 +50,29 @@ class Budget:
 
 
 def budget_of(config: EngineConfig, device: torch.device) -> Budget:
-    """What `config` allows on `device`; shares of its memory where it says nothing."""
+    """What `config` allows on `device`; where it says nothing, shares of its memory, and no more
+    than is free now: other programs, or another worker, may hold the rest."""
+    memory = device_memory(device)
     if device.type == "cuda":
-        memory = torch.cuda.get_device_properties(device).total_memory
-        on_device, beside = int(memory * CUDA_SHARE), int(machine_memory() * HOST_SHARE)
+        share, beside = CUDA_SHARE, int(machine_memory() * HOST_SHARE)
     else:
-        on_device, beside = int(machine_memory() * SHARED_MEMORY_SHARE), 0
+        share, beside = SHARED_MEMORY_SHARE, 0
+    on_device = min(int(memory.total * share), max(0, memory.ours - SPARE_BYTES))
     return Budget(
         device=on_device if config.model_memory is None else config.model_memory,
         host=beside if config.host_model_memory is None or not beside else config.host_model_memory,
         models=config.resident_models,
     )
+
+
+def room_on(device: torch.device, config: EngineConfig) -> Room:
+    """What one model can have at best: if all others leave, and no more than `config` allows."""
+    memory = device_memory(device)
+    most = min(memory.total - SPARE_BYTES, memory.ours - SPARE_BYTES // 2)
+    if config.model_memory is not None:
+        most = min(most, config.model_memory)
+    beside = int(machine_memory() * PARTS_SHARE) if device.type == "cuda" else 0
+    return Room(memory.total, most, beside)
 
 
 class ResidentModels:
@@ -72,16 +88,19 @@ class ResidentModels:
         device: torch.device,
         *,
         budget: Budget | None = None,
+        room: Callable[[], Room] | None = None,
         on_leave: OnChange = lambda _model: None,
     ) -> None:
         self._config = config
         self._device = device
         self._budget = budget or budget_of(config, device)
+        self._room = room or (lambda: room_on(device, config))
         self._on_leave = on_leave
         self._resident: OrderedDict[ModelSource, LoadedModel] = OrderedDict()
         self._beside: OrderedDict[ModelSource, LoadedModel] = OrderedDict()
         self._names: tuple[str, ...] = ()
-        self._sizes: dict[ModelSource, int] = {}  # measured where loaded before, else estimated
+        # Measured if loaded before, else by the headers of the files; 0 for what will be refused.
+        self._sizes: dict[ModelSource, int] = {}
 
     def holds(self, source: ModelSource) -> bool:
         """True where the model is on the device."""
@@ -106,15 +125,17 @@ class ResidentModels:
     def get(self, source: ModelSource) -> LoadedModel:
         """Return the model, brought onto the device if need be.
 
-        Raises `ModelUnavailable` when its files cannot be used and `OutOfMemory` when the device
-        has no room for it even alone.
+        Raises `ModelUnavailable` when its files cannot be used or it is too large for the device,
+        before any other model leaves, and `OutOfMemory` when there is no room even alone against
+        all reckoning.
         """
         if source not in self._resident:
+            plan = None if source in self._beside else self._planned(source)
             # Those that make way for it now must not push it out of where it waits.
             waiting = self._beside.pop(source, None)
             self._make_room(source)  # first: both at once may not fit
-            self._resident[source] = self._bring(source, waiting)
-            self._sizes[source] = weight_bytes(self._resident[source].pipeline)
+            self._resident[source] = self._bring(source, waiting, plan)
+            self._sizes[source] = self._resident[source].device_bytes()
         self._resident.move_to_end(source)
         # The estimate may have been too low.
         while self._is_over_budget() and len(self._resident) > 1:
@@ -123,29 +144,35 @@ class ResidentModels:
         return self._resident[source]
 
     def make_way(self, source: ModelSource) -> bool:
-        """Let all others leave the device. True where one did."""
+        """Let all other models leave the device; True if one did. Their denoisings go on when they
+        are back."""
         others = [other for other in self._resident if other != source]
-        for _other in others:
-            if source in self._resident:
-                self._resident.move_to_end(source)
-            self._let_one_leave()
+        for other in others:
+            self._let_leave(other)
         return bool(others)
 
-    def _bring(self, source: ModelSource, waiting: LoadedModel | None) -> LoadedModel:
+    def _planned(self, source: ModelSource) -> Plan:
+        plan = plan_model(source, self._config, self._room())
+        self._sizes[source] = plan.device_bytes
+        return plan
+
+    def _bring(
+        self, source: ModelSource, waiting: LoadedModel | None, plan: Plan | None
+    ) -> LoadedModel:
         if waiting is not None and self._has_returned(waiting):
             return waiting
+        plan = plan or self._planned(source)
         failure = None
         try:
-            return load_model(source, self._config)
+            return load_model(source, self._config, plan)
         except OutOfMemory as error:
             if not self._resident:
                 raise
             failure = error.detail
         # Outside the handler: the error's traceback holds what must go.
         logger.warning("no room for %s beside other models; they leave: %s", source.slug, failure)
-        while self._resident:
-            self._let_one_leave()
-        return load_model(source, self._config)
+        self.make_way(source)
+        return load_model(source, self._config, plan)
 
     def _has_returned(self, model: LoadedModel) -> bool:
         """False where there was no room: its weights are dropped then, half moved as they are."""
@@ -174,7 +201,10 @@ class ResidentModels:
 
     def _size_of(self, source: ModelSource) -> int:
         if source not in self._sizes:
-            self._sizes[source] = estimate_bytes(source, self._config)
+            try:
+                self._planned(source)
+            except ModelUnavailable:
+                self._sizes[source] = 0  # refused when it is brought in: nobody has to leave for it
         return self._sizes[source]
 
     def _held(self, models: OrderedDict[ModelSource, LoadedModel]) -> int:
@@ -185,11 +215,15 @@ class ResidentModels:
         self._names = tuple(sorted(source.slug for source in self._resident))
 
     def _let_one_leave(self) -> None:
-        source, model = self._resident.popitem(last=False)
+        self._let_leave(next(iter(self._resident)))
+
+    def _let_leave(self, source: ModelSource) -> None:
+        """Only the engine's thread may: it alone runs the weights that go."""
+        model = self._resident.pop(source)
         self._note_names()
-        self._sizes[source] = weight_bytes(model.pipeline)  # LoRAs may have come to it
+        self._sizes[source] = model.device_bytes()  # LoRAs may have come to it
         self._on_leave(model)
-        if self._sizes[source] > self._budget.host:
+        if weight_bytes(model.pipeline) > self._budget.host:
             self._drop(model)
         else:
             self._put_beside(source, model)

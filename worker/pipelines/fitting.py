@@ -1,0 +1,85 @@
+"""Whether a model fits onto the device, and how it is loaded there. Arithmetic alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from worker.pipelines.sizes import ModelSizes
+
+# full: everything on the device. beside: text encoders wait beside it, and come to read a prompt.
+# fp8: the denoiser's weights are stored in one byte each; fp8_beside: both.
+Manner = Literal["full", "beside", "fp8", "fp8_beside"]
+MANNERS: Final[tuple[Manner, ...]] = ("full", "beside", "fp8", "fp8_beside")
+
+# Of a device, kept from weights in any case: the driver's context, and an image under way.
+SPARE_BYTES: Final = 10**9
+# A model that leaves images less than the rest of the room is loaded in the next manner.
+COMFORTABLE_SHARE: Final = 0.85
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Bytes for the weights of one model: `total` is the device's whole memory, `most` what it
+    can give of it at best, `beside` what the machine can give to weights that wait."""
+
+    total: int
+    most: int
+    beside: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a model is loaded. `device_bytes`: what it takes of the device at most. `part_bytes`:
+    how much of that is for the parts that come and go, 0 if none does."""
+
+    manner: Manner
+    device_bytes: int
+    part_bytes: int = 0
+
+    @property
+    def is_fp8(self) -> bool:
+        """True if the denoiser is stored in fp8."""
+        return self.manner in {"fp8", "fp8_beside"}
+
+
+def needs_of(sizes: ModelSizes, itemsize: int) -> dict[Manner, int]:
+    """Manner -> bytes that it takes of the device at least, at `itemsize` bytes a number.
+
+    Beside: one part at a time is enough, an encoder or the denoiser.
+    """
+    encoders, rest = sizes.encoders(itemsize), sizes.rest(itemsize)
+    full, fp8 = sizes.denoiser(itemsize), sizes.denoiser(itemsize, fp8=True)
+    largest = max(encoders, default=0)
+    return {
+        "full": rest + full + sum(encoders),
+        "beside": rest + max(full, largest),
+        "fp8": rest + fp8 + sum(encoders),
+        "fp8_beside": rest + max(fp8, largest),
+    }
+
+
+def plan_loading(
+    sizes: ModelSizes, itemsize: int, *, room: Room, manners: Sequence[Manner]
+) -> Plan | None:
+    """The first of `manners` that fits into `room` and leaves images some of it; else the one
+    that takes least; None if none fits."""
+    needs = needs_of(sizes, itemsize)
+    plans = [_plan(manner, needs[manner], sizes, itemsize, room) for manner in manners]
+    fitting = [plan for plan in plans if plan is not None and plan.device_bytes <= room.most]
+    comfortable = (plan for plan in fitting if plan.device_bytes <= room.most * COMFORTABLE_SHARE)
+    tightest = min(fitting, key=lambda plan: plan.device_bytes, default=None)
+    return next(comfortable, tightest)
+
+
+def _plan(manner: Manner, needed: int, sizes: ModelSizes, itemsize: int, room: Room) -> Plan | None:
+    """None if the parts have no room to wait in."""
+    if manner in {"full", "fp8"}:
+        return Plan(manner, needed)
+    # More than it needs saves journeys: the denoiser may stay while an encoder reads.
+    taken = max(needed, int(room.most * COMFORTABLE_SHARE))
+    parts = taken - sizes.rest(itemsize)
+    encoders = sizes.encoders(itemsize)
+    denoiser = sizes.denoiser(itemsize, fp8=manner == "fp8_beside")
+    stays = denoiser + max(encoders, default=0) <= parts
+    waiting = sum(encoders) + (0 if stays else denoiser)
+    return Plan(manner, taken, parts) if waiting <= room.beside and encoders else None
