@@ -7,7 +7,7 @@ from typing import Literal, cast, get_args
 
 Device = Literal["auto", "cuda", "mps", "cpu"]
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
-Compile = Literal["auto", "on", "off"]
+Compile = Literal["off", "on", "auto"]
 _UNITS = {"MB": 10**6, "GB": 10**9, "MiB": 2**20, "GiB": 2**30}
 
 
@@ -24,7 +24,8 @@ class EngineConfig:
     leaves that to memory alone. `model_memory`: bytes that the weights on the device may take, None
     for a share of its memory; `host_model_memory`: bytes for those that wait beside a CUDA device,
     None for a share of the machine's. A model that does not fit into `model_memory` even alone is
-    refused; one alone may be larger than the share. `compile`: "auto" compiles on CUDA only.
+    refused; one alone may be larger than the share. `compile`: "on" compiles when nobody waits;
+    "auto", which older settings say, is "off": no measurement has shown yet where compiling pays.
     `max_rows`: rows of one denoiser call at most. `model_turn_s`: how long a request waits at most
     for its model while others have use for those on the device.
     """
@@ -36,7 +37,7 @@ class EngineConfig:
     resident_models: int | None = None
     model_memory: int | None = None
     host_model_memory: int | None = None
-    compile: Compile = "auto"
+    compile: Compile = "off"
     max_rows: int = 32
     model_turn_s: float = 20.0
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.engine.capacity import FIRST_CAP, FORGET_AFTER, SHAPES_KEPT, RowCap
+from worker.engine.runner import CallWay
 
 
 def run(cap: RowCap, seconds_for: Callable[[int], float], *, calls: int = 40) -> int:
@@ -58,6 +59,20 @@ def test_memory_that_is_measured_bounds_the_cap_while_it_is_so() -> None:
     assert run(cap, lambda _rows: 1.0) == 2
     cap.note_memory("shape", None)
     assert run(cap, lambda _rows: 1.0) == 32
+
+
+def test_a_size_with_a_graph_is_not_held_against_one_without() -> None:
+    """The device gains from rows up to 16, and a graph makes any call twice as fast: the first size
+    that has one looks better than every larger one has looked so far."""
+    cap = RowCap(32)
+    calls = dict.fromkeys((2, 4, 8, 16, 32), 0)
+    for _ in range(600):
+        rows = cap.cap("shape")
+        calls[rows] += 1
+        way: CallWay = "graph" if calls[rows] > 50 else "eager"
+        seconds = max(1.0, rows / 16) / (2 if way == "graph" else 1)
+        cap.note("shape", rows=rows, seconds=seconds, way=way)
+    assert cap.cap("shape") == 16
 
 
 def test_shapes_that_nobody_asks_for_any_more_are_forgotten() -> None:

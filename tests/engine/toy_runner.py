@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from worker.engine.errors import Cancelled, EngineError, ModelUnavailable, OutOfMemory
 from worker.engine.request import ImageRequest, ModelSource, RenderedImage, Stage, Timings
-from worker.engine.runner import Denoising, OnStep, RunnerGauges, ShouldStop
+from worker.engine.runner import CallTime, Denoising, OnStep, RunnerGauges, ShouldStop
 
 WAIT_S = 5.0
 MODEL = ModelSource("toy", "sd", "folder", "toy")
@@ -50,6 +50,7 @@ class ToyRunner:
         self.ways_made = 0
         self._resident: list[ModelSource] = []
         self._permissions = threading.Semaphore(0)
+        self._times: list[CallTime] = []
 
     @property
     def steps_done(self) -> int:
@@ -90,7 +91,7 @@ class ToyRunner:
         key = (request.model, request.width_px, request.exact and request.request_id)
         return ToyDenoising(request, key, rows, request.steps)
 
-    def step(self, batch: Sequence[Denoising]) -> list[Exception | None]:
+    def step(self, batch: Sequence[Denoising], *, shape: Hashable = None) -> list[Exception | None]:
         denoisings = cast(Sequence[ToyDenoising], batch)
         assert len({denoising.key for denoising in denoisings}) == 1
         assert all(denoising.request.model in self._resident for denoising in denoisings)
@@ -99,8 +100,12 @@ class ToyRunner:
         if any(denoising.request.prompt == "poison" for denoising in denoisings):
             raise ZeroDivisionError("one of these")
         self._await_permission(lambda: False)
+        began_s = time.monotonic()
         time.sleep(self.call_s)
         self.calls.append(tuple(denoising.request.request_id for denoising in denoisings))
+        if shape is not None:
+            rows = sum(denoising.rows for denoising in denoisings)
+            self._times.append(CallTime(shape, rows, time.monotonic() - began_s))
         return [self._advance(denoising) for denoising in denoisings]
 
     def _advance(self, denoising: ToyDenoising) -> Exception | None:
@@ -108,6 +113,13 @@ class ToyRunner:
             return ZeroDivisionError("in its own sampler")
         denoising.done += 1
         return None
+
+    def step_times(self) -> list[CallTime]:
+        times, self._times = self._times, []
+        return times
+
+    def idle(self) -> bool:
+        return False
 
     def row_limit(self, key: Hashable) -> int | None:
         return None

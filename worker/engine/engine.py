@@ -226,11 +226,18 @@ class Engine:
 
     def _wait_for_work(self) -> bool:
         """Wait until there is something to do; False when the engine is closed."""
+        while not self._has_work() and self._runner.idle():
+            pass
         with self._changed:
-            self._changed.wait_for(
-                lambda: self._closed or len(self._scheduler) or self._finished or self._loss
-            )
+            self._changed.wait_for(self._has_work)
             return not self._closed
+
+    def _has_work(self) -> bool:
+        """Also True when the engine is closed, or its device is lost: then the work is to end."""
+        with self._changed:
+            return bool(
+                self._closed or len(self._scheduler) or self._finished or self._loss is not None
+            )
 
     def _give_everything_back(self, reason: EngineStopped) -> None:
         """End all that is left with `reason`, or with why it was to end before."""
@@ -332,16 +339,17 @@ class Engine:
         began_s = time.monotonic()
         for job in jobs:
             job.denoising_since_s = job.denoising_since_s or began_s
+        is_exact = jobs[0].request.exact
         try:
-            outcomes = self._runner.step(denoisings)
+            outcomes = self._runner.step(denoisings, shape=None if is_exact else shape)
         except Exception as error:
             self._recover(error, jobs)
             return
-        now_s = time.monotonic()
-        if not jobs[0].request.exact:
-            self._row_cap.note(shape, rows=rows, seconds=now_s - began_s)
+        for step in self._runner.step_times():
+            self._row_cap.note(step.shape, rows=step.rows, seconds=step.seconds, way=step.way)
+        if not is_exact:
             self._row_cap.note_memory(shape, self._asked.row_limit(denoisings[0]))
-        self._progressed_s, self._last_call = now_s, (rows, self._row_cap.cap(shape))
+        self._progressed_s, self._last_call = time.monotonic(), (rows, self._row_cap.cap(shape))
         for job, failure in zip(jobs, outcomes, strict=True):
             if failure is not None:
                 self._fail(job, failure)

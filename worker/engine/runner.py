@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Literal, Protocol
 
 from worker.engine.request import ImageRequest, ModelSource, RenderedImage, Stage
 
 OnStep = Callable[[Stage, int, int, bytes | None], None]
 ShouldStop = Callable[[], bool]
+# How the device was told of a denoiser call: op by op, through compiled code, or by one replay of
+# a graph that was captured of it.
+CallWay = Literal["graph", "compiled", "eager"]
+WAYS_BY_SPEED: Final[tuple[CallWay, ...]] = ("graph", "compiled", "eager")
 
 
 class Denoising(Protocol):
@@ -35,6 +39,17 @@ class Denoising(Protocol):
     def done(self) -> int:
         """Denoiser calls made."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class CallTime:
+    """How long the device worked at one step: `shape` is what `Runner.step` was told, `rows` are
+    those asked for."""
+
+    shape: Hashable
+    rows: int
+    seconds: float
+    way: CallWay = "eager"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +105,26 @@ class Runner(Protocol):
         """
         ...
 
-    def step(self, batch: Sequence[Denoising]) -> list[Exception | None]:
+    def step(self, batch: Sequence[Denoising], *, shape: Hashable = None) -> list[Exception | None]:
         """One denoiser call for all of `batch` (equal keys), then each one's own sampler.
 
         Returns what went wrong for each alone, None where it advanced. Raises `OutOfMemory`, or
         whatever else the shared call raised, with every denoising of the batch as it was before.
+        `shape` comes back with the step's time; None where nobody wants to know it.
         """
+        ...
+
+    def step_times(self) -> list[CallTime]:
+        """Times of steps that the device has come to the end of, each told once.
+
+        A device may still be at a step when `step` returns: its time is told after a later one,
+        and never waited for. Steps that did more than to draw (a capture) are left out.
+        """
+        ...
+
+    def idle(self) -> bool:
+        """Nobody waits: do one piece of work that must not stand beside a step, such as to
+        compile. False where there is none."""
         ...
 
     def row_limit(self, key: Hashable) -> int | None:

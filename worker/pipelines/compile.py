@@ -1,56 +1,50 @@
-"""Compiled denoiser calls: the repeated blocks through `torch.compile`, warmed up aside.
+"""Compiled denoiser calls: the repeated blocks through `torch.compile`, when the engine is idle.
+
+Off unless set. torch.fx patches `nn.Module` in the whole process while it traces (torch 2.13), so
+that a step taken meanwhile by another thread fails or goes into the wrong graph; and the compiler
+is Python, which slows the engine's thread by two to three times. So nothing is ever compiled
+beside a step: shapes that were met are compiled by the engine's own thread, one at a time, when
+nobody waits. Whoever asks meanwhile waits for the shape under way.
 
 Each model has a twin of its denoiser that shares every weight and has its repeated blocks
 compiled ("regional compilation" in torch's recipes), so that the eager original stays as it is,
 for exact requests, for LoRAs and for whatever is not compiled yet. Compiled code is made for fixed
-shapes. Rows are padded up to a bucket, so that there are few shapes; a shape met for the first
-time is compiled in a background thread while the original serves.
-
-On CUDA, calls that come often are captured as CUDA graphs.
+shapes. Rows are padded up to a bucket when that fills most of it, so that there are few shapes.
 """
 
-import atexit
 import copy
 import logging
-import queue
-import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 
 from worker.config import EngineConfig
 from worker.engine.request import ModelSource
-from worker.pipelines.denoising import (
-    Adapter,
-    DenoiserInputs,
-    Denoising,
-    Prediction,
-    predict_eagerly,
-)
-from worker.pipelines.graphs import GraphedCalls
+from worker.pipelines.denoising import DenoiserInputs, Denoising
+from worker.pipelines.graphs import DenoiserCall, call_of
 from worker.pipelines.loader import LoadedModel
 from worker.pipelines.memory import is_out_of_memory
 
 logger = logging.getLogger(__name__)
 
-BUCKETS: Final = (1, 2, 4, 8, 16)  # rows
+BUCKETS: Final = (1, 2, 4, 6, 8, 12, 16, 24, 32)  # rows
+# A row that only fills up costs a busy device as much as any other: padding may not cost more than
+# compiled code gains, 10 to 25 % by what others published.
+LEAST_FILLED: Final = 0.85
 # Every shape of every block class takes one entry of torch's cache; past its limit it gives up.
 _MOST_SHAPES: Final = 1024
-_LAST_COMPILE_S: Final = 10.0
 _TOLD_LETTERS: Final = 200  # compilers tell a lot
 
 
 def bucket_of(rows: int) -> int | None:
-    """The smallest bucket that `rows` fit into; None where they are too many."""
-    return next((bucket for bucket in BUCKETS if bucket >= rows), None)
-
-
-def whole_bucket(rows: int) -> int:
-    """The largest bucket that `rows` fill."""
-    return max(bucket for bucket in BUCKETS if bucket <= rows)
+    """The smallest bucket that `rows` fit into; None when they leave too much of it empty, or are
+    too many."""
+    bucket = next((bucket for bucket in BUCKETS if bucket >= rows), None)
+    return bucket if bucket is not None and rows / bucket >= LEAST_FILLED else None
 
 
 def pad_rows(inputs: DenoiserInputs, rows: int) -> DenoiserInputs:
@@ -66,26 +60,25 @@ def pad_rows(inputs: DenoiserInputs, rows: int) -> DenoiserInputs:
     return DenoiserInputs(pad(inputs.latents), pad(inputs.times), padded)
 
 
-def should_compile(config: EngineConfig, device: torch.device) -> bool:
-    """True where the setting, or on "auto" the device, asks for compiled calls."""
-    return config.compile == "on" or (config.compile == "auto" and device.type == "cuda")
+def should_compile(config: EngineConfig) -> bool:
+    """True when the setting asks for compiled calls: no measurement has shown yet on which device
+    they gain what they cost, so "auto" does not."""
+    return config.compile == "on"
 
 
 @dataclass(slots=True, eq=False)
 class Twin:
     """A model whose denoiser shares the original's weights and is compiled.
 
-    `ready` and `asked` hold signatures: a batch key and a bucket. `stay` counts the model's stays
-    on the device: what a background thread sees of a model that left meanwhile means nothing.
+    `ready` holds signatures (a batch key and a bucket), `asked` those that were met, with inputs
+    to compile for.
     """
 
     original: LoadedModel
     model: LoadedModel
     denoiser: nn.Module
-    graphs: GraphedCalls
     ready: set[Hashable] = field(default_factory=set)
-    asked: set[Hashable] = field(default_factory=set)
-    stay: int = 0
+    asked: OrderedDict[Hashable, DenoiserCall] = field(default_factory=OrderedDict)
     is_compiled: bool = False
     failure: str = ""
 
@@ -103,7 +96,7 @@ def build_twin(model: LoadedModel) -> Twin | None:
     denoiser: nn.Module = copy.deepcopy(original, shared)
     pipeline = copy.copy(model.pipeline)
     setattr(pipeline, name, denoiser)
-    return Twin(model, replace(model, pipeline=pipeline), denoiser, GraphedCalls(model.device))
+    return Twin(model, replace(model, pipeline=pipeline), denoiser)
 
 
 def _repeated_blocks(denoiser: nn.Module) -> list[nn.Module]:
@@ -116,27 +109,21 @@ def _repeated_blocks(denoiser: nn.Module) -> list[nn.Module]:
 
 
 class CompiledCalls:
-    """Makes denoiser calls, compiled where that is ready. Used by the engine thread, with one
-    background thread of its own."""
+    """The twins of all models, and what is compiled of them. Used by the engine thread alone."""
 
     def __init__(self, *, backend: str = "inductor") -> None:
         self._backend = backend
         self._twins: dict[ModelSource, Twin] = {}
-        self._background = _Background()
-
-    @property
-    def is_warming(self) -> bool:
-        """True while the background thread compiles: it uses the device too."""
-        return self._background.is_busy
 
     def state(self) -> str:
-        """One of idle, warming, ready and "failed: " with the reason. Any thread may ask."""
+        """One of idle, waiting (for a moment without work), ready and "failed: " with the reason.
+        Any thread may ask."""
         twins = list(self._twins.values())
         failures = [twin.failure for twin in twins if twin.failure]
         if failures:
             return f"failed: {failures[0]}"
-        if self.is_warming:
-            return "warming"
+        if any(twin.asked for twin in twins):
+            return "waiting"
         return "ready" if any(twin.ready for twin in twins) else "idle"
 
     def adopt(self, model: LoadedModel) -> None:
@@ -151,83 +138,63 @@ class CompiledCalls:
         else:
             self._twins[model.source] = twin
 
-    def leave(self, model: LoadedModel) -> None:
+    def leave(self, model: ModelSource) -> None:
         """The model's weights are about to leave the device."""
-        twin = self._twins.get(model.source)
-        if twin is not None:
-            twin.stay += 1
-            twin.asked = set(twin.ready)
-            twin.graphs.forget()
+        if model in self._twins:
+            self._twins[model].asked.clear()
 
-    def free_graphs(self) -> None:
-        """Memory is short: let go of what captured graphs hold."""
-        for twin in self._twins.values():
-            twin.graphs.forget()
+    def call_for(self, batch: Sequence[Denoising], inputs: DenoiserInputs) -> DenoiserCall | None:
+        """The batch's call by compiled code, padded; None where there is none of its shape, which
+        is then compiled when the engine is idle. Its answer has the bucket's rows.
 
-    def predict(self, batch: Sequence[Denoising], inputs: DenoiserInputs) -> Prediction:
-        """See `Predict`. Exact requests and LoRAs are served by the original as it is.
-
-        Compiled code that fails is given up for that model, and the original answers.
+        Exact requests and LoRAs are served by the original as it is.
         """
         first, bucket = batch[0], bucket_of(len(inputs.latents))
         twin = self._twins.get(first.request.model)
         is_plain = not (first.request.exact or first.request.loras)
         if twin is None or twin.failure or bucket is None or not is_plain:
-            return predict_eagerly(batch, inputs)
-        signature = (first.key, bucket)
-        if signature in twin.ready:
-            answer = self._call(twin, first.adapter, signature, pad_rows(inputs, bucket))
-            if answer is not None:
-                return Prediction(answer[: len(inputs.latents)], bucket, compiled=True)
-        elif signature not in twin.asked:
-            twin.asked.add(signature)
-            self._warm_up(twin, first.adapter, signature, pad_rows(_copied(inputs), bucket))
-        return predict_eagerly(batch, inputs)
-
-    def wait(self) -> None:
-        """Return when nothing is left to compile."""
-        self._background.wait()
-
-    def _call(
-        self, twin: Twin, adapter: Adapter, signature: Hashable, inputs: DenoiserInputs
-    ) -> Tensor | None:
-        """The twin's answer; None where it failed for another reason than memory."""
-
-        def call(given: DenoiserInputs) -> Tensor:
-            return adapter.predict(twin.model, given.latents, given.times, given.conditioning)
-
-        try:
-            return twin.graphs.call(signature, call, inputs, may_capture=not self.is_warming)
-        # Whatever the compiler's code raises, the original still serves.
-        except Exception as error:
-            if is_out_of_memory(error):
-                raise
-            _give_up(twin, error)
             return None
+        signature = (first.key, bucket)
+        call = replace(
+            call_of(first.adapter, twin.model, signature, pad_rows(inputs, bucket)),
+            is_compiled=True,
+        )
+        if signature in twin.ready:
+            return call
+        if signature not in twin.asked:
+            twin.asked[signature] = replace(call, inputs=call.inputs.copied())
+        return None
 
-    def _warm_up(
-        self, twin: Twin, adapter: Adapter, signature: Hashable, inputs: DenoiserInputs
-    ) -> None:
-        stay = twin.stay
+    def compile_next(self) -> bool:
+        """Compile the shape that was met first; False where none waits.
 
-        def work() -> None:
-            if twin.stay != stay or twin.failure:
-                return
-            try:
-                self._compile(twin, adapter, inputs)
-            # Compilers raise whatever they like.
-            except Exception as error:
-                # Race: the model left the device meanwhile, or there was no room beside the engine.
-                if twin.stay == stay and not is_out_of_memory(error):
-                    _give_up(twin, error)
-                return
-            if twin.stay == stay:
-                twin.ready.add(signature)
+        Whatever the compiler raises, the original still serves.
+        """
+        twin = next((twin for twin in self._twins.values() if twin.asked), None)
+        if twin is None:
+            return False
+        signature, call = next(iter(twin.asked.items()))
+        try:
+            self._compile(twin, call)
+        # Compilers raise whatever they like.
+        except Exception as error:
+            if not is_out_of_memory(error):  # else it is asked for again when it is met again
+                self.give_up(call.model, error)
+        else:
+            twin.ready.add(signature)
+        twin.asked.pop(signature, None)
+        return True
 
-        self._background.do(work)
+    def give_up(self, model: ModelSource, error: Exception) -> None:
+        """The model's compiled code failed, or could not be made: the original serves from now."""
+        twin = self._twins[model]
+        twin.asked.clear()
+        twin.failure = f"{type(error).__name__}: {' '.join(str(error).split())[:_TOLD_LETTERS]}"
+        logger.warning("%s is drawn without compiled code: %s", model.slug, twin.failure)
+        logger.debug("what the compiler said", exc_info=error)
 
     @torch.no_grad()
-    def _compile(self, twin: Twin, adapter: Adapter, inputs: DenoiserInputs) -> None:
+    def _compile(self, twin: Twin, call: DenoiserCall) -> None:
         # Here and not above: the first import of the compiler takes seconds.
         import torch._dynamo
         import torch._inductor.config
@@ -236,64 +203,11 @@ class CompiledCalls:
             for block in _repeated_blocks(twin.denoiser):
                 block.compile(backend=self._backend, fullgraph=True, dynamic=False)
             twin.is_compiled = True
-        # torch keeps these settings per thread, and the engine thread never compiles.
         limits = torch._dynamo.config.patch(
             recompile_limit=_MOST_SHAPES, accumulated_recompile_limit=_MOST_SHAPES
         )
-        is_cuda = inputs.latents.device.type == "cuda"
+        is_cuda = call.inputs.latents.device.type == "cuda"
         # Beside a CPU engine compiling must not take the other cores by processes of its own.
         helpers = torch._inductor.config.patch({} if is_cuda else {"compile_threads": 1})
         with limits, helpers:
-            adapter.predict(twin.model, inputs.latents, inputs.times, inputs.conditioning)
-
-
-def _give_up(twin: Twin, error: Exception) -> None:
-    twin.failure = f"{type(error).__name__}: {' '.join(str(error).split())[:_TOLD_LETTERS]}"
-    slug = twin.original.source.slug
-    logger.warning("%s is drawn without compiled code: %s", slug, twin.failure)
-    logger.debug("what the compiler said", exc_info=error)
-
-
-def _copied(inputs: DenoiserInputs) -> DenoiserInputs:
-    """Tensors of their own: joined ones may be a request's, which goes on meanwhile."""
-    conditioning = {name: tensor.clone() for name, tensor in inputs.conditioning.items()}
-    return DenoiserInputs(inputs.latents.clone(), inputs.times.clone(), conditioning)
-
-
-class _Background:
-    """One thread that does one thing after the other, started with the first."""
-
-    def __init__(self) -> None:
-        self._work: queue.Queue[Callable[[], Any]] = queue.Queue()
-        self._thread = threading.Thread(target=self._run, name="compile", daemon=True)
-        self._is_closing = False
-
-    @property
-    def is_busy(self) -> bool:
-        return self._work.unfinished_tasks > 0
-
-    def do(self, work: Callable[[], Any]) -> None:
-        if not self._thread.is_alive() and not self._is_closing:
-            self._thread.start()
-            atexit.register(self._close)
-        self._work.put(work)
-
-    def wait(self) -> None:
-        self._work.join()
-
-    def _run(self) -> None:
-        while True:
-            work = self._work.get()
-            try:
-                if not self._is_closing:
-                    work()
-            finally:
-                self._work.task_done()
-
-    def _close(self) -> None:
-        """Let the compilation under way end, in C++ code as it may be, before the process does."""
-        self._is_closing = True
-        self._work.put(lambda: None)
-        done = threading.Thread(target=self._work.join, daemon=True)
-        done.start()
-        done.join(_LAST_COMPILE_S)
+            call.answer()

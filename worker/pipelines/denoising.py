@@ -9,12 +9,13 @@ adapters, one file per family.
 import inspect
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from worker.engine.request import ImageRequest
+from worker.engine.runner import CallWay
 from worker.pipelines.loader import LoadedModel
 from worker.pipelines.pixels import Rendering
 
@@ -31,15 +32,42 @@ class DenoiserInputs:
     times: Tensor
     conditioning: dict[str, Tensor]
 
+    def copied(self) -> "DenoiserInputs":
+        """Tensors of their own: joined ones may be a request's, which goes on meanwhile."""
+        conditioning = {name: tensor.clone() for name, tensor in self.conditioning.items()}
+        return DenoiserInputs(self.latents.clone(), self.times.clone(), conditioning)
+
+    def take(self, other: "DenoiserInputs") -> None:
+        """Copy the values of `other`, of equal shapes, into these tensors."""
+        self.latents.copy_(other.latents)
+        self.times.copy_(other.times)
+        for name, tensor in other.conditioning.items():
+            self.conditioning[name].copy_(tensor)
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """The denoiser's answer [R, ...]; `call_rows` counts the rows of the call that gave it, R or
-    more, and `compiled` says whether compiled code did."""
+    more, `compiled` says whether compiled code did, and `way` how the device was told; None when
+    more than the call was done, so that its time and its memory mean nothing."""
 
     answer: Tensor
     call_rows: int
     compiled: bool = False
+    way: CallWay | None = "eager"
+
+    @property
+    def drawn_by(self) -> "DrawnBy":
+        """What an image's record keeps of it."""
+        return DrawnBy(self.call_rows, self.compiled, self.way == "graph")
+
+
+class DrawnBy(NamedTuple):
+    """How a denoiser call was made: its rows, by compiled code or not, from a graph or not."""
+
+    call_rows: int
+    compiled: bool
+    graphed: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -51,7 +79,8 @@ class Denoising:
     that the adapter's `predict` uses, each of shape [rows, ...], the unconditional row first.
     `model_input` puts further channels beside scaled latents [rows, ...] (repainting models);
     `after_step` takes the new latents and the index of the step done, and returns them as they
-    go on (repainting puts back what is kept). `drawn_by`: the (rows, compiled) of the calls made.
+    go on (repainting puts back what is kept). `drawn_by`: the predictions' (call rows,
+    compiled, graphed).
     """
 
     request: ImageRequest
@@ -67,7 +96,7 @@ class Denoising:
     model_input: ModelInput | None = None
     after_step: AfterStep | None = None
     done: int = 0
-    drawn_by: set[tuple[int, bool]] = field(default_factory=set)
+    drawn_by: set[DrawnBy] = field(default_factory=set)
     key: Hashable = None
 
     def __post_init__(self) -> None:
@@ -140,7 +169,7 @@ def step(batch: Sequence[Denoising], predict: Predict = predict_eagerly) -> list
     )
     prediction = predict(batch, inputs)
     for denoising in batch:
-        denoising.drawn_by.add((prediction.call_rows, prediction.compiled))
+        denoising.drawn_by.add(prediction.drawn_by)
     parts = torch.split(prediction.answer, [denoising.rows for denoising in batch])
     return [_advance(denoising, part) for denoising, part in zip(batch, parts, strict=True)]
 

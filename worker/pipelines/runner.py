@@ -4,7 +4,7 @@ import logging
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import cast
 
 import diffusers
@@ -13,20 +13,22 @@ import torch
 from worker.config import EngineConfig
 from worker.engine.errors import OutOfMemory
 from worker.engine.request import ImageRequest, ModelSource, RenderedImage, Timings
+from worker.engine.runner import CallTime, OnStep, RunnerGauges, ShouldStop
 from worker.engine.runner import Denoising as AnyDenoising
-from worker.engine.runner import OnStep, RunnerGauges, ShouldStop
 from worker.pipelines import denoising, loras, plain
-from worker.pipelines.compile import BUCKETS, CompiledCalls, should_compile, whole_bucket
+from worker.pipelines.compile import CompiledCalls, should_compile
 from worker.pipelines.decoding import decode
 from worker.pipelines.denoising import (
     Adapter,
     DenoiserInputs,
     Denoising,
+    DrawnBy,
     Predict,
     Prediction,
     predict_eagerly,
 )
 from worker.pipelines.flux import Flux
+from worker.pipelines.graphs import Graphs, call_of
 from worker.pipelines.loader import LoadedModel, choose_device, name_device
 from worker.pipelines.memory import (
     CudaProbe,
@@ -42,6 +44,7 @@ from worker.pipelines.stable_diffusion import StableDiffusion
 from worker.pipelines.stable_diffusion_3 import StableDiffusion3
 from worker.pipelines.stable_diffusion_xl import StableDiffusionXL
 from worker.pipelines.stages import StageClock
+from worker.pipelines.step_times import TimedStep, clock_for
 
 logger = logging.getLogger(__name__)
 
@@ -56,9 +59,10 @@ ADAPTERS: dict[str, Adapter] = {
 
 @dataclass(frozen=True, slots=True)
 class DiffusersGauges(RunnerGauges):
-    """`compiled`: see `DiffusersRunner.compile_state`."""
+    """`compiled`: see `DiffusersRunner.compile_state`; `graphs`: see `Graphs.state`."""
 
     compiled: str = "off"
+    graphs: str = "off"
 
 
 class DiffusersRunner:
@@ -71,7 +75,9 @@ class DiffusersRunner:
         self._models = ResidentModels(config, self._device, on_leave=self._model_leaves)
         is_cuda = self._device.type == "cuda"
         self._meter = RowMeter(CudaProbe(self._device) if is_cuda else None)
-        self._compiled = CompiledCalls() if should_compile(config, self._device) else None
+        self._clock = clock_for(self._device)
+        self._graphs = Graphs(self._device)
+        self._compiled = CompiledCalls() if should_compile(config) else None
         if config.threads is not None:
             torch.set_num_threads(config.threads)
 
@@ -122,21 +128,32 @@ class DiffusersRunner:
             loras.apply(model, request.loras)
             return ADAPTERS[request.model.family].begin(model, request)
 
-    def step(self, batch: Sequence[AnyDenoising]) -> list[Exception | None]:
+    def step(
+        self, batch: Sequence[AnyDenoising], *, shape: Hashable = None
+    ) -> list[Exception | None]:
         """See `Runner.step`."""
         drawn = [self._taken_up(denoising) for denoising in batch]
         rows = sum(denoising.rows for denoising in drawn)
         first = drawn[0]
-        with self._out_of_memory_told(), self._meter.measuring(first.key, rows) as call:
+        with (
+            self._out_of_memory_told(),
+            self._meter.measuring(first.key, rows) as call,
+            self._clock.timing(shape, rows) as timed,
+        ):
             loras.apply(first.model, first.request.loras)  # part of the key: everybody's
-            return denoising.step(drawn, self._predicting(call))
+            return denoising.step(drawn, self._predicting(call, timed))
+
+    def step_times(self) -> list[CallTime]:
+        """See `Runner.step_times`."""
+        return [step for step in self._clock.times() if step.shape is not None]
+
+    def idle(self) -> bool:
+        """See `Runner.idle`."""
+        return self._compiled is not None and self._compiled.compile_next()
 
     def row_limit(self, key: Hashable) -> int | None:
-        """See `Runner.row_limit`. Compiled calls are padded, so that only whole buckets count."""
-        limit = self._meter.limit(key)
-        if self._compiled is None:
-            return limit
-        return whole_bucket(BUCKETS[-1] if limit is None else limit)
+        """See `Runner.row_limit`."""
+        return self._meter.limit(key)
 
     def start_preview(self, denoising: AnyDenoising) -> Callable[[], bytes | None]:
         """See `Runner.start_preview`."""
@@ -188,10 +205,11 @@ class DiffusersRunner:
             prompt_cache_hits=COUNTS.hits,
             prompt_cache_misses=COUNTS.misses,
             compiled=self.compile_state(),
+            graphs=self._graphs.state(),
         )
 
     def compile_state(self) -> str:
-        """One of off, idle, warming, ready and "failed: " with the reason; any thread may ask."""
+        """ "off", or see `CompiledCalls.state`; any thread may ask."""
         return self._compiled.state() if self._compiled is not None else "off"
 
     def _taken_up(self, denoising: AnyDenoising) -> Denoising:
@@ -201,25 +219,50 @@ class DiffusersRunner:
         drawn.model = self._models.resident(drawn.request.model)
         return drawn
 
-    def _predicting(self, call: MeasuredCall) -> Predict:
+    def _predicting(self, call: MeasuredCall, timed: TimedStep) -> Predict:
         def predict(batch: Sequence[Denoising], inputs: DenoiserInputs) -> Prediction:
-            way = predict_eagerly if self._compiled is None else self._compiled.predict
-            prediction = way(batch, inputs)
-            # A compilation beside uses memory too.
-            is_alone = self._compiled is None or not self._compiled.is_warming
-            call.rows = prediction.call_rows if is_alone else None
+            prediction = self._compiled_answer(batch, inputs) or self._answer(batch, inputs)
+            timed.way = prediction.way
+            # A replayed graph allocates nothing.
+            call.rows = prediction.call_rows if prediction.way in {"compiled", "eager"} else None
             return prediction
 
         return predict
 
+    def _compiled_answer(
+        self, batch: Sequence[Denoising], inputs: DenoiserInputs
+    ) -> Prediction | None:
+        """None where no compiled code answers."""
+        if self._compiled is None or (call := self._compiled.call_for(batch, inputs)) is None:
+            return None
+        try:
+            prediction = self._graphs.predict(call)
+        # Whatever the compiler's code raises, the original still serves.
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            self._graphs.leave(call.model)
+            self._compiled.give_up(call.model, error)
+            return None
+        return replace(prediction, answer=prediction.answer[: len(inputs.latents)])
+
+    def _answer(self, batch: Sequence[Denoising], inputs: DenoiserInputs) -> Prediction:
+        """The original's, from a graph of it where that may be: exact requests are drawn op by op,
+        and LoRAs come and go."""
+        first = batch[0]
+        if first.request.exact or first.request.loras:
+            return predict_eagerly(batch, inputs)
+        signature = (first.key, len(inputs.latents))
+        return self._graphs.predict(call_of(first.adapter, first.model, signature, inputs))
+
     def _model_leaves(self, model: LoadedModel) -> None:
         model.prompts.clear()
+        self._graphs.leave(model.source)
         if self._compiled is not None:
-            self._compiled.leave(model)
+            self._compiled.leave(model.source)
 
     def _free_graphs(self) -> None:
-        if self._compiled is not None:
-            self._compiled.free_graphs()
+        self._graphs.free()
 
     @contextmanager
     def _out_of_memory_told(self) -> Iterator[None]:
@@ -249,13 +292,13 @@ def _accept_known_warnings() -> None:
 
 
 def fingerprint(
-    model: LoadedModel, request: ImageRequest, drawn_by: Set[tuple[int, bool]] = frozenset()
+    model: LoadedModel, request: ImageRequest, drawn_by: Set[DrawnBy] = frozenset()
 ) -> dict[str, str]:
     """Return what a picture depends on beside its request.
 
     device, gpu, torch, diffusers, dtype; exact: "yes" or "no"; compiled: "yes", "no" or "partly",
-    where some steps came before the compiler was done; call_rows: the row counts of the denoiser
-    calls, such as "2,4", empty where the model's own pipeline made them.
+    for some steps; graphs: the same, of steps replayed from a CUDA graph; call_rows: the row counts
+    of the denoiser calls, such as "2,4", empty where the model's own pipeline made them.
     """
     is_cuda = model.device.type == "cuda"
     return {
@@ -265,12 +308,13 @@ def fingerprint(
         "diffusers": str(diffusers.__version__),
         "dtype": str(model.dtype).removeprefix("torch."),
         "exact": "yes" if request.exact else "no",
-        "compiled": _share_compiled({compiled for _rows, compiled in drawn_by}),
-        "call_rows": ",".join(str(rows) for rows in sorted({rows for rows, _ in drawn_by})),
+        "compiled": _share({call.compiled for call in drawn_by}),
+        "graphs": _share({call.graphed for call in drawn_by}),
+        "call_rows": ",".join(str(rows) for rows in sorted({call.call_rows for call in drawn_by})),
     }
 
 
-def _share_compiled(ways: Set[bool]) -> str:
+def _share(ways: Set[bool]) -> str:
     if True not in ways:
         return "no"
     return "partly" if False in ways else "yes"

@@ -32,7 +32,7 @@ class System(Protocol):
 
     @property
     def is_warming(self) -> bool:
-        """Whether it is still getting faster by itself, compiling in the background."""
+        """Whether it is still getting faster by itself, compiling while nobody waits."""
         ...
 
     def submit(
@@ -61,9 +61,9 @@ class CountingRunner(DiffusersRunner):
         super().__init__(config)
         self.calls: Counter[str] = Counter()
 
-    def step(self, batch: Sequence[Denoising]) -> list[Exception | None]:
+    def step(self, batch: Sequence[Denoising], *, shape: Hashable = None) -> list[Exception | None]:
         """See `Runner.step`."""
-        outcome = super().step(batch)
+        outcome = super().step(batch, shape=shape)
         self.calls.update(
             drawn.request.request_id for drawn in cast(Sequence[denoising.Denoising], batch)
         )
@@ -93,7 +93,7 @@ class EngineSystem:
     @property
     def is_warming(self) -> bool:
         """See `System.is_warming`."""
-        return self._runner.compile_state() == "warming"
+        return self._runner.compile_state() == "waiting"
 
     def submit(
         self, request: ImageRequest, *, on_progress: OnProgress | None

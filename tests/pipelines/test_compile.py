@@ -1,4 +1,4 @@
-"""Compiled calls: warmed up aside, padded to buckets, given up where they fail."""
+"""Compiled calls: made when nobody waits, padded to buckets, given up when they fail."""
 
 import logging
 import threading
@@ -9,37 +9,28 @@ from typing import Any
 import pytest
 import torch
 
+from tests.pipelines.compiling import (
+    ask,
+    compile_all,
+    deviation,
+    draw,
+    eager_latents,
+    runner_with,
+)
 from tests.pipelines.tiny_transformers import build_tiny_flux, build_tiny_sd3
 from worker.config import Compile, EngineConfig
-from worker.engine.request import ImageRequest, LoraSource, ModelSource
+from worker.engine.engine import Engine
+from worker.engine.request import LoraSource, ModelSource
 from worker.pipelines import compile as compiling
-from worker.pipelines import graphs
-from worker.pipelines.compile import CompiledCalls, bucket_of, pad_rows, whole_bucket
-from worker.pipelines.denoising import DenoiserInputs, Denoising
-from worker.pipelines.graphs import GraphedCalls
+from worker.pipelines.compile import CompiledCalls, bucket_of, pad_rows
+from worker.pipelines.denoising import DenoiserInputs
+from worker.pipelines.graphs import Graphs
 from worker.pipelines.runner import DiffusersRunner
 
 pytestmark = pytest.mark.filterwarnings(
     # torch's compiler, importing what it has itself declared old
     "ignore::DeprecationWarning:torch",
 )
-
-
-def ask(path: Path, **changes: Any) -> ImageRequest:
-    values: dict[str, Any] = {
-        "request_id": "one",
-        "owner_id": "alice",
-        "model": ModelSource("tiny", "sd", "folder", str(path)),
-        "prompt": "a cat",
-        "negative_prompt": "",
-        "width_px": 64,
-        "height_px": 64,
-        "steps": 4,
-        "guidance_scale": 5.0,
-        "seed": 7,
-        "sampler": "euler",
-    }
-    return ImageRequest(**(values | changes))
 
 
 @pytest.fixture
@@ -56,40 +47,29 @@ def quick_runner(monkeypatch: pytest.MonkeyPatch, fresh_compiler: None) -> Diffu
     return runner_with(monkeypatch, backend="aot_eager")
 
 
-def runner_with(monkeypatch: pytest.MonkeyPatch, *, backend: Any) -> DiffusersRunner:
-    monkeypatch.setattr(
-        "worker.pipelines.runner.CompiledCalls", lambda: CompiledCalls(backend=backend)
-    )
-    return DiffusersRunner(EngineConfig(device="cpu", preview_every=0, compile="on"))
-
-
 def compiled_calls(runner: DiffusersRunner) -> CompiledCalls:
     assert runner._compiled is not None
     return runner._compiled
 
 
-def draw(runner: DiffusersRunner, *drawn: Denoising) -> None:
-    while drawn[0].done < drawn[0].calls:
-        assert runner.step(drawn) == [None] * len(drawn)
-
-
-def eager_latents(path: Path, **changes: Any) -> torch.Tensor:
-    runner = DiffusersRunner(EngineConfig(device="cpu", preview_every=0, compile="off"))
-    denoising = runner.begin(ask(path, **changes))
-    draw(runner, denoising)
-    return denoising.latents
-
-
-def deviation(answer: torch.Tensor, expected: torch.Tensor) -> float:
-    return float((answer - expected).abs().max() / expected.abs().max())
-
-
 # The policy
 
 
-def test_rows_are_counted_in_buckets() -> None:
-    assert [bucket_of(rows) for rows in (1, 2, 3, 5, 16, 17)] == [1, 2, 4, 8, 16, None]
-    assert [whole_bucket(rows) for rows in (1, 3, 7, 16, 40)] == [1, 2, 4, 16, 16]
+def test_rows_are_padded_only_when_they_fill_most_of_a_bucket() -> None:
+    buckets = {rows: bucket_of(rows) for rows in (1, 2, 3, 5, 7, 9, 11, 14, 22, 31, 33)}
+    assert buckets == {
+        1: 1,
+        2: 2,
+        3: None,
+        5: None,
+        7: 8,
+        9: None,
+        11: 12,
+        14: 16,
+        22: 24,
+        31: 32,
+        33: None,
+    }
 
 
 def test_padding_repeats_the_last_row() -> None:
@@ -101,75 +81,78 @@ def test_padding_repeats_the_last_row() -> None:
     assert padded.conditioning["words"].flatten().tolist() == [0, 1, 2, 2]
 
 
-@pytest.mark.parametrize(
-    ("setting", "device", "compiles"),
-    [
-        ("auto", "cuda", True),
-        ("auto", "cpu", False),
-        ("auto", "mps", False),
-        ("on", "cpu", True),
-        ("off", "cuda", False),
-    ],
-)
-def test_cuda_compiles_unless_told_otherwise(setting: Compile, device: str, compiles: bool) -> None:
-    config = EngineConfig(compile=setting)
-    assert compiling.should_compile(config, torch.device(device)) is compiles
+@pytest.mark.parametrize(("setting", "compiles"), [("off", False), ("on", True), ("auto", False)])
+def test_nothing_is_compiled_unless_that_is_asked_for(setting: Compile, compiles: bool) -> None:
+    assert compiling.should_compile(EngineConfig(compile=setting)) is compiles
 
 
-def test_a_batch_is_no_larger_than_the_largest_bucket(
-    tiny_model_dir: Path, quick_runner: DiffusersRunner
-) -> None:
-    assert quick_runner.row_limit(quick_runner.begin(ask(tiny_model_dir)).key) == 16
+# Never beside a step
 
 
-# The original serves meanwhile
+def recording_backend(seen: list[str]) -> Callable[..., Any]:
+    """A compiler that notes who called it, and leaves the code as it is."""
 
-
-def held_backend(may_go: threading.Event) -> Callable[..., Any]:
-    """A compiler that takes until `may_go`, and then leaves the code as it is."""
-
-    def compile_slowly(graph: torch.fx.GraphModule, _inputs: list[Any]) -> Any:
-        assert may_go.wait(60)
+    def compile_nothing(graph: torch.fx.GraphModule, _inputs: list[Any]) -> Any:
+        seen.append(threading.current_thread().name)
         return graph.forward
 
-    return compile_slowly
+    return compile_nothing
 
 
-def test_the_original_draws_while_the_compiler_works(
+def test_the_original_draws_until_there_is_a_moment_to_compile(
     tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch, fresh_compiler: None
 ) -> None:
-    may_go = threading.Event()
-    runner = runner_with(monkeypatch, backend=held_backend(may_go))
+    seen: list[str] = []
+    runner = runner_with(monkeypatch, backend=recording_backend(seen))
     first = runner.begin(ask(tiny_model_dir))
     assert runner.compile_state() == "idle"
     draw(runner, first)
-    assert runner.compile_state() == "warming"
+    assert (runner.compile_state(), seen) == ("waiting", [])
     assert torch.equal(first.latents, eager_latents(tiny_model_dir))
     assert runner.finish(first).fingerprint["compiled"] == "no"
 
     second = runner.begin(ask(tiny_model_dir))
     assert runner.step([second]) == [None]
-    may_go.set()
-    compiled_calls(runner).wait()
+    assert runner.idle()
+    assert seen
     assert runner.compile_state() == "ready"
+    assert not runner.idle()
     draw(runner, second)
     assert runner.finish(second).fingerprint["compiled"] == "partly"
+
+
+def test_the_engine_compiles_by_its_own_thread_when_nobody_waits(
+    tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch, fresh_compiler: None
+) -> None:
+    seen: list[str] = []
+    runner = runner_with(monkeypatch, backend=recording_backend(seen))
+    engine = Engine(runner, runner._config)
+    engine.start()
+    try:
+        fingerprints = [
+            engine.submit(ask(tiny_model_dir, request_id=name)).result(60).fingerprint
+            for name in ("one", "two", "three")
+        ]
+    finally:
+        engine.close()
+    assert fingerprints[0]["compiled"] == "no"
+    assert fingerprints[-1]["compiled"] == "yes"
+    assert set(seen) == {"engine"}
 
 
 def test_padded_rows_of_several_people_come_out_as_they_would_alone(
     tiny_model_dir: Path, quick_runner: DiffusersRunner
 ) -> None:
     changes: list[dict[str, Any]] = [
-        {"seed": 1, "guidance_scale": 1.0},
-        {"seed": 2, "steps": 4, "sampler": "dpmpp_2m"},
+        {"seed": seed, "guidance_scale": 5.0 if seed else 1.0} for seed in range(4)
     ]
-    for _ in range(2):  # the first time warms up
-        both = [quick_runner.begin(ask(tiny_model_dir, **change)) for change in changes]
-        draw(quick_runner, *both)
-        compiled_calls(quick_runner).wait()
-    for denoising, change in zip(both, changes, strict=True):
+    for _ in range(2):
+        drawn = [quick_runner.begin(ask(tiny_model_dir, **change)) for change in changes]
+        draw(quick_runner, *drawn)  # 7 rows, which fill most of 8
+        compile_all(quick_runner)
+    for denoising, change in zip(drawn, changes, strict=True):
         fingerprint = quick_runner.finish(denoising).fingerprint
-        assert (fingerprint["compiled"], fingerprint["call_rows"]) == ("yes", "4")
+        assert (fingerprint["compiled"], fingerprint["call_rows"]) == ("yes", "8")
         assert deviation(denoising.latents, eager_latents(tiny_model_dir, **change)) < 1e-5
 
 
@@ -187,7 +170,7 @@ def test_every_family_with_an_adapter_is_compiled(
     for _ in range(2):
         denoising = quick_runner.begin(ask(path, **changes))
         draw(quick_runner, denoising)
-        compiled_calls(quick_runner).wait()
+        compile_all(quick_runner)
     assert quick_runner.compile_state() == "ready"
     assert quick_runner.finish(denoising).fingerprint["compiled"] == "yes"
     assert deviation(denoising.latents, eager_latents(path, **changes)) < 1e-5
@@ -197,7 +180,7 @@ def test_an_exact_request_is_drawn_by_the_original_at_its_own_row_count(
     tiny_model_dir: Path, quick_runner: DiffusersRunner
 ) -> None:
     draw(quick_runner, quick_runner.begin(ask(tiny_model_dir)))
-    compiled_calls(quick_runner).wait()
+    compile_all(quick_runner)
     exact = quick_runner.begin(ask(tiny_model_dir, exact=True))
     draw(quick_runner, exact)
     fingerprint = quick_runner.finish(exact).fingerprint
@@ -210,16 +193,14 @@ def test_the_twin_has_no_lora_and_does_not_draw_for_those_who_asked_for_one(
 ) -> None:
     plain = quick_runner.begin(ask(tiny_model_dir))
     draw(quick_runner, plain)
-    compiled_calls(quick_runner).wait()
-    plain.done = 0
-    plain.request = ask(tiny_model_dir, loras=(LoraSource("ink", "/nowhere"),))
+    compile_all(quick_runner)
     inputs = DenoiserInputs(
         plain.latents.repeat(2, 1, 1, 1), torch.tensor([1, 1]), plain.conditioning
     )
-    with torch.no_grad():
-        assert not compiled_calls(quick_runner).predict([plain], inputs).compiled
-        plain.request = ask(tiny_model_dir)
-        assert compiled_calls(quick_runner).predict([plain], inputs).compiled
+    plain.request = ask(tiny_model_dir, loras=(LoraSource("ink", "/nowhere"),))
+    assert compiled_calls(quick_runner).call_for([plain], inputs) is None
+    plain.request = ask(tiny_model_dir)
+    assert compiled_calls(quick_runner).call_for([plain], inputs) is not None
 
 
 def test_a_model_loaded_anew_is_compiled_anew(
@@ -228,7 +209,7 @@ def test_a_model_loaded_anew_is_compiled_anew(
     request = ask(tiny_model_dir)
     for _ in range(2):
         draw(quick_runner, quick_runner.begin(request))
-        compiled_calls(quick_runner).wait()
+        compile_all(quick_runner)
         denoising = quick_runner.begin(request)
         draw(quick_runner, denoising)
         assert quick_runner.finish(denoising).fingerprint["compiled"] == "yes"
@@ -236,16 +217,13 @@ def test_a_model_loaded_anew_is_compiled_anew(
         quick_runner._models._let_one_leave()
 
 
-def test_what_the_compiler_made_of_a_model_that_left_meanwhile_does_not_count(
-    tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch, fresh_compiler: None
+def test_shapes_of_a_model_that_left_are_not_compiled(
+    tiny_model_dir: Path, quick_runner: DiffusersRunner
 ) -> None:
-    may_go = threading.Event()
-    runner = runner_with(monkeypatch, backend=held_backend(may_go))
-    draw(runner, runner.begin(ask(tiny_model_dir)))
-    runner._models._let_one_leave()  # its weights are empty now
-    may_go.set()
-    compiled_calls(runner).wait()
-    assert runner.compile_state() == "idle"
+    draw(quick_runner, quick_runner.begin(ask(tiny_model_dir)))
+    quick_runner._models._let_one_leave()  # its weights are empty now
+    assert not quick_runner.idle()
+    assert quick_runner.compile_state() == "idle"
 
 
 # What fails
@@ -265,41 +243,47 @@ def test_a_compiler_that_fails_is_told_of_once_and_the_original_draws(
         for _ in range(2):
             denoising = runner.begin(ask(tiny_model_dir))
             draw(runner, denoising)
-            compiled_calls(runner).wait()
+            compile_all(runner)
     assert torch.equal(denoising.latents, eager_latents(tiny_model_dir))
     assert "no C++ compiler here" in runner.gauges().compiled
     assert len(caplog.records) == 1
+
+
+def test_a_shape_that_there_was_no_room_to_compile_is_tried_again(
+    tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch, fresh_compiler: None
+) -> None:
+    tries: list[int] = []
+
+    def short_of_memory(graph: torch.fx.GraphModule, _inputs: list[Any]) -> Any:
+        tries.append(1)
+        if len(tries) == 1:
+            raise torch.OutOfMemoryError("out of memory")
+        return graph.forward
+
+    runner = runner_with(monkeypatch, backend=short_of_memory)
+    for _ in range(2):
+        draw(runner, runner.begin(ask(tiny_model_dir)))
+        compile_all(runner)
+    assert runner.compile_state() == "ready"
 
 
 def test_compiled_code_that_fails_while_drawing_loses_nothing(
     tiny_model_dir: Path, quick_runner: DiffusersRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw(quick_runner, quick_runner.begin(ask(tiny_model_dir)))
-    compiled_calls(quick_runner).wait()
+    compile_all(quick_runner)
+    predict = Graphs.predict
 
-    def broken(*_: object, **__: object) -> Any:
-        raise RuntimeError("the kernel has a bug")
+    def broken(graphs: Graphs, call: Any) -> Any:
+        if call.is_compiled:
+            raise RuntimeError("the kernel has a bug")
+        return predict(graphs, call)
 
-    monkeypatch.setattr(GraphedCalls, "call", broken)
+    monkeypatch.setattr(Graphs, "predict", broken)
     denoising = quick_runner.begin(ask(tiny_model_dir))
     draw(quick_runner, denoising)
     assert torch.equal(denoising.latents, eager_latents(tiny_model_dir))
     assert "the kernel has a bug" in quick_runner.compile_state()
-
-
-def test_a_call_that_cannot_be_captured_is_made_as_it_is(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    calls = GraphedCalls(torch.device("cuda"))  # which is not here: capturing raises
-    monkeypatch.setattr(graphs, "HOT_CALLS", 2)
-    inputs = DenoiserInputs(torch.ones(1), torch.ones(1), {})
-    with caplog.at_level(logging.WARNING, logger=graphs.__name__):
-        answers = [
-            calls.call("key", lambda given: given.latents * 2, inputs, may_capture=True)
-            for _ in range(4)
-        ]
-    assert all(answer.item() == 2 for answer in answers)
-    assert len(caplog.records) == (0 if torch.cuda.is_available() else 1)
 
 
 # The real compiler
@@ -311,7 +295,7 @@ def test_the_machine_code_of_the_real_compiler_draws_the_same_picture(
 ) -> None:
     runner = runner_with(monkeypatch, backend="inductor")
     draw(runner, runner.begin(ask(tiny_model_dir)))
-    compiled_calls(runner).wait()
+    compile_all(runner)
     if runner.compile_state() != "ready":  # no C++ compiler: the original draws, as tested above
         pytest.skip(runner.compile_state())
     denoising = runner.begin(ask(tiny_model_dir))
