@@ -10,7 +10,7 @@ from worker.engine.errors import Cancelled, EngineError, ModelUnavailable, OutOf
 from worker.engine.request import ImageRequest, ModelSource, RenderedImage, Stage, Timings
 from worker.engine.runner import CallTime, Denoising, OnStep, RunnerGauges, ShouldStop
 
-WAIT_S = 5.0
+WAIT_S = 15.0
 MODEL = ModelSource("toy", "sd", "folder", "toy")
 OTHER = ModelSource("other", "sd", "folder", "other")
 PLAIN = ModelSource("plain", "other", "folder", "plain")
