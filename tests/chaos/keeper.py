@@ -4,17 +4,15 @@ Everything is started by one thread behind the guard of `webapp.embedded`: when 
 however it dies, the kernel ends what it started.
 """
 
-import contextlib
-import os
 import signal
 import subprocess
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.faults.processes import send
 from webapp.embedded.process import Child, Service
 
 RESTART_S = 1.0
@@ -114,10 +112,3 @@ def signal_tree(pid: int, number: signal.Signals) -> list[int]:
     found = tree(pid)
     send(found, number)
     return found
-
-
-def send(pids: Collection[int], number: signal.Signals) -> None:
-    """Signals each of them that is still there."""
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)

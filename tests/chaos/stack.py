@@ -21,10 +21,11 @@ import psycopg
 import redis
 
 from tests.chaos.diary import Diary
-from tests.chaos.keeper import Keeper, send, tree
+from tests.chaos.keeper import Keeper, tree
 from tests.chaos.media import Media
 from tests.chaos.schedule import LEASE_S
 from tests.faults.cutting_proxy import order, unix_socket
+from tests.faults.processes import send
 from webapp.embedded.paths import VarLayout
 from webapp.embedded.process import Service
 from webapp.embedded.stack import PROJECT, Stack

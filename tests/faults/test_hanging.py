@@ -2,15 +2,11 @@
 and all goes on by itself afterwards.
 """
 
-import os
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
+from tests.faults.processes import standing_still
 from tests.faults.studio import Studio, wait_until
 from webapp.operations.trial import TrialFailedError
 
@@ -19,25 +15,6 @@ pytestmark = pytest.mark.faults
 SOON_S = 3.0  # on a busy machine
 AWAY_S = 9.0  # a wait for a connection, then one for its answer
 BACK_S = 5.0
-
-
-@contextmanager
-def standing_still(pid: int) -> Iterator[None]:
-    """The process and its children; new ones cannot come."""
-    os.kill(pid, signal.SIGSTOP)
-    pids = [pid, *children_of(pid)]
-    for one in pids:
-        os.kill(one, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for one in pids:
-            os.kill(one, signal.SIGCONT)
-
-
-def children_of(pid: int) -> list[int]:
-    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
-    return [int(child) for child in listed.split()]
 
 
 def seconds_of(studio: Studio, path: str) -> tuple[float, str]:

@@ -2,7 +2,6 @@
 twice.
 """
 
-import os
 import signal
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ import psycopg
 import pytest
 import redis
 
+from tests.faults.processes import standing_still
 from tests.faults.studio import Studio, wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]  # a worker loads torch three times
@@ -114,12 +114,8 @@ def test_three_kills_fail_one_image_and_not_its_neighbour(studio: Studio) -> Non
 def test_images_outlive_a_database_that_hangs_for_longer_than_their_lease(studio: Studio) -> None:
     ids = studio.order(6, steps="60")
     studio.wait_until_running(ids)
-    processes = family_of(studio.trial.pid("postgres"))
-    for pid in processes:
-        os.kill(pid, signal.SIGSTOP)
-    time.sleep(LEASE_S + 5)
-    for pid in processes:
-        os.kill(pid, signal.SIGCONT)
+    with standing_still(studio.trial.pid("postgres")):
+        time.sleep(LEASE_S + 5)
     assert {image["state"] for image in studio.wait_until_ended(ids).values()} == {"stored"}
     images = studio.images(ids)
     assert [image["attempt"] for image in images] == [1] * 6, "no lease was taken back for it"
@@ -133,9 +129,3 @@ def drawn(studio: Studio, ids: list[str]) -> list[dict[str, Any]]:
     """Those of the images that are being drawn."""
     running = [image for image in studio.images(ids) if image["state"] == "running"]
     return [image for image in running if image["drawing_since"]]
-
-
-def family_of(pid: int) -> list[int]:
-    """The process and its children."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
-    return [pid, *map(int, children.split())]
