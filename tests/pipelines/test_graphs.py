@@ -58,7 +58,6 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Device:
             return self.call.make(inputs)
 
     monkeypatch.setattr(graphs, "_Graph", StubGraph)
-    monkeypatch.setattr(graphs, "HOT_CALLS", 3)
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _device: seen.reserved)
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: object())
     monkeypatch.setattr(torch.cuda, "Stream", lambda _device: object())
@@ -78,7 +77,7 @@ def take(captured: Graphs, signature: Any, *, times: int, model: ModelSource = T
 
 @pytest.fixture
 def captured(device: Device) -> Graphs:
-    return Graphs(torch.device("cuda"))
+    return Graphs(torch.device("cuda"), hot_calls=3)
 
 
 def test_a_call_that_comes_often_is_captured_and_then_replayed(
@@ -90,7 +89,7 @@ def test_a_call_that_comes_often_is_captured_and_then_replayed(
 
 
 def test_nothing_is_captured_elsewhere_than_on_cuda(device: Device) -> None:
-    on_cpu = Graphs(torch.device("cpu"))
+    on_cpu = Graphs(torch.device("cpu"), hot_calls=3)
     assert take(on_cpu, "a", times=5) == ["eager"] * 5
     assert on_cpu.state() == "off"
     assert not on_cpu._calls
@@ -176,7 +175,7 @@ def test_many_shapes_that_come_once_do_not_fill_the_memory_of_the_host(
 def runner(device: Device) -> DiffusersRunner:
     """It draws on the CPU; its graphs believe that it is CUDA."""
     runner = DiffusersRunner(EngineConfig(device="cpu", preview_every=0))
-    runner._graphs = Graphs(torch.device("cuda"))
+    runner._graphs = Graphs(torch.device("cuda"), hot_calls=3)
     return runner
 
 

@@ -64,8 +64,11 @@ def call_of(
 class Graphs:
     """The captured calls of all models on one device. Used by the engine thread alone."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, *, hot_calls: int = HOT_CALLS) -> None:
+        """`hot_calls`: how often a call comes before it is captured."""
         self._device = device
+        self._hot_calls = hot_calls
+        self.captures = 0  # in all
         self._is_on = device.type == "cuda"
         self._failure = ""
         self._calls: Counter[_Key] = Counter()
@@ -102,7 +105,7 @@ class Graphs:
         if len(self._calls) > MOST_COUNTED:
             self._calls.clear()
         self._calls[key] += 1
-        return self._calls[key] >= HOT_CALLS
+        return self._calls[key] >= self._hot_calls
 
     def leave(self, model: ModelSource) -> None:
         """The model's weights are about to leave: its graphs read them where they lie now."""
@@ -126,6 +129,7 @@ class Graphs:
         reserved = torch.cuda.memory_reserved(self._device)
         failure = self._try(key, call)
         if failure is None:
+            self.captures += 1
             if len(self._graphs) > MOST_GRAPHS:
                 self._graphs.popitem(last=False)
         elif is_out_of_memory(failure):

@@ -79,11 +79,11 @@ def load_model(source: ModelSource, config: EngineConfig, plan: Plan = _FULL) ->
         raise _load_failure(source, error) from error
     pipeline.set_progress_bar_config(disable=True)
     if device.type == "cuda":
-        _lay_out_for_convolutions(pipeline)
+        lay_out_for_convolutions(pipeline)
     return LoadedModel(source, pipeline, pipeline.scheduler, device, dtype)
 
 
-def _lay_out_for_convolutions(pipeline: Any) -> None:
+def lay_out_for_convolutions(pipeline: Any) -> None:
     """Channels last, as tensor cores take them. On the CPU it would change the last bits and, at
     small sizes, gain nothing in the denoiser."""
     for module in pipeline.components.values():

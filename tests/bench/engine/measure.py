@@ -84,7 +84,7 @@ class Bench:
             self._warm(system, requests[:2], clients=1)
 
     def _warm(self, system: System, requests: Sequence[ImageRequest], *, clients: int) -> None:
-        """Draw `requests` until nothing new is compiled for them."""
+        """Draw `requests` until nothing new is captured or compiled for them."""
         for _time in range(WARM_UPS_AT_MOST):
             closed_loop(system, requests, clients=clients, device=self.device)
             if not system.is_warming:

@@ -2,8 +2,11 @@
 
 b0 is diffusers' `pipe()` under a lock; b1 the same, its denoiser compiled by `torch.compile`; b2
 coalesces requests with equal parameters that come within 50 ms into one `pipe()` call of at most 8.
-All of them get the same requests, in turn in one process. A table is printed; `var/bench` gets
-`engine.json` and `engine.svg`. On a machine that does other things too the figures are worse.
+All of them get the same requests, in turn in one process, in the number formats and the memory
+layout that the worker loads the model in; b1 is the whole denoiser compiled, which the engine is
+not. On CUDA a run in which the engine drew without its graphs is void. A table is printed;
+`var/bench` gets `engine.json` and `engine.svg`. On a machine that does other things too the figures
+are worse.
 """
 
 import argparse
@@ -33,6 +36,7 @@ from tests.bench.engine.requests import Mix
 from tests.bench.engine.systems import COALESCED_AT_MOST, EngineSystem, PipeSystem, System
 from tests.bench.figures import Figure, machine, print_table
 from worker.config import Dtype, EngineConfig
+from worker.pipelines.loader import choose_dtype, lay_out_for_convolutions
 
 PROJECT = Path(__file__).parents[3]
 FOLDER = PROJECT / "var" / "bench"
@@ -50,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         results = measure(options)
     except BenchFailedError as error:
         print(f"The bench could not go on: {error}", file=sys.stderr)
+        return 2
+    if options.device == "cuda" and results.fingerprint.get("graphs") != "yes":
+        print("The figures are void: the engine drew without its CUDA graphs.", file=sys.stderr)
         return 2
     figures = figures_of(results, device=options.device, model=options.model)
     print(f"\n{table(results)}\n\n{light_table(results)}")
@@ -101,9 +108,10 @@ def measure(options: argparse.Namespace) -> Results:
 @contextmanager
 def systems(model: BenchModel, options: argparse.Namespace) -> Iterator[dict[str, System]]:
     """The baselines that can run here, and the engine; closed at the end."""
-    dtype: Dtype = "float32" if model.source.slug == "tiny" else "bfloat16"
-    config = EngineConfig(device=options.device, dtype=dtype, threads=options.threads)
-    pipe = load_pipe(model, device=options.device, dtype=getattr(torch, dtype))
+    given: Dtype = "float32" if model.source.slug == "tiny" else "auto"
+    config = EngineConfig(device=options.device, dtype=given, threads=options.threads)
+    dtype = choose_dtype(config, torch.device(options.device), model.source.family)
+    pipe = load_pipe(model, device=options.device, dtype=dtype)
     found: dict[str, System] = {"b0": PipeSystem("b0", pipe)}
     if options.compile != "none":
         found["b1"] = PipeSystem("b1", compiled(pipe, options.compile))
@@ -124,11 +132,13 @@ def quieten() -> None:
 
 
 def load_pipe(model: BenchModel, *, device: str, dtype: torch.dtype) -> Any:
-    """The model as diffusers itself loads it."""
+    """The model as diffusers itself loads it, laid out on CUDA as the worker lays it out."""
     pipe = diffusers.DiffusionPipeline.from_pretrained(
         model.folder, dtype=dtype, local_files_only=True
     ).to(device)
     pipe.set_progress_bar_config(disable=True)
+    if device == "cuda":
+        lay_out_for_convolutions(pipe)
     return pipe
 
 

@@ -16,9 +16,11 @@ from worker.engine.errors import Cancelled
 from worker.engine.request import ImageRequest, Progress, RenderedImage, Timings
 from worker.engine.runner import Denoising, OnStep, ShouldStop
 from worker.pipelines import denoising
+from worker.pipelines.graphs import Graphs
 from worker.pipelines.runner import DiffusersRunner
 from worker.pipelines.samplers import build_scheduler
 
+HOT_CALLS = 3
 COALESCE_S = 0.05
 COALESCED_AT_MOST = 8
 
@@ -32,7 +34,7 @@ class System(Protocol):
 
     @property
     def is_warming(self) -> bool:
-        """Whether it is still getting faster by itself, compiling while nobody waits."""
+        """Whether it was still getting faster by itself since last asked."""
         ...
 
     def submit(
@@ -60,6 +62,8 @@ class CountingRunner(DiffusersRunner):
     def __init__(self, config: EngineConfig) -> None:
         super().__init__(config)
         self.calls: Counter[str] = Counter()
+        # Warming up ends after a few calls; what is measured is the same.
+        self._graphs = Graphs(self._device, hot_calls=HOT_CALLS)
 
     def step(self, batch: Sequence[Denoising], *, shape: Hashable = None) -> list[Exception | None]:
         """See `Runner.step`."""
@@ -89,11 +93,13 @@ class EngineSystem:
         self._runner = CountingRunner(config)
         self._engine = Engine(self._runner, config)
         self._engine.start()
+        self._captures = 0
 
     @property
     def is_warming(self) -> bool:
         """See `System.is_warming`."""
-        return self._runner.compile_state() == "waiting"
+        before, self._captures = self._captures, self._runner._graphs.captures
+        return self._captures > before or self._runner.compile_state() == "waiting"
 
     def submit(
         self, request: ImageRequest, *, on_progress: OnProgress | None
