@@ -232,3 +232,12 @@ def test_a_model_that_leaves_the_device_takes_its_graphs_along(
     draw(runner, runner.begin(ask(tiny_model_dir, steps=6)))
     runner._models._let_one_leave()
     assert not runner._graphs._graphs
+
+
+def test_a_capture_has_the_rows_that_fit_found_anew(
+    tiny_model_dir: Path, runner: DiffusersRunner, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+    monkeypatch.setattr(runner._meter, "room_changed", lambda: told.append(1))
+    draw(runner, runner.begin(ask(tiny_model_dir, steps=6)))
+    assert told == [1]

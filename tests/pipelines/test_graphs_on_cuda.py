@@ -69,3 +69,10 @@ def test_a_replay_waits_for_nothing(tiny_model_dir: Path, pretend_cuda: PretendC
         with torch.no_grad(), pretend_cuda.counted() as waits:
             runner._answer([drawn], inputs)
     assert not waits
+
+
+def test_what_graphs_hold_is_not_counted_as_room_for_rows(pretend_cuda: PretendCuda) -> None:
+    runner = runner_with(hot_calls=1)
+    runner._graphs._held_bytes = 6 << 30
+    pretend_cuda.state.free, pretend_cuda.state.reserved = 8 << 30, 7 << 30
+    assert runner._memory_probe().available() == 9 << 30  # type: ignore[union-attr]

@@ -227,6 +227,11 @@ class RowMeter:
             raise
         self._note(self._known(key), call.rows, self._probe.peak())
 
+    def room_changed(self) -> None:
+        """Something else took memory, or gave it back: limits are found anew."""
+        for known in self._keys.values():
+            known.limit = None
+
     def forget_limits(self) -> None:
         """Models came or went: what is free is another amount now."""
         for known in self._keys.values():

@@ -73,10 +73,9 @@ class DiffusersRunner:
         self._config = config
         self._device = choose_device(config)
         self._models = ResidentModels(config, self._device, on_leave=self._model_leaves)
-        is_cuda = self._device.type == "cuda"
-        self._meter = RowMeter(CudaProbe(self._device) if is_cuda else None)
-        self._clock = clock_for(self._device)
         self._graphs = Graphs(self._device)
+        self._meter = RowMeter(self._memory_probe())
+        self._clock = clock_for(self._device)
         self._compiled = CompiledCalls() if should_compile(config) else None
         if config.threads is not None:
             torch.set_num_threads(config.threads)
@@ -223,6 +222,8 @@ class DiffusersRunner:
         def predict(batch: Sequence[Denoising], inputs: DenoiserInputs) -> Prediction:
             prediction = self._compiled_answer(batch, inputs) or self._answer(batch, inputs)
             timed.way = prediction.way
+            if prediction.way is None:
+                self._meter.room_changed()
             # A replayed graph allocates nothing.
             call.rows = prediction.call_rows if prediction.way in {"compiled", "eager"} else None
             return prediction
@@ -260,6 +261,11 @@ class DiffusersRunner:
         self._graphs.leave(model.source)
         if self._compiled is not None:
             self._compiled.leave(model.source)
+
+    def _memory_probe(self) -> CudaProbe | None:
+        if self._device.type != "cuda":
+            return None
+        return CudaProbe(self._device, held_by_graphs=lambda: self._graphs.held_bytes)
 
     def _free_graphs(self) -> None:
         self._graphs.free()
