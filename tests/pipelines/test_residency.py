@@ -292,43 +292,6 @@ def test_the_gauges_name_the_models_and_the_memory(sources: list[ModelSource]) -
     assert memory_in_use(DEVICE)[1] == machine_memory()
 
 
-# Decoding without room
-
-
-@pytest.mark.parametrize("failures", [1, 2])
-def test_a_picture_too_large_to_decode_whole_is_decoded_in_parts(
-    sources: list[ModelSource], monkeypatch: pytest.MonkeyPatch, failures: int
-) -> None:
-    runner = DiffusersRunner(CPU)
-    expected = draw(runner, runner.begin(ask(sources[0])))
-    denoising = runner.begin(ask(sources[0]))
-    vae = denoising.model.pipeline.vae
-    decode, seen = vae.decode, []
-
-    def decode_with_little_room(*inputs: Any, **options: Any) -> Any:
-        seen.append((vae.use_slicing, vae.use_tiling))
-        return no_room() if len(seen) <= failures else decode(*inputs, **options)
-
-    monkeypatch.setattr(vae, "decode", decode_with_little_room)
-    pixels = draw(runner, denoising)
-    assert seen == [(False, False), (True, False), (False, True)][: failures + 1]
-    assert len(pixels) == len(expected)
-    assert (pixels == expected) or failures == 2  # tiles are blended
-    assert (vae.use_slicing, vae.use_tiling) == (False, False)
-
-
-def test_a_picture_that_even_tiles_have_no_room_for_is_out_of_memory(
-    sources: list[ModelSource], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    runner = DiffusersRunner(CPU)
-    denoising = runner.begin(ask(sources[0]))
-    with monkeypatch.context() as patch:
-        patch.setattr(denoising.model.pipeline.vae, "decode", no_room)
-        with pytest.raises(OutOfMemory, match="too large for the memory"):
-            draw(runner, denoising)
-    assert runner.finish(denoising).pixels  # nothing was lost
-
-
 # Rows
 
 

@@ -163,7 +163,8 @@ class BatchRows:
 class RenderedImage:
     """A finished picture: `pixels` are `height_px` rows of `width_px` RGB byte triples.
 
-    `fingerprint` names what made it: device, gpu, torch, diffusers, dtype, compiled, exact.
+    `fingerprint` names what made it: device, gpu, torch, diffusers, dtype, compiled, exact, and how
+    it was decoded.
     `times` are those that the denoiser was told, one per call, in the model's own schedule; empty
     where the model's own pipeline called it.
     `blacked_out` is True where the model brings its own safety checker and that replaced the

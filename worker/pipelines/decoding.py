@@ -1,57 +1,48 @@
-"""Decoding a finished picture, in slices or tiles where the memory does not hold it whole."""
+"""A finished image, and the beginning of one that starts from another: what a VAE does, in the
+way that there is memory for."""
 
-import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
+from typing import TypeVar
 
+import torch
+
+from worker.engine.request import ImageRequest
 from worker.pipelines.denoising import Denoising
-from worker.pipelines.memory import is_out_of_memory, release_memory
+from worker.pipelines.loader import LoadedModel
 from worker.pipelines.pixels import Rendering
+from worker.pipelines.vae_ways import VaeTask, Way
 
-logger = logging.getLogger(__name__)
-
-# What to ask of the VAE, one after the other, once it ran out of memory. Tiles are blended where
-# they meet, which shows in the last bits of the picture only.
-_WAYS = ("slicing", "tiling")
+Begun = TypeVar("Begun")
 
 
-def decode(denoising: Denoising, *, make_room: Callable[[], None]) -> Rendering:
-    """The picture; `make_room` is called before another try.
+def decode(denoising: Denoising) -> tuple[Rendering, Way]:
+    """The image, and the way it was decoded.
 
-    Raises what the allocator raised where even tiles do not fit.
+    Raises what the allocator raised if even the last way has no room.
     """
-    vae = getattr(denoising.model.pipeline, "vae", None)
-    dtype = getattr(vae, "dtype", None)
-    for way in ("whole", *_WAYS):
-        with _decoding_by(vae, way):
-            rendering = _try(denoising, is_last=way == _WAYS[-1])
-        if rendering is not None:
-            return rendering
-        logger.warning("no room to decode a picture (%s); trying another way", way)
-        if vae is not None and vae.dtype != dtype:  # failed between turning to float32 and back
-            vae.to(dtype)
-        make_room()
-        release_memory()
-    raise AssertionError("the last way returns or raises")
+    request, model = denoising.request, denoising.model
+    task = VaeTask("decode", request.width_px, request.height_px)
+    return model.vae_ways.run(model.pipeline.vae, task, lambda: denoising.adapter.decode(denoising))
 
 
-def _try(denoising: Denoising, *, is_last: bool) -> Rendering | None:
-    try:
-        return denoising.adapter.decode(denoising)
-    except (RuntimeError, MemoryError) as error:
-        if is_last or not is_out_of_memory(error):
-            raise
-        return None
+def encode_start(
+    model: LoadedModel,
+    request: ImageRequest,
+    generator: torch.Generator,
+    begin: Callable[[], Begun],
+) -> tuple[Begun, Way | None]:
+    """What `begin` returns, which encodes the start picture and draws from `generator`, and the
+    way it was encoded; None if the request starts from noise.
 
+    Another try draws the same numbers again. Raises what `begin` raises.
+    """
+    if request.start is None:
+        return begin(), None
+    state = generator.get_state()
 
-@contextmanager
-def _decoding_by(vae: Any, way: str) -> Iterator[None]:
-    if way not in _WAYS or not hasattr(vae, f"enable_{way}"):
-        yield
-        return
-    getattr(vae, f"enable_{way}")()
-    try:
-        yield
-    finally:
-        getattr(vae, f"disable_{way}")()
+    def begin_anew() -> Begun:
+        generator.set_state(state)
+        return begin()
+
+    task = VaeTask("encode", request.width_px, request.height_px)
+    return model.vae_ways.run(model.pipeline.vae, task, begin_anew)

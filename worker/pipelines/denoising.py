@@ -79,8 +79,8 @@ class Denoising:
     that the adapter's `predict` uses, each of shape [rows, ...], the unconditional row first.
     `model_input` puts further channels beside scaled latents [rows, ...] (repainting models);
     `after_step` takes the new latents and the index of the step done, and returns them as they
-    go on (repainting puts back what is kept). `drawn_by`: the predictions' (call rows,
-    compiled, graphed).
+    go on (repainting puts back what is kept). `encoded`: the way its start picture was encoded, see
+    `VaeWays`. `drawn_by`: the predictions' (call rows, compiled, graphed).
     """
 
     request: ImageRequest
@@ -95,6 +95,7 @@ class Denoising:
     step_options: dict[str, Any] = field(default_factory=dict)
     model_input: ModelInput | None = None
     after_step: AfterStep | None = None
+    encoded: str | None = None
     done: int = 0
     drawn_by: set[DrawnBy] = field(default_factory=set)
     key: Hashable = None

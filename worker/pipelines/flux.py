@@ -12,6 +12,7 @@ from torch import Tensor
 
 from worker.engine.errors import InvalidRequest
 from worker.engine.request import ImageRequest
+from worker.pipelines.decoding import encode_start
 from worker.pipelines.denoising import AfterStep, Denoising, sampler_options
 from worker.pipelines.flow_matching import (
     decode_latents,
@@ -51,7 +52,12 @@ class Flux:
         generator = torch.Generator("cpu").manual_seed(request.seed)
         conditioning = _encode(model, request)
         dtype = conditioning["encoder_hidden_states"].dtype
-        latents, positions, after_step = _first_latents(pipe, request, timesteps, generator, dtype)
+        (latents, positions, after_step), encoded = encode_start(
+            model,
+            request,
+            generator,
+            lambda: _first_latents(pipe, request, timesteps, generator, dtype),
+        )
         # As a grid: pictures of different shape but equal area must not share a batch.
         conditioning["img_ids"] = positions.view(1, *_grid_size(pipe, request), 3)
         return Denoising(
@@ -66,6 +72,7 @@ class Flux:
             rows=1,
             step_options=sampler_options(pipe.scheduler, generator),
             after_step=after_step,
+            encoded=encoded,
         )
 
     def predict(

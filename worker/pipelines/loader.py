@@ -27,6 +27,7 @@ from worker.pipelines.memory import is_out_of_memory, release_memory, weight_byt
 from worker.pipelines.previews import LatentPreview, fit_preview
 from worker.pipelines.prompt_cache import PromptCache
 from worker.pipelines.sizes import is_half_only, measure
+from worker.pipelines.vae_ways import VaeWays
 
 # float16 overflows in these families' transformers.
 _BFLOAT16_FAMILIES = frozenset({"sd3", "flux", "other"})
@@ -48,6 +49,7 @@ class LoadedModel:
     dtype: torch.dtype
     prompts: PromptCache = field(default_factory=PromptCache)
     loras: LoraShelf = field(default_factory=LoraShelf)
+    vae_ways: VaeWays = field(default_factory=VaeWays)
     _preview: LatentPreview | None = None
     _preview_fitted: bool = False
 

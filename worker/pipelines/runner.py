@@ -74,7 +74,8 @@ class DiffusersRunner:
         self._device = choose_device(config)
         self._models = ResidentModels(config, self._device, on_leave=self._model_leaves)
         self._graphs = Graphs(self._device)
-        self._meter = RowMeter(self._memory_probe())
+        self._probe = self._memory_probe()
+        self._meter = RowMeter(self._probe)
         self._clock = clock_for(self._device)
         self._compiled = CompiledCalls() if should_compile(config) else None
         if config.threads is not None:
@@ -101,6 +102,7 @@ class DiffusersRunner:
         _accept_known_warnings()
         with self._out_of_memory_told():
             loaded = self._models.get(model)
+            self._prepare_ways(loaded)
             if self._config.preview_every:
                 loaded.preview()
         if self._compiled is not None and self.can_step(model):
@@ -164,11 +166,12 @@ class DiffusersRunner:
         """See `Runner.finish`."""
         drawn = self._taken_up(denoising)
         with self._out_of_memory_told():
-            rendering = decode(drawn, make_room=self._free_graphs)
+            rendering, way = decode(drawn)
         return RenderedImage(
             request_id=drawn.request.request_id,
             timings=Timings(),
-            fingerprint=fingerprint(drawn.model, drawn.request, drawn.drawn_by),
+            fingerprint=fingerprint(drawn.model, drawn.request, drawn.drawn_by)
+            | {"decoded": way, "encoded": drawn.encoded or ""},
             times=tuple(round(float(time), 3) for time in drawn.timesteps),
             **asdict(rendering),
         )
@@ -256,8 +259,15 @@ class DiffusersRunner:
         signature = (first.key, len(inputs.latents))
         return self._graphs.predict(call_of(first.adapter, first.model, signature, inputs))
 
+    def _prepare_ways(self, model: LoadedModel) -> None:
+        """Say who makes way for this model's VAE: other models first, then graphs."""
+        source = model.source
+        model.vae_ways.reliefs = (lambda: self.make_way(source), self._free_graphs)
+        model.vae_ways.available = self._probe.available if self._probe is not None else None
+
     def _model_leaves(self, model: LoadedModel) -> None:
         model.prompts.clear()
+        model.vae_ways.forget()
         self._graphs.leave(model.source)
         if self._compiled is not None:
             self._compiled.leave(model.source)
@@ -267,8 +277,9 @@ class DiffusersRunner:
             return None
         return CudaProbe(self._device, held_by_graphs=lambda: self._graphs.held_bytes)
 
-    def _free_graphs(self) -> None:
-        self._graphs.free()
+    def _free_graphs(self) -> bool:
+        """False if there was none."""
+        return self._graphs.free()
 
     @contextmanager
     def _out_of_memory_told(self) -> Iterator[None]:
@@ -304,7 +315,8 @@ def fingerprint(
 
     device, gpu, torch, diffusers, dtype; exact: "yes" or "no"; compiled: "yes", "no" or "partly",
     for some steps; graphs: the same, of steps replayed from a CUDA graph; call_rows: the row counts
-    of the denoiser calls, such as "2,4", empty where the model's own pipeline made them.
+    of the denoiser calls, such as "2,4", empty where the model's own pipeline made them. Of
+    an image drawn step by step `decoded` and `encoded` are added: see `VaeWays`.
     """
     is_cuda = model.device.type == "cuda"
     return {

@@ -12,6 +12,7 @@ from diffusers import (
 from torch import Tensor
 
 from worker.engine.request import ImageRequest, Mode
+from worker.pipelines.decoding import encode_start
 from worker.pipelines.denoising import Denoising, guide, sampler_options
 from worker.pipelines.loader import LoadedModel
 from worker.pipelines.modes import Drawing, first_latents, pipeline_for
@@ -45,8 +46,9 @@ class StableDiffusion:
             conditioning["timestep_cond"] = _embedded_scale(pipe, request, words.positive)
         rows = len(conditioning["encoder_hidden_states"])
         generator = torch.Generator("cpu").manual_seed(request.seed)
-        start = first_latents(
-            request, Drawing(pipe, model.device, words.positive.dtype, rows, generator)
+        drawing = Drawing(pipe, model.device, words.positive.dtype, rows, generator)
+        start, encoded = encode_start(
+            model, request, generator, lambda: first_latents(request, drawing)
         )
         return Denoising(
             request=request,
@@ -61,6 +63,7 @@ class StableDiffusion:
             step_options=sampler_options(pipe.scheduler, generator),
             model_input=start.model_input,
             after_step=start.after_step,
+            encoded=encoded,
         )
 
     def predict(

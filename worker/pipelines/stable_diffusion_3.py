@@ -12,6 +12,7 @@ from torch import Tensor
 
 from worker.engine.errors import InvalidRequest
 from worker.engine.request import ImageRequest
+from worker.pipelines.decoding import encode_start
 from worker.pipelines.denoising import AfterStep, Denoising, guide, sampler_options
 from worker.pipelines.flow_matching import (
     decode_latents,
@@ -54,7 +55,12 @@ class StableDiffusion3:
         generator = torch.Generator("cpu").manual_seed(request.seed)
         conditioning = _encode(model, request)
         dtype = conditioning["encoder_hidden_states"].dtype
-        latents, after_step = _first_latents(pipe, request, timesteps, generator, dtype)
+        (latents, after_step), encoded = encode_start(
+            model,
+            request,
+            generator,
+            lambda: _first_latents(pipe, request, timesteps, generator, dtype),
+        )
         return Denoising(
             request=request,
             model=model,
@@ -67,6 +73,7 @@ class StableDiffusion3:
             rows=len(conditioning["encoder_hidden_states"]),
             step_options=sampler_options(pipe.scheduler, generator),
             after_step=after_step,
+            encoded=encoded,
         )
 
     def predict(
