@@ -10,7 +10,7 @@ from typing import Any
 
 import redis
 
-from webapp.generation import claims, events, services
+from webapp.generation import claims, events, services, sweeping
 from webapp.generation.claims import Claim
 from webapp.generation.services import Rendering
 from webapp.generation.storage import (
@@ -21,13 +21,14 @@ from webapp.generation.storage import (
     write_image_files,
 )
 from worker.engine.engine import Engine
-from worker.engine.errors import Cancelled, EngineError, EngineStopped
+from worker.engine.errors import Cancelled, EngineError, EngineFailed, EngineStopped
 from worker.engine.request import ImageRequest, Progress, RenderedImage
 from worker.engine_door import EngineDoor
 from worker.engine_requests import image_request, parameters_text
 from worker.failures import Withheld, report_failure
 from worker.finishing.encode import FinishedImage, finish
 from worker.finishing.strip import FinishedStrip, Strip
+from worker.health import STALLED_S
 from worker.leases import LeaseKeeper
 from worker.pace import StepPace
 from worker.patience import Patience
@@ -36,7 +37,6 @@ from worker.storage_watch import RETRY_S, StorageWatch
 
 logger = logging.getLogger(__name__)
 
-STALLED_S = 900.0  # loading a large model from a slow disk is one long silence
 NOT_BEGUN = {"waiting", "loading"}  # stages in which the engine does nothing for one image alone
 
 
@@ -86,6 +86,8 @@ class Drawing:
             rendered = self.render()
         except Cancelled:
             logger.info("image %s was cancelled or its lease was lost", self.claim.image_id)
+        except EngineFailed:
+            self.give_back_counted()
         except EngineStopped:
             self.give_back()
         except EngineError as error:
@@ -97,6 +99,18 @@ class Drawing:
     def give_back(self) -> None:
         """The image is for another worker, or for another time."""
         self.bench.patience.patiently(lambda: services.give_back_image(claim=self.claim))
+
+    def give_back_counted(self) -> None:
+        """The image is for another process, and may be what ended this one's engine: the drawing
+        counts as that of a worker that was killed."""
+        leases = {self.claim.image_id: self.claim.lease_token}
+        if self.has_begun:  # whoever writes that down beside the engine may not have come to it
+            self.bench.patience.patiently(lambda: claims.begin_drawings(leases=leases))
+        self.bench.patience.patiently(
+            lambda: sweeping.return_lost_drawing(
+                image_id=self.claim.image_id, lease_token=self.claim.lease_token
+            )
+        )
 
     def is_over(self) -> bool:
         """Whether there is nothing to wait for: the image is lost, or the worker stops."""

@@ -6,7 +6,6 @@ nothing worth keeping: what to draw, and whether it is still ours, stands in the
 
 import logging
 import os
-import signal
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -18,17 +17,20 @@ from celery import shared_task
 from celery.signals import worker_ready, worker_shutting_down
 from django.conf import settings
 from django.db import close_old_connections
-
 from webapp.core.connections import let_go_of_database
+from webapp.core.notices import withdraw
 from webapp.generation import claims, heartbeat
 from webapp.generation.claims import Claim
-from worker.config import EngineConfig
+from worker.config import ConfigError, EngineConfig
 from worker.drawing import Bench, Drawing
+from worker.ending import end_worker
 from worker.engine.engine import Engine
 from worker.engine.errors import EngineError
 from worker.engine.snapshot import EngineSnapshot
 from worker.engine_door import EngineDoor
+from worker.engine_watch import start_watch
 from worker.failures import report_failure
+from worker.health import default_node
 from worker.leases import LeaseKeeper
 from worker.patience import DATABASE_AWAY, GaveUp, Patience
 from worker.storage_watch import StorageWatch
@@ -48,8 +50,10 @@ RESERVED_SHARE = 4  # one place in four is for people who have nothing here
 @shared_task(name="worker.tasks.answer_doorbell", acks_late=False)
 def answer_doorbell() -> None:
     """Somebody rang: draw until nothing is queued, or return at once where another bell is being
-    answered."""
-    desk().answer()
+    answered, or the worker ends as it has no engine."""
+    opened = desk_or_end()
+    if opened is not None:
+        opened.answer()
 
 
 class Desk:
@@ -118,6 +122,7 @@ class Desk:
     def has_room(self) -> bool:
         """True where one more image would soon be drawn, and could be kept."""
         is_open = not self.storage.is_away and not self.bench.door.is_wanted_alone
+        is_open = is_open and self.engine.ended_by is None
         return is_open and len(self.drawing) < self.room()
 
     def room(self) -> int:
@@ -199,6 +204,7 @@ class Desk:
 
 
 _building = threading.Lock()
+_node = default_node()
 
 
 def desk() -> Desk:
@@ -217,16 +223,26 @@ def _build_desk() -> Desk:
     config = EngineConfig.from_env(os.environ)
     engine = Engine(DiffusersRunner(config), config)
     engine.start()
-    threading.Thread(target=stop_without, args=(engine,), name="engine watch", daemon=True).start()
     return Desk(engine, name=worker_name(), slots=settings.WORKER_SLOTS)
 
 
-def stop_without(engine: Engine) -> None:
-    """Stops this worker when its engine has ended: it would claim images only to give them back.
-    Whoever watches over it starts it anew."""
-    engine.wait_until_ended()
-    logger.error("the engine has ended, and this worker with it")
-    os.kill(os.getpid(), signal.SIGTERM)
+def desk_or_end() -> Desk | None:
+    """This process's desk. None where it cannot be opened: the process ends then, as a worker that
+    draws nothing would only stand in the way of seeing why."""
+    try:
+        return desk()
+    except (EngineError, ConfigError) as error:
+        end_worker(code=_no_engine(), sentence=f"{_node}: {error}")
+    except Exception as error:
+        logger.exception("the engine could not be started")
+        told, detail = "The engine could not be started.", f"{type(error).__name__}: {error}"
+        end_worker(code=_no_engine(), sentence=f"{_node}: {told}", detail=detail)
+    return None
+
+
+def _no_engine() -> str:
+    """The code of the notice that this worker cannot be opened."""
+    return f"no_engine:{_node}"
 
 
 def worker_name() -> str:
@@ -237,13 +253,27 @@ def worker_name() -> str:
 @worker_ready.connect
 def open_desk(sender: Any, **_signal: Any) -> None:
     """Loads the engine beside the consumer, and beats from then on."""
-    node = str(sender.hostname)
+    global _node
+    node = _node = str(sender.hostname)
 
     def beat() -> None:
-        snapshot = desk().engine.snapshot
+        opened = desk_or_end()
+        if opened is None:
+            return
+        start_watch(opened.engine, node=node)
+        withdraw_notice(opened.patience)
+        snapshot = opened.engine.snapshot
         heartbeat.beat_forever(name=worker_name(), node=node, describe=lambda: vars_of(snapshot()))
 
     threading.Thread(target=beat, name="heartbeat", daemon=True).start()
+
+
+def withdraw_notice(patience: Patience) -> None:
+    """The engine is there now: nobody has to see to it any more."""
+    try:
+        patience.patiently(lambda: withdraw(code_suffix=_no_engine()))
+    except GaveUp:
+        logger.warning("the notice that there is no engine still stands")
 
 
 @worker_shutting_down.connect

@@ -16,6 +16,7 @@ from worker.engine.engine import Engine
 from worker.engine.errors import (
     Cancelled,
     EngineError,
+    EngineFailed,
     EngineStopped,
     InvalidRequest,
     ModelUnavailable,
@@ -222,7 +223,7 @@ def test_an_engine_whose_thread_dies_leaves_nobody_waiting(
     ]
     runner.is_free = True
     engine.start()
-    assert [type(error_of(future)) for future in futures] == [EngineStopped] * 3
+    assert [type(error_of(future)) for future in futures] == [EngineFailed] * 3
     with pytest.raises(EngineStopped):
         engine.submit(ask("four"))
     assert engine.stalled_s() == 0.0

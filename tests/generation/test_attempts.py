@@ -66,6 +66,47 @@ def test_an_image_that_stops_workers_before_its_beginning_is_seen_is_drawn_alone
     assert claim(offered_model).alone
 
 
+def test_a_drawing_lost_with_its_engine_counts_as_one_lost_with_its_worker_but_comes_back_at_once(
+    alice: User, offered_model: DiffusionModel
+) -> None:
+    submit(alice, offered_model)
+    for count in (1, 2):
+        lost = claim(offered_model, begin=True)
+        lease = {"image_id": lost.image_id, "lease_token": lost.lease_token}
+        assert sweeping.return_lost_drawing(**lease)
+        assert not sweeping.return_lost_drawing(**lease), "the answer to the first was lost"
+        image = Image.objects.get()
+        assert (image.state, image.attempt, image.lost_leases) == ("queued", count, count)
+    last = claim(offered_model, begin=True)
+    assert last.alone
+    assert sweeping.return_lost_drawing(image_id=last.image_id, lease_token=last.lease_token)
+    image = Image.objects.get()
+    assert (image.state, image.failure_code) == ("failed", "worker_lost")
+    assert get_balance(user=alice).available_ucr == 200_000_000
+    assert not list(find_violations())
+
+
+def test_an_image_that_was_only_claimed_loses_no_attempt_with_the_engine(
+    alice: User, offered_model: DiffusionModel
+) -> None:
+    submit(alice, offered_model)
+    lost = claim(offered_model)
+    assert sweeping.return_lost_drawing(image_id=lost.image_id, lease_token=lost.lease_token)
+    image = Image.objects.get()
+    assert (image.state, image.attempt, image.lost_leases) == ("queued", 0, 1)
+
+
+def test_what_is_somebody_elses_by_now_is_not_taken_back(
+    alice: User, offered_model: DiffusionModel
+) -> None:
+    submit(alice, offered_model)
+    lost = claim(offered_model)
+    lose_worker()
+    claim(offered_model, worker="worker-2", begin=True)
+    assert not sweeping.return_lost_drawing(image_id=lost.image_id, lease_token=lost.lease_token)
+    assert Image.objects.get().state == "running"
+
+
 def test_only_a_drawing_that_began_is_taken_from_the_count_when_given_back(
     alice: User, offered_model: DiffusionModel
 ) -> None:

@@ -51,6 +51,10 @@ class VarLayout:
         return self.var_dir / "static"
 
     @property
+    def workers(self) -> Path:
+        return self.var_dir / "workers"
+
+    @property
     def lock(self) -> Path:
         return self.var_dir / "supervisor.lock"
 

@@ -64,11 +64,22 @@ def beat_forever(*, name: str, node: str, describe: Callable[[], dict[str, Any]]
             close_old_connections()
             slugs = served_models()
             listen_to_queues(slugs, node=node)
-            beat_once(name=name, models=slugs, facts=describe())
+            beat_once(name=name, models=slugs, facts=_described(describe))
             clock.look()
         except (OperationalError, InterfaceError, redis.RedisError, OSError) as error:
             logger.warning("the heartbeat skipped a beat: %s", error)
+        except Exception:  # the thread's edge: who draws must not be taken for dead
+            logger.exception("the heartbeat skipped a beat")
         time.sleep(BEAT_S)
+
+
+def _described(describe: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """{} where the worker cannot tell: it lives, and must not fall silent over its figures."""
+    try:
+        return describe()
+    except Exception:
+        logger.exception("the heartbeat goes out without figures")
+        return {}
 
 
 def beat_once(*, name: str, models: list[str], facts: dict[str, Any]) -> None:

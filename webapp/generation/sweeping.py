@@ -78,13 +78,32 @@ def return_ended_lease(image_id: uuid.UUID) -> bool:
         )
         if image is None:
             return False
-        discard_attempt(image)
-        if image.drawing_since and image.attempt >= settings.MAX_ATTEMPTS:
-            _fail(image)
-        else:
-            _requeue(image)
-        transaction.on_commit(lambda: events.publish_image(image_id))
+        _take_back(image)
     return True
+
+
+def return_lost_drawing(*, image_id: uuid.UUID, lease_token: uuid.UUID) -> bool:
+    """What the end of its lease would do, at once: a worker asks whose engine an error has ended.
+    False where the lease is lost, or this call was made before."""
+    with transaction.atomic():
+        image = (
+            Image.objects.select_for_update()
+            .filter(pk=image_id, state=Image.State.RUNNING, lease_token=lease_token)
+            .first()
+        )
+        if image is None:
+            return False
+        _take_back(image)
+    return True
+
+
+def _take_back(image: Image) -> None:
+    discard_attempt(image)
+    if image.drawing_since and image.attempt >= settings.MAX_ATTEMPTS:
+        _fail(image)
+    else:
+        _requeue(image)
+    transaction.on_commit(lambda: events.publish_image(image.pk))
 
 
 def _fail(image: Image) -> None:

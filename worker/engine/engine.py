@@ -20,6 +20,7 @@ from worker.engine.errors import (
     Cancelled,
     DeviceLost,
     EngineError,
+    EngineFailed,
     EngineStopped,
     InvalidRequest,
     OutOfMemory,
@@ -39,7 +40,7 @@ class Engine:
 
     `start()` begins work; `close()` ends it. Methods may be called from any thread. A device that
     is lost ends the engine, and all that it holds with `DeviceLost`; an error that none of its
-    edges expects ends both with `EngineStopped`.
+    edges expects ends both with `EngineFailed`.
     """
 
     def __init__(self, runner: Runner, config: EngineConfig) -> None:
@@ -62,7 +63,7 @@ class Engine:
         self._closed = False
         self._progressed_s = time.monotonic()
         self._loss: DeviceLost | None = None
-        self._ended_by: EngineStopped | None = None
+        self._ended_by: EngineFailed | None = None
         self._previews = Previews(runner, on_lost=self._note_loss)
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
 
@@ -143,7 +144,7 @@ class Engine:
         return not self._thread.is_alive()
 
     @property
-    def ended_by(self) -> EngineStopped | None:
+    def ended_by(self) -> EngineFailed | None:
         """What ended the engine when nobody had closed it, with its detail; None otherwise."""
         return self._ended_by
 
@@ -204,11 +205,12 @@ class Engine:
             self._runner.enter_thread()
             while self._wait_for_work():
                 self._go_round()
-        except Exception as error:
+        # Rust's libraries panic with a BaseException.
+        except BaseException as error:
             logger.exception("the engine has ended")
             lost = device_lost(error) if is_device_lost(error) else None
             detail = f"{type(error).__name__}: {error}"
-            self._ended_by = lost or EngineStopped(detail=detail)
+            self._ended_by = lost or EngineFailed(detail=detail)
             with self._changed:
                 self._accepting = False
             # Nobody may wait for a thread that is gone.

@@ -6,7 +6,8 @@ EngineError                 anything unexpected; the cause is chained
 ├── OutOfMemory             the device had no room for this image
 ├── Cancelled               somebody called `Engine.cancel`
 └── EngineStopped           the engine is draining or closed; another worker may retry
-    └── DeviceLost          the device answers this process no more; another process may retry
+    └── EngineFailed        an error ended it while it held the request; it may be the reason
+        └── DeviceLost      the device answers this process no more; another process may retry
 """
 
 
@@ -58,7 +59,13 @@ class EngineStopped(EngineError):
     default_sentence = "The worker is shutting down."
 
 
-class DeviceLost(EngineStopped):
+class EngineFailed(EngineStopped):
+    """An error ended the engine while it held this request, which may be what brought it about."""
+
+    default_sentence = "The worker's engine ended because of an unexpected error."
+
+
+class DeviceLost(EngineFailed):
     """The device stopped working for this process: nothing more can be drawn in it."""
 
     default_sentence = "The worker's device stopped working."
