@@ -43,15 +43,16 @@ class Wait:
 class PretendCuda:
     """`with PretendCuda() as gpu:` then `torch.ones(2, device="cuda")`.
 
-    `waits`: every wait so far; `state`: what `torch.cuda` answers. With `allows_float64` False it
-    refuses that format, as MPS does. Creating tensors in another thread needs `with gpu.here()`
-    there; working with tensors that exist does not.
+    `waits`: every wait so far; `sends`: copies from main memory so far; `state`: what `torch.cuda`
+    answers. With `allows_float64` False it refuses that format, as MPS does. Creating tensors in
+    another thread needs `with gpu.here()` there; working with tensors that exist does not.
     """
 
     def __init__(self, *, allows_float64: bool = True) -> None:
         self.waits: list[Wait] = []
+        self.sends = 0
         self.state = CudaState(wait=self.wait)
-        self._allows_float64 = allows_float64
+        self.allows_float64 = allows_float64
         self._stack = ExitStack()
         self._pinned: list[Tensor] = []  # kept: no other tensor may get their address
         self._own_ways: dict[Any, Callable[..., Any]] = {
@@ -146,7 +147,7 @@ class PretendCuda:
     def _wrapped(self, value: Any, known: Mapping[int, Tensor]) -> Any:
         if not isinstance(value, Tensor) or isinstance(value, PretendTensor):
             return value
-        if value.dtype == torch.float64 and not self._allows_float64:
+        if value.dtype == torch.float64 and not self.allows_float64:
             raise TypeError("this device has no float64")
         return known[id(value)] if id(value) in known else PretendTensor(value, self)
 
@@ -186,6 +187,7 @@ class PretendCuda:
         return target.copy_(values)
 
     def _note_sending(self, source: Tensor, *, is_non_blocking: bool) -> None:
+        self.sends += 1
         if not (is_non_blocking and self.is_pinned(source)):
             self.wait("copy from pageable memory")
 

@@ -16,7 +16,9 @@ from torch import Tensor
 
 from worker.engine.request import ImageRequest
 from worker.engine.runner import CallWay
+from worker.pipelines.copies import sent
 from worker.pipelines.loader import LoadedModel
+from worker.pipelines.noise import Noise, draw_ahead
 from worker.pipelines.pixels import Rendering
 
 AfterStep = Callable[[Tensor, int], Tensor]
@@ -74,9 +76,11 @@ class DrawnBy(NamedTuple):
 class Denoising:
     """A request under way; implements `worker.engine.runner.Denoising`.
 
-    `latents`: [1, ...] as the family's denoiser takes them. `timesteps`: one per denoiser call,
-    on the CPU. `conditioning`: what the denoiser is told beside latents and time, by the names
-    that the adapter's `predict` uses, each of shape [rows, ...], the unconditional row first.
+    `latents`: [1, ...] as the family's denoiser takes them. `timesteps`: one per denoiser call, on
+    the CPU, as schedulers compare them; `times`: the same as the denoiser is told them, on the
+    device of the latents. `conditioning`: what the denoiser is told beside latents and time, by
+    the names that the adapter's `predict` uses, each of shape [rows, ...], the unconditional row
+    first.
     `model_input` puts further channels beside scaled latents [rows, ...] (repainting models);
     `after_step` takes the new latents and the index of the step done, and returns them as they
     go on (repainting puts back what is kept). `encoded`: the way its start picture was encoded, see
@@ -88,7 +92,7 @@ class Denoising:
     adapter: "Adapter"
     scheduler: Any
     timesteps: Tensor
-    generator: torch.Generator
+    generator: Noise
     latents: Tensor
     conditioning: dict[str, Tensor]
     rows: int
@@ -99,8 +103,12 @@ class Denoising:
     done: int = 0
     drawn_by: set[DrawnBy] = field(default_factory=set)
     key: Hashable = None
+    times: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
+        # Every denoiser turns them into float32 itself; some devices have no float64 to begin with.
+        self.times = sent(self.timesteps.to(torch.float32), self.latents.device)
+        self.generator.take_back()  # what the beginning asked for says nothing of the steps
         shapes = tuple((name, t.shape[1:]) for name, t in sorted(self.conditioning.items()))
         latents = (self.latents.shape, self.latents.dtype)
         alone = self.request.request_id if self.request.exact else None
@@ -169,6 +177,7 @@ def step(batch: Sequence[Denoising], predict: Predict = predict_eagerly) -> list
         },
     )
     prediction = predict(batch, inputs)
+    draw_ahead(denoising.generator for denoising in batch)  # the device is busy meanwhile
     for denoising in batch:
         denoising.drawn_by.add(prediction.drawn_by)
     parts = torch.split(prediction.answer, [denoising.rows for denoising in batch])
@@ -194,7 +203,7 @@ def _rows_of(denoising: Denoising) -> tuple[Tensor, Tensor]:
         latents = denoising.scheduler.scale_model_input(latents, time)
     if denoising.model_input is not None:
         latents = denoising.model_input(latents)
-    return latents, time.expand(denoising.rows).to(latents.device)
+    return latents, denoising.times[denoising.done].expand(denoising.rows)
 
 
 def _advance(denoising: Denoising, prediction: Tensor) -> Exception | None:
@@ -211,6 +220,8 @@ def _advance(denoising: Denoising, prediction: Tensor) -> Exception | None:
         return error
     denoising.latents = latents
     denoising.done += 1
+    if denoising.done == denoising.calls:
+        denoising.generator.take_back()
     return None
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from worker.engine.errors import InvalidRequest
 from worker.engine.request import ImageRequest
+from worker.pipelines.copies import sent
 from worker.pipelines.denoising import AfterStep
 from worker.pipelines.loader import LoadedModel
 from worker.pipelines.pixels import Rendering, to_pixels
@@ -73,8 +74,8 @@ def _dynamic_shift(config: Any, patches: int, max_shift: float) -> float:
     return shift
 
 
-def start_tensor(pipe: Any, request: ImageRequest) -> Tensor:
-    """The start picture [1, 3, height, width] in -1..1, float32, enlarged to the size asked for."""
+def start_tensor(pipe: Any, request: ImageRequest, device: torch.device) -> Tensor:
+    """The start image [1, 3, height, width] in -1..1, float32, enlarged to the size asked for."""
     start = request.start
     if start is None:
         raise InvalidRequest("A start picture belongs to every mode but plain text.")
@@ -85,10 +86,10 @@ def start_tensor(pipe: Any, request: ImageRequest) -> Tensor:
     prepared: Tensor = pipe.image_processor.preprocess(
         picture, height=request.height_px, width=request.width_px
     )
-    return prepared.to(torch.float32)
+    return sent(prepared.to(torch.float32), device)
 
 
-def mask_tensor(pipe: Any, request: ImageRequest) -> Tensor:
+def mask_tensor(pipe: Any, request: ImageRequest, device: torch.device) -> Tensor:
     """The mask [1, 1, height, width], float32: 1 repaints and 0 keeps."""
     mask = request.mask
     if mask is None:
@@ -97,7 +98,7 @@ def mask_tensor(pipe: Any, request: ImageRequest) -> Tensor:
     prepared: Tensor = pipe.mask_processor.preprocess(
         picture, height=request.height_px, width=request.width_px
     )
-    return prepared
+    return sent(prepared, device)
 
 
 def keep_unmasked(

@@ -24,6 +24,7 @@ from worker.pipelines.flow_matching import (
 )
 from worker.pipelines.loader import LoadedModel
 from worker.pipelines.modes import check_size
+from worker.pipelines.noise import Noise, serve
 from worker.pipelines.pixels import Rendering
 from worker.pipelines.prompts import embed
 
@@ -33,6 +34,7 @@ _PIPELINES = {
     "inpaint": FluxInpaintPipeline,
     "upscale": FluxImg2ImgPipeline,
 }
+serve(*_PIPELINES.values())
 _MAX_SHIFT = 1.15
 _PATCH = 2
 
@@ -49,7 +51,7 @@ class Flux:
         _check(model, request)
         pipe = pipeline_for(model, request, _PIPELINES)
         timesteps = _plan(pipe, request)
-        generator = torch.Generator("cpu").manual_seed(request.seed)
+        generator = Noise(request.seed)
         conditioning = _encode(model, request)
         dtype = conditioning["encoder_hidden_states"].dtype
         (latents, positions, after_step), encoded = encode_start(
@@ -134,8 +136,9 @@ def _encode(model: LoadedModel, request: ImageRequest) -> dict[str, Tensor]:
     pooled = cast(Tensor, words.pooled)
     conditioning = {"encoder_hidden_states": words.positive, "pooled_projections": pooled}
     if model.pipeline.transformer.config.guidance_embeds:
-        scale = torch.full([1], request.guidance_scale, dtype=torch.float32)
-        conditioning["guidance"] = scale.to(model.device)
+        conditioning["guidance"] = torch.full(
+            [1], request.guidance_scale, dtype=torch.float32, device=model.device
+        )
     return conditioning
 
 
@@ -143,7 +146,7 @@ def _first_latents(
     pipe: Any,
     request: ImageRequest,
     timesteps: Tensor,
-    generator: torch.Generator,
+    generator: Noise,
     dtype: torch.dtype,
 ) -> tuple[Tensor, Tensor, AfterStep | None]:
     """Packed latents [1, patches, channels * 4], their positions [patches, 3], and what follows
@@ -153,12 +156,12 @@ def _first_latents(
     shape = (channels, request.height_px, request.width_px)
     if request.mode == "text":
         return *pipe.prepare_latents(1, *shape, dtype, device, generator), None
-    start = start_tensor(pipe, request)
+    start = start_tensor(pipe, request, device)
     begun = pipe.prepare_latents(start, timesteps[:1], 1, *shape, dtype, device, generator)
     if request.mode != "inpaint":
         return *begun, None
     latents, noise, kept, positions = begun
-    wanted = mask_tensor(pipe, request)
+    wanted = mask_tensor(pipe, request, device)
     masked = start * (wanted < 0.5)
     mask, _ = pipe.prepare_mask_latents(
         wanted, masked, 1, channels, 1, *shape[1:], dtype, device, generator

@@ -13,8 +13,10 @@ from torch import Tensor
 
 from worker.engine.errors import InvalidRequest
 from worker.engine.request import ImageRequest, Mask, Mode, Picture
+from worker.pipelines.copies import sent
 from worker.pipelines.denoising import AfterStep, ModelInput
 from worker.pipelines.loader import LoadedModel
+from worker.pipelines.noise import Noise
 from worker.pipelines.samplers import build_scheduler
 
 _REPAINTING_CHANNELS = 9  # noisy latents, mask, latents of what is kept
@@ -40,7 +42,7 @@ class Drawing:
     device: torch.device
     dtype: torch.dtype
     rows: int
-    generator: torch.Generator
+    generator: Noise
 
 
 def pipeline_for(
@@ -85,9 +87,10 @@ def first_latents(request: ImageRequest, drawing: Drawing) -> Start:
     if request.start is None:
         return _from_noise(request, drawing)
     timesteps = _timesteps_left(request, drawing)
-    picture = drawing.pipe.image_processor.preprocess(
+    prepared = drawing.pipe.image_processor.preprocess(
         _enlarged(request.start, request), height=request.height_px, width=request.width_px
     )
+    picture = sent(prepared, drawing.device)
     if request.mask is None:
         return _from_picture(picture, timesteps, drawing)
     return _from_mask(request, request.mask, picture, timesteps, drawing)
@@ -141,9 +144,10 @@ def _from_mask(
 ) -> Start:
     pipe, size = drawing.pipe, (request.height_px, request.width_px)
     picture = picture.to(torch.float32)
-    painted = pipe.mask_processor.preprocess(
+    prepared = pipe.mask_processor.preprocess(
         Image.frombytes("L", (mask.width_px, mask.height_px), mask.pixels), *size
-    )  # [1, 1, height, width], 1 repaints
+    )
+    painted = sent(prepared, drawing.device)  # [1, 1, height, width], 1 repaints
     blends = not _only_repaints(pipe)
     latents, noise, *picture_latents = pipe.prepare_latents(
         1,

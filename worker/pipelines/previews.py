@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from PIL import Image
 
+from worker.pipelines.copies import sent, start_fetching
+
 LONGEST_SIDE_PX = 128
 LARGEST_BYTES = 6 * 1024
 _QUALITIES = (70, 40, 15)
@@ -46,7 +48,7 @@ class LatentPreview:
         later.
         """
         height, width = latents.shape[1:]
-        colours, arrived = _start_copy(self._colours(latents))
+        colours, arrived = start_fetching(self._colours(latents))
 
         def encode() -> bytes:
             arrived()
@@ -57,26 +59,11 @@ class LatentPreview:
     def _colours(self, latents: torch.Tensor) -> torch.Tensor:
         """RGB bytes [height * width, 3] on the device of `latents`."""
         if self._matrix_there.device != latents.device:
-            self._matrix_there = self._matrix.to(latents.device)
+            self._matrix_there = sent(self._matrix, latents.device)
         pixels = latents.detach().float()
         pixels = pixels / pixels.std().clamp(min=1.0)
         rgb = _with_ones(pixels.flatten(1).T) @ self._matrix_there
         return rgb.nan_to_num().clamp(0, 1).mul(255).round().to(torch.uint8)
-
-
-def _start_copy(colours: torch.Tensor) -> tuple[torch.Tensor, Callable[[], None]]:
-    """The bytes as they will lie in main memory, and what waits until they do.
-
-    On CUDA the copy runs behind the computation, into page-locked memory, and an event tells its
-    end (as torch's notes on CUDA semantics describe); elsewhere it is there at once.
-    """
-    if colours.device.type != "cuda":
-        return colours.cpu(), lambda: None
-    copy = torch.empty(colours.shape, dtype=colours.dtype, pin_memory=True)
-    copy.copy_(colours, non_blocking=True)
-    event = torch.cuda.Event()  # type: ignore[no-untyped-call]
-    event.record()
-    return copy, event.synchronize
 
 
 @torch.no_grad()

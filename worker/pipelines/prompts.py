@@ -19,6 +19,7 @@ from torch.nn.functional import pad
 
 from worker.engine.errors import InvalidRequest
 from worker.engine.request import ImageRequest
+from worker.pipelines.copies import sent
 from worker.pipelines.loader import LoadedModel
 from worker.pipelines.prompt_grammar import Section, Span, parse
 from worker.pipelines.prompt_tokens import Token, split, tokenize
@@ -210,8 +211,8 @@ def _read_chunk(
     is_masked = getattr(encoder.config, "use_attention_mask", False)
     mask = torch.arange(len(numbers)) < len(tokens) + 2
     answer = encoder(
-        torch.tensor([numbers], device=model.device),
-        attention_mask=mask[None].long().to(model.device) if is_masked else None,
+        sent(torch.tensor([numbers]), model.device),
+        attention_mask=sent(mask[None].long(), model.device) if is_masked else None,
         output_hidden_states=family.penultimate,
     )
     hidden = answer.hidden_states[-2] if family.penultimate else answer[0]
@@ -245,7 +246,7 @@ def _encode_t5(
             f"{window - 1}."
         )
     numbers, weights = _window(tokenizer, tokens, window)
-    hidden: Tensor = encoder(torch.tensor([numbers], device=model.device))[0]
+    hidden: Tensor = encoder(sent(torch.tensor([numbers]), model.device))[0]
     return _emphasised(hidden, weights)
 
 
@@ -278,6 +279,6 @@ def _emphasised(hidden: Tensor, weights: list[float]) -> Tensor:
     if all(weight == 1.0 for weight in weights):
         return hidden
     exact = hidden.float()
-    weighted = exact * torch.tensor(weights, device=hidden.device)[:, None]
+    weighted = exact * sent(torch.tensor(weights), hidden.device)[:, None]
     restored = weighted * (exact.abs().mean() / weighted.abs().mean())
     return restored.to(hidden.dtype)

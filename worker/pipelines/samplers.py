@@ -32,6 +32,8 @@ from diffusers import (
 )
 
 from worker.engine.errors import InvalidRequest
+from worker.pipelines.noise import serve
+from worker.pipelines.unwaiting import unwaiting
 
 Options = dict[str, Any]
 
@@ -131,6 +133,9 @@ EDM_SAMPLERS = {
     "dpmpp_2m": Sampler("DPM++ 2M", EDMDPMSolverMultistepScheduler),
 }
 
+for _table in (SAMPLERS, FLOW_SAMPLERS, EDM_SAMPLERS):
+    serve(*(sampler.scheduler_class for sampler in _table.values()))
+
 
 # Any: diffusers ships no types for its schedulers.
 def build_scheduler(trained: Any, slug: str, *, steps: int) -> Any:
@@ -170,7 +175,7 @@ def _configured(trained: Any, sampler: Sampler) -> Any:
         if name in taken or name.startswith("_")
     }
     options = sampler.options | _shift(trained, sampler)
-    scheduler = sampler.scheduler_class.from_config(known, **options)
+    scheduler = unwaiting(sampler.scheduler_class).from_config(known, **options)
     hidden = {
         name: value
         for name, value in trained.config.items()

@@ -12,10 +12,12 @@ from diffusers import (
 from torch import Tensor
 
 from worker.engine.request import ImageRequest, Mode
+from worker.pipelines.copies import sent
 from worker.pipelines.decoding import encode_start
 from worker.pipelines.denoising import Denoising, guide, sampler_options
 from worker.pipelines.loader import LoadedModel
 from worker.pipelines.modes import Drawing, first_latents, pipeline_for
+from worker.pipelines.noise import Noise, serve
 from worker.pipelines.pixels import Rendering, to_pixels
 from worker.pipelines.prompts import PromptEmbeddings, embed
 
@@ -45,7 +47,7 @@ class StableDiffusion:
         if wants_scale:
             conditioning["timestep_cond"] = _embedded_scale(pipe, request, words.positive)
         rows = len(conditioning["encoder_hidden_states"])
-        generator = torch.Generator("cpu").manual_seed(request.seed)
+        generator = Noise(request.seed)
         drawing = Drawing(pipe, model.device, words.positive.dtype, rows, generator)
         start, encoded = encode_start(
             model, request, generator, lambda: first_latents(request, drawing)
@@ -108,6 +110,9 @@ class StableDiffusion:
         return {"encoder_hidden_states": stacked(words.negative, words.positive)}
 
 
+serve(*StableDiffusion.pipelines.values())
+
+
 def stacked(negative: Tensor | None, positive: Tensor) -> Tensor:
     """Rows [1 or 2, ...], the unconditional one first."""
     return positive if negative is None else torch.cat([negative, positive])
@@ -118,4 +123,4 @@ def _embedded_scale(pipe: Any, request: ImageRequest, like: Tensor) -> Tensor:
     scale = torch.tensor(request.guidance_scale - 1).repeat(1)
     width = pipe.unet.config.time_cond_proj_dim
     embedded: Tensor = pipe.get_guidance_scale_embedding(scale, embedding_dim=width)
-    return embedded.to(like)
+    return sent(embedded.to(like.dtype), like.device)

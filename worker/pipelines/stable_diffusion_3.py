@@ -24,6 +24,7 @@ from worker.pipelines.flow_matching import (
 )
 from worker.pipelines.loader import LoadedModel
 from worker.pipelines.modes import check_size
+from worker.pipelines.noise import Noise, serve
 from worker.pipelines.pixels import Rendering
 from worker.pipelines.prompts import embed
 
@@ -33,6 +34,7 @@ _PIPELINES = {
     "inpaint": StableDiffusion3InpaintPipeline,
     "upscale": StableDiffusion3Img2ImgPipeline,
 }
+serve(*_PIPELINES.values())
 _MAX_SHIFT = 1.16
 # The inpaint pipeline blends 16-channel latents; it knows no other width that is a mere denoiser.
 _BLENDED_CHANNELS = 16
@@ -52,7 +54,7 @@ class StableDiffusion3:
         timesteps = plan_timesteps(
             pipe, request, patches=_patches(pipe, request), max_shift=_MAX_SHIFT
         )
-        generator = torch.Generator("cpu").manual_seed(request.seed)
+        generator = Noise(request.seed)
         conditioning = _encode(model, request)
         dtype = conditioning["encoder_hidden_states"].dtype
         (latents, after_step), encoded = encode_start(
@@ -140,7 +142,7 @@ def _first_latents(
     pipe: Any,
     request: ImageRequest,
     timesteps: Tensor,
-    generator: torch.Generator,
+    generator: Noise,
     dtype: torch.dtype,
 ) -> tuple[Tensor, AfterStep | None]:
     """Latents [1, channels, height / 8, width / 8], and what follows each step."""
@@ -149,7 +151,7 @@ def _first_latents(
     if request.mode == "text":
         channels = pipe.transformer.config.in_channels
         return pipe.prepare_latents(1, channels, *size, dtype, device, generator), None
-    start = start_tensor(pipe, request)
+    start = start_tensor(pipe, request, device)
     if request.mode != "inpaint":
         return pipe.prepare_latents(start, timesteps[:1], 1, 1, dtype, device, generator), None
     latents, noise, kept = pipe.prepare_latents(
@@ -165,7 +167,7 @@ def _first_latents(
         return_noise=True,
         return_image_latents=True,
     )
-    wanted = mask_tensor(pipe, request)
+    wanted = mask_tensor(pipe, request, device)
     masked = start * (wanted < 0.5)
     mask, _ = pipe.prepare_mask_latents(
         wanted, masked, 1, 1, *size, dtype, device, generator, do_classifier_free_guidance=False

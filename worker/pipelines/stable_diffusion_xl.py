@@ -14,8 +14,10 @@ from diffusers import (
 from torch import Tensor
 
 from worker.engine.request import ImageRequest, Mode
+from worker.pipelines.copies import sent
 from worker.pipelines.denoising import Denoising
 from worker.pipelines.loader import LoadedModel
+from worker.pipelines.noise import serve
 from worker.pipelines.pixels import Rendering, to_pixels
 from worker.pipelines.prompts import PromptEmbeddings
 from worker.pipelines.stable_diffusion import StableDiffusion, stacked
@@ -84,13 +86,14 @@ class StableDiffusionXL(StableDiffusion):
         if words.pooled is None:
             raise TypeError("the U-Net of Stable Diffusion XL takes pooled embeddings")
         sizes, negative_sizes = _sizes(pipe, request, words)
-        device = words.positive.device
+        told = stacked(None if words.negative is None else negative_sizes, sizes)
         return super()._conditioning(pipe, request, words) | {
             "text_embeds": stacked(words.negative_pooled, words.pooled),
-            "time_ids": stacked(None if words.negative is None else negative_sizes, sizes).to(
-                device
-            ),
+            "time_ids": sent(told, words.positive.device),
         }
+
+
+serve(*StableDiffusionXL.pipelines.values())
 
 
 def _sizes(pipe: Any, request: ImageRequest, words: PromptEmbeddings) -> tuple[Tensor, Tensor]:
@@ -129,6 +132,9 @@ def _unscaled(config: Any, latents: Tensor) -> Tensor:
     mean, spread = config.get("latents_mean"), config.get("latents_std")
     if mean is None or spread is None:
         return latents / scale
-    mean, spread = (torch.tensor(each).view(1, 4, 1, 1).to(latents) for each in (mean, spread))
+    mean, spread = (
+        sent(torch.tensor(each).view(1, 4, 1, 1).to(latents.dtype), latents.device)
+        for each in (mean, spread)
+    )
     unscaled: Tensor = latents * spread / scale + mean
     return unscaled
