@@ -7,6 +7,7 @@ from typing import Literal, cast, get_args
 
 Device = Literal["auto", "cuda", "mps", "cpu"]
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
+Weights = Literal["auto", "full", "fp8"]
 Compile = Literal["off", "on", "auto"]
 _UNITS = {"MB": 10**6, "GB": 10**9, "MiB": 2**20, "GiB": 2**30}
 
@@ -19,6 +20,7 @@ class ConfigError(ValueError):
 class EngineConfig:
     """How the engine runs.
 
+    `weights`: "fp8" stores denoisers' weights in one byte each, "auto" those that do not fit else.
     `threads`: CPU threads of torch, None leaves torch's own choice. `preview_every`: steps between
     two previews at most, 0 for none. `resident_models`: how many models stay loaded at once, None
     leaves that to memory alone. `model_memory`: bytes that the weights on the device may take, None
@@ -32,6 +34,7 @@ class EngineConfig:
 
     device: Device = "auto"
     dtype: Dtype = "auto"
+    weights: Weights = "auto"
     threads: int | None = None
     preview_every: int = 3
     resident_models: int | None = None
@@ -50,6 +53,7 @@ class EngineConfig:
         return cls(
             device=cast(Device, _choice(env, "DARKROOM_DEVICE", get_args(Device))),
             dtype=cast(Dtype, _choice(env, "DARKROOM_DTYPE", get_args(Dtype))),
+            weights=cast(Weights, _choice(env, "DARKROOM_WEIGHTS", get_args(Weights))),
             threads=_whole_number(env, "DARKROOM_TORCH_THREADS", default=0, least=1) or None,
             preview_every=_whole_number(env, "DARKROOM_PREVIEW_EVERY", default=3, least=0),
             resident_models=_whole_number(env, "DARKROOM_RESIDENT_MODELS", default=0, least=1)

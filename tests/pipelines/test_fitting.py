@@ -1,6 +1,7 @@
 """A model too large for the device is refused before any other leaves; others are loaded so that
 they fit."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ def test_nobody_leaves_for_a_model_that_can_never_fit(
 ) -> None:
     small, large = sources
     room = measure(Path(small.location)).whole(4) + 8192
-    config = EngineConfig(device="cpu", preview_every=0, threads=1, model_memory=room)
+    config = replace(CPU, threads=1, weights="full", model_memory=room)
     engine = Engine(DiffusersRunner(config), config)
     engine.start()
     refusals = []
@@ -149,7 +150,7 @@ def test_a_model_that_will_be_refused_waits_for_no_other_to_leave(
 ) -> None:
     small, large = sources
     size = measure(Path(small.location)).whole(4) + 8192
-    models = ResidentModels(CPU, DEVICE, room=lambda: Room(size, size))
+    models = ResidentModels(replace(CPU, weights="full"), DEVICE, room=lambda: Room(size, size))
     models.get(small)
     assert models.has_room_for(large)
     with pytest.raises(ModelUnavailable):

@@ -170,7 +170,7 @@ def test_where_page_locked_memory_is_refused_the_model_is_dropped_and_loads_agai
     models = keeping(size, host=size)
     first = models.get(sources[0])
     with monkeypatch.context() as patch:
-        patch.setattr(residency, "move_weights", no_room)
+        patch.setattr("worker.pipelines.loader.move_weights", no_room)
         models.get(sources[1])
     assert models.get(sources[0]) is not first
 

@@ -151,7 +151,7 @@ def _first_latents(
 ) -> tuple[Tensor, Tensor, AfterStep | None]:
     """Packed latents [1, patches, channels * 4], their positions [patches, 3], and what follows
     each step."""
-    device = pipe.transformer.device
+    device = pipe.vae.device  # the transformer may wait beside it
     channels = pipe.transformer.config.in_channels // _PATCH**2
     shape = (channels, request.height_px, request.width_px)
     if request.mode == "text":

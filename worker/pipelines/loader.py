@@ -1,8 +1,8 @@
 """From a model's files to a pipeline that is ready on the device. Never touches the network."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import diffusers
 import torch
@@ -15,7 +15,15 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from worker.config import EngineConfig
 from worker.engine.errors import EngineError, ModelUnavailable, OutOfMemory
 from worker.engine.request import ModelSource
-from worker.pipelines.fitting import SPARE_BYTES, Manner, Plan, Room, needs_of, plan_loading
+from worker.pipelines.fitting import (
+    MANNERS,
+    SPARE_BYTES,
+    Manner,
+    Plan,
+    Room,
+    needs_of,
+    plan_loading,
+)
 from worker.pipelines.inspect import (
     FAMILY_OF_CLASS,
     OPTIONAL_COMPONENTS,
@@ -23,15 +31,24 @@ from worker.pipelines.inspect import (
     inspect_path,
 )
 from worker.pipelines.loras import LoraShelf
-from worker.pipelines.memory import is_out_of_memory, release_memory, weight_bytes
+from worker.pipelines.memory import (
+    drop_weights,
+    is_out_of_memory,
+    move_weights,
+    release_memory,
+    weight_bytes,
+)
+from worker.pipelines.parts import Parts
 from worker.pipelines.previews import LatentPreview, fit_preview
 from worker.pipelines.prompt_cache import PromptCache
-from worker.pipelines.sizes import is_half_only, measure
+from worker.pipelines.sizes import DENOISERS, ModelSizes, is_half_only, measure
 from worker.pipelines.vae_ways import VaeWays
 
 # float16 overflows in these families' transformers.
 _BFLOAT16_FAMILIES = frozenset({"sd3", "flux", "other"})
 _FULL = Plan("full", 0)
+# Families whose adapters read the prompt before the first step.
+_TAKING_TURNS = frozenset({"sd", "sdxl", "sd3", "flux"})
 _CONVOLUTIONAL = frozenset({"UNet2DConditionModel", "AutoencoderKL"})
 
 
@@ -50,12 +67,44 @@ class LoadedModel:
     prompts: PromptCache = field(default_factory=PromptCache)
     loras: LoraShelf = field(default_factory=LoraShelf)
     vae_ways: VaeWays = field(default_factory=VaeWays)
+    parts: Parts | None = None  # those that take turns on the device
+    weights: Literal["full", "fp8"] = "full"  # how the denoiser's are stored
     _preview: LatentPreview | None = None
     _preview_fitted: bool = False
 
+    @property
+    def is_fixed(self) -> bool:
+        """True if the denoiser's weights lie where they are for as long as the model stays, so
+        that captured and compiled calls may rely on it; casting stores them anew at each call."""
+        return self.weights == "full"
+
     def device_bytes(self) -> int:
         """Bytes of the device that the weights take at most."""
-        return weight_bytes(self.pipeline)
+        if self.parts is None:
+            return weight_bytes(self.pipeline)
+        return weight_bytes(self.pipeline, but=self.parts.names) + self.parts.room
+
+    def wait_beside(self) -> None:
+        """Put all weights into the machine's memory. Raises what the allocator raises, with a part
+        of them moved."""
+        self._move(torch.device("cpu"))
+
+    def come_back(self) -> None:
+        """Put them back onto the device. Raises the same."""
+        self._move(self.device)
+
+    def drop(self) -> None:
+        """Let go of all weights."""
+        if self.parts is not None:
+            self.parts.drop()
+        drop_weights(self.pipeline)
+
+    def _move(self, device: torch.device) -> None:
+        if self.parts is None:
+            move_weights(self.pipeline, device)
+            return
+        self.parts.make_way()  # they come by themselves when they are needed
+        move_weights(self.pipeline, device, but=self.parts.names)
 
     def preview(self) -> LatentPreview | None:
         """Return the preview of this model, fitted at first use; None where it has none."""
@@ -75,14 +124,39 @@ def load_model(source: ModelSource, config: EngineConfig, plan: Plan = _FULL) ->
     device = choose_device(config)
     dtype = choose_dtype(config, device, source.family)
     try:
-        pipeline = _read_pipeline(source, path, dtype).to(device)
+        pipeline = _read_pipeline(source, path, dtype)
+        parts = _place(pipeline, device, dtype, plan)
     # Libraries raise whatever they like on broken files; all of it means the same to people.
     except Exception as error:
         raise _load_failure(source, error) from error
     pipeline.set_progress_bar_config(disable=True)
+    weights: Literal["full", "fp8"] = "fp8" if plan.is_fp8 else "full"
+    return LoadedModel(
+        source, pipeline, pipeline.scheduler, device, dtype, parts=parts, weights=weights
+    )
+
+
+def _place(pipeline: Any, device: torch.device, dtype: torch.dtype, plan: Plan) -> Parts | None:
+    """Put a pipeline that was read onto the device, as planned."""
+    if plan.is_fp8:
+        _store_in_fp8(pipeline, dtype)
     if device.type == "cuda":
         lay_out_for_convolutions(pipeline)
-    return LoadedModel(source, pipeline, pipeline.scheduler, device, dtype)
+    if not plan.part_bytes:
+        pipeline.to(device)
+        return None
+    parts = Parts(pipeline, device, plan.part_bytes)
+    for name, component in pipeline.components.items():
+        if isinstance(component, torch.nn.Module) and name not in parts.names:
+            component.to(device)
+    return parts
+
+
+def _store_in_fp8(pipeline: Any, dtype: torch.dtype) -> None:
+    """Each layer's weights are widened to `dtype` while it works. diffusers leaves norms, what
+    makes positions, and the first and last layers as they are."""
+    denoiser = next(part for name, part in pipeline.components.items() if name in DENOISERS)
+    denoiser.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=dtype)
 
 
 def lay_out_for_convolutions(pipeline: Any) -> None:
@@ -106,21 +180,51 @@ def plan_model(source: ModelSource, config: EngineConfig, room: Room) -> Plan:
     sizes, manners = measure(path), manners_of(source.family, config, device)
     plan = plan_loading(sizes, itemsize, room=room, manners=manners)
     if plan is None:
-        needs = needs_of(sizes, itemsize)
-        raise _too_large(source, min(needs[manner] for manner in manners), room)
+        raise _too_large(source, sizes, itemsize, manners, room)
     return plan
 
 
 def manners_of(family: str, config: EngineConfig, device: torch.device) -> tuple[Manner, ...]:
-    """The manners in which a model of `family` may be loaded there, the best first."""
-    return ("full",)
+    """The manners in which a model of `family` may be loaded there, the best first. Parts of a
+    pipeline that runs whole do not take turns; Apple's GPUs know no fp8."""
+    asked: dict[str, tuple[Manner, ...]] = {
+        "auto": MANNERS,
+        "full": ("full", "beside"),
+        "fp8": ("fp8", "fp8_beside"),
+    }
+    manners = asked[config.weights]
+    if family not in _TAKING_TURNS:
+        manners = tuple(manner for manner in manners if not manner.endswith("beside"))
+    if device.type == "mps":
+        manners = tuple(manner for manner in manners if not manner.startswith("fp8"))
+    return manners
 
 
-def _too_large(source: ModelSource, needed: int, room: Room) -> ModelUnavailable:
+def check_weights(config: EngineConfig, device: torch.device) -> None:
+    """Raises `EngineError` if the weights cannot be stored there as configured."""
+    if config.weights == "fp8" and device.type == "mps":
+        sentence = "DARKROOM_WEIGHTS=fp8 is not possible on an Apple GPU; set auto or full."
+        raise EngineError(sentence)
+
+
+def _too_large(
+    source: ModelSource,
+    sizes: ModelSizes,
+    itemsize: int,
+    manners: tuple[Manner, ...],
+    room: Room,
+) -> ModelUnavailable:
     sentence = f"The model {source.slug} is too large for the memory of this worker's device."
+    needs = needs_of(sizes, itemsize)
+    everywhere = replace(room, beside=sizes.whole(itemsize))
+    lacks_host = plan_loading(sizes, itemsize, room=everywhere, manners=manners) is not None
+    together = [manner for manner in manners if not manner.endswith("beside")]
+    needed = min(needs[manner] for manner in (together if lacks_host else manners))
     detail = f"It needs {gigabytes(needed)}; the device has {gigabytes(room.total)}"
     if room.most < room.total - SPARE_BYTES:
         detail += f", of which models may take {gigabytes(room.most)} now"
+    if lacks_host:
+        detail += f", and parts of it could wait beside it in {gigabytes(room.beside)} at most"
     return ModelUnavailable(sentence, detail=f"{detail}.")
 
 

@@ -119,9 +119,27 @@ def _load(model: "LoadedModel", lora: LoraSource) -> None:
         if isinstance(error, ModelUnavailable) or is_out_of_memory(error):
             raise
         raise _misfit(lora, f"{type(error).__name__}: {error}") from error
+    if model.weights == "fp8":
+        _take_in_full(model, lora, name)
     shelf.loaded[lora.location] = name
     # Loading makes the new adapter draw, alone.
     _wear(model, shelf.worn)
+
+
+def _take_in_full(model: "LoadedModel", lora: LoraSource, name: str) -> None:
+    """PEFT stores adapters in the format of the layers that they lie over; fp8 has too few digits
+    for them, and cannot be computed in."""
+    tensors = _tensors(model, lora)
+    for part, component in _components(model.pipeline):
+        prefix = f"{part}."
+        own = {key.removeprefix(prefix): tensors[key] for key in tensors if key.startswith(prefix)}
+        for key, tensor in _in_peft_naming(component, own).items() if own else ():
+            match = _LORA_TENSOR.fullmatch(key)
+            assert match is not None  # noqa: S101 - `_check_fit` has seen to it
+            layer, side, kind = match.groups()
+            adapter = getattr(component.get_submodule(layer), f"lora_{side}")[name]
+            parameter = getattr(adapter, kind)
+            parameter.data = tensor.to(parameter.device, model.dtype)
 
 
 def _take_back(model: "LoadedModel", name: str) -> None:

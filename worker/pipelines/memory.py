@@ -5,7 +5,7 @@ import os
 import resource
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from worker.engine.device_errors import is_allocation_failure
+from worker.pipelines.host_copy import HostCopy
 
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _RESIDENT_SET = Path("/proc/self/statm")
@@ -85,35 +86,34 @@ def _resident_set() -> int:
 # Weights
 
 
-def weights_of(pipeline: Any) -> Iterator[Tensor]:
-    """Every parameter and buffer of the pipeline's components, each once."""
+def weights_of(pipeline: Any, *, but: Set[str] = frozenset()) -> Iterator[Tensor]:
+    """Every parameter and buffer of the pipeline's components, each once, `but` of those named."""
     seen: set[int] = set()
-    for component in pipeline.components.values():
-        if isinstance(component, torch.nn.Module):
+    for name, component in pipeline.components.items():
+        if isinstance(component, torch.nn.Module) and name not in but:
             for tensor in (*component.parameters(), *component.buffers()):
                 if id(tensor) not in seen:
                     seen.add(id(tensor))
                     yield tensor
 
 
-def weight_bytes(pipeline: Any) -> int:
-    """Bytes that the pipeline's parameters and buffers take."""
-    return sum(tensor.nbytes for tensor in weights_of(pipeline))
+def weight_bytes(pipeline: Any, *, but: Set[str] = frozenset()) -> int:
+    """Bytes that the pipeline's parameters and buffers take, `but` of the components named."""
+    return sum(tensor.nbytes for tensor in weights_of(pipeline, but=but))
 
 
-def move_weights(pipeline: Any, device: torch.device) -> None:
-    """Put every weight on `device`; page-locked where that is the memory beside a CUDA device.
+def move_weights(pipeline: Any, device: torch.device, *, but: Set[str] = frozenset()) -> None:
+    """Put every weight on `device`, `but` of the components named; see `HostCopy` for the CPU.
 
-    The tensors stay the same objects, so that whatever shares them moves along. Raises what the
-    allocator raises, with a part of the weights moved.
+    The tensors stay the same objects, so that whatever shares them moves along. Copies are asked
+    for and not waited for. Raises what the allocator raises, with a part of the weights moved.
     """
-    pin = device.type == "cpu" and torch.cuda.is_available()
-    for tensor in weights_of(pipeline):
-        if pin:
-            home = torch.empty_like(tensor.data, device=device, pin_memory=True)
-            tensor.data = home.copy_(tensor.data)
-        else:
-            tensor.data = tensor.data.to(device, non_blocking=True)
+    weights = list(weights_of(pipeline, but=but))
+    if device.type == "cpu":
+        HostCopy(weights).settle()
+        return
+    for tensor in weights:
+        tensor.data = tensor.data.to(device, non_blocking=True)
 
 
 def drop_weights(pipeline: Any) -> None:

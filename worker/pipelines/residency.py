@@ -17,13 +17,12 @@ from worker.config import EngineConfig
 from worker.engine.errors import EngineError, ModelUnavailable, OutOfMemory
 from worker.engine.request import ModelSource
 from worker.pipelines.fitting import SPARE_BYTES, Plan, Room
+from worker.pipelines.host_copy import free_host_blocks
 from worker.pipelines.loader import LoadedModel, load_model, plan_model
 from worker.pipelines.memory import (
     device_memory,
-    drop_weights,
     is_out_of_memory,
     machine_memory,
-    move_weights,
     release_memory,
     weight_bytes,
 )
@@ -177,7 +176,7 @@ class ResidentModels:
     def _has_returned(self, model: LoadedModel) -> bool:
         """False where there was no room: its weights are dropped then, half moved as they are."""
         try:
-            move_weights(model.pipeline, self._device)
+            model.come_back()
             return True
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
@@ -233,7 +232,7 @@ class ResidentModels:
         while self._beside and self._held(self._beside) + self._sizes[source] > self._budget.host:
             self._drop(self._beside.popitem(last=False)[1])
         try:
-            move_weights(model.pipeline, torch.device("cpu"))
+            model.wait_beside()
         # Page-locked memory has limits of its own. The files are still there.
         except (RuntimeError, MemoryError) as error:
             logger.warning("%s cannot wait beside the device: %s", source.slug, error)
@@ -242,5 +241,6 @@ class ResidentModels:
         self._beside[source] = model
 
     def _drop(self, model: LoadedModel) -> None:
-        drop_weights(model.pipeline)
+        model.drop()
+        free_host_blocks()
         logger.info("the model %s left memory", model.source.slug)

@@ -29,7 +29,7 @@ from worker.pipelines.denoising import (
 )
 from worker.pipelines.flux import Flux
 from worker.pipelines.graphs import Graphs, call_of
-from worker.pipelines.loader import LoadedModel, choose_device, name_device
+from worker.pipelines.loader import LoadedModel, check_weights, choose_device, name_device
 from worker.pipelines.memory import (
     CudaProbe,
     MeasuredCall,
@@ -69,9 +69,10 @@ class DiffusersRunner:
     """Implements `worker.engine.runner.Runner`. Only one thread may use it."""
 
     def __init__(self, config: EngineConfig) -> None:
-        """Raises `EngineError` where the configured device is not there."""
+        """Raises `EngineError` if the configured device is not there, or has no fp8."""
         self._config = config
         self._device = choose_device(config)
+        check_weights(config, self._device)
         self._models = ResidentModels(config, self._device, on_leave=self._model_leaves)
         self._graphs = Graphs(self._device)
         self._probe = self._memory_probe()
@@ -105,7 +106,8 @@ class DiffusersRunner:
             self._prepare_ways(loaded)
             if self._config.preview_every:
                 loaded.preview()
-        if self._compiled is not None and self.can_step(model):
+        is_plain = loaded.is_fixed and loaded.parts is None
+        if self._compiled is not None and self.can_step(model) and is_plain:
             self._compiled.adopt(loaded)
         self._meter.forget_limits()
 
@@ -141,6 +143,8 @@ class DiffusersRunner:
             self._meter.measuring(first.key, rows) as call,
             self._clock.timing(shape, rows) as timed,
         ):
+            if first.model.parts is not None:
+                first.model.parts.ready_to_step()
             loras.apply(first.model, first.request.loras)  # part of the key: everybody's
             return denoising.step(drawn, self._predicting(call, timed))
 
@@ -252,17 +256,25 @@ class DiffusersRunner:
 
     def _answer(self, batch: Sequence[Denoising], inputs: DenoiserInputs) -> Prediction:
         """The original's, from a graph of it where that may be: exact requests are drawn op by op,
-        and LoRAs come and go."""
+        and LoRAs come and go, as weights that are cast do."""
         first = batch[0]
-        if first.request.exact or first.request.loras:
+        if first.request.exact or first.request.loras or not first.model.is_fixed:
             return predict_eagerly(batch, inputs)
         signature = (first.key, len(inputs.latents))
         return self._graphs.predict(call_of(first.adapter, first.model, signature, inputs))
 
     def _prepare_ways(self, model: LoadedModel) -> None:
-        """Say who makes way for this model's VAE: other models first, then graphs."""
-        source = model.source
+        """Say who makes way for this model's VAE: other models first, then its own other parts,
+        then graphs."""
+        source, parts = model.source, model.parts
         model.vae_ways.reliefs = (lambda: self.make_way(source), self._free_graphs)
+        if parts is not None:
+            parts.on_leave = lambda: self._graphs.leave(source)
+            model.vae_ways.reliefs = (
+                lambda: self.make_way(source),
+                parts.make_way,
+                self._free_graphs,
+            )
         model.vae_ways.available = self._probe.available if self._probe is not None else None
 
     def _model_leaves(self, model: LoadedModel) -> None:
@@ -313,10 +325,11 @@ def fingerprint(
 ) -> dict[str, str]:
     """Return what a picture depends on beside its request.
 
-    device, gpu, torch, diffusers, dtype; exact: "yes" or "no"; compiled: "yes", "no" or "partly",
-    for some steps; graphs: the same, of steps replayed from a CUDA graph; call_rows: the row counts
-    of the denoiser calls, such as "2,4", empty where the model's own pipeline made them. Of
-    an image drawn step by step `decoded` and `encoded` are added: see `VaeWays`.
+    device, gpu, torch, diffusers, dtype; weights: "full", or "fp8" if the denoiser's are stored in
+    that: exact requests repeat what such weights draw; exact: "yes" or "no"; compiled: "yes", "no"
+    or "partly", for some steps; graphs: the same, of steps replayed from a CUDA graph; call_rows:
+    the row counts of the denoiser calls, such as "2,4", empty where the model's own pipeline made
+    them. Of an image drawn step by step `decoded` and `encoded` are added: see `VaeWays`.
     """
     is_cuda = model.device.type == "cuda"
     return {
@@ -325,6 +338,7 @@ def fingerprint(
         "torch": str(torch.__version__),
         "diffusers": str(diffusers.__version__),
         "dtype": str(model.dtype).removeprefix("torch."),
+        "weights": model.weights,
         "exact": "yes" if request.exact else "no",
         "compiled": _share({call.compiled for call in drawn_by}),
         "graphs": _share({call.graphed for call in drawn_by}),

@@ -146,7 +146,7 @@ def _first_latents(
     dtype: torch.dtype,
 ) -> tuple[Tensor, AfterStep | None]:
     """Latents [1, channels, height / 8, width / 8], and what follows each step."""
-    device = pipe.transformer.device
+    device = pipe.vae.device  # the transformer may wait beside it
     size = (request.height_px, request.width_px)
     if request.mode == "text":
         channels = pipe.transformer.config.in_channels

@@ -1,0 +1,385 @@
+"""Large models on small devices: encoders wait beside it, the denoiser is stored in fp8."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from tests.pipelines.drawing import ask, ask_for, begin, draw, step_all
+from tests.pipelines.tiny_transformers import build_tiny_flux, build_tiny_sd3
+from worker.config import ConfigError, EngineConfig, Weights
+from worker.engine.errors import EngineError, OutOfMemory
+from worker.engine.request import ImageRequest, LoraSource
+from worker.pipelines import host_copy, parts
+from worker.pipelines.fitting import Room, needs_of
+from worker.pipelines.host_copy import BLOCK_BYTES, HostCopy
+from worker.pipelines.loader import LoadedModel, check_weights, manners_of
+from worker.pipelines.memory import weight_bytes, weights_of
+from worker.pipelines.residency import Budget, ResidentModels
+from worker.pipelines.runner import DiffusersRunner
+from worker.pipelines.sizes import measure
+
+DEVICE = torch.device("cpu")
+PLENTY = 10**9
+
+
+@pytest.fixture(params=["sd", "sdxl", "sd3", "flux"])
+def request_of(
+    request: pytest.FixtureRequest, tiny_model_dir: Path, tiny_sdxl_dir: Path, tmp_path: Path
+) -> Callable[..., ImageRequest]:
+    """Asks a tiny model of the family."""
+    flow: dict[str, Any] = {"sampler": "flow_euler"}
+    made: dict[str, Callable[[], tuple[Path, dict[str, Any]]]] = {
+        "sd": lambda: (tiny_model_dir, {}),
+        "sdxl": lambda: (tiny_sdxl_dir, {}),
+        "sd3": lambda: (build_tiny_sd3(tmp_path / "sd3"), flow),
+        "flux": lambda: (build_tiny_flux(tmp_path / "flux"), {**flow, "negative_prompt": ""}),
+    }
+    path, asked = made[request.param]()
+    return lambda **changes: ask(path, family=request.param, **(asked | changes))
+
+
+def runner_with(room: Room, *, weights: Weights = "auto", host: int = PLENTY) -> DiffusersRunner:
+    """A runner whose device has that much room."""
+    config = EngineConfig(device="cpu", preview_every=0, weights=weights)
+    runner = DiffusersRunner(config)
+    runner._models = ResidentModels(
+        config,
+        DEVICE,
+        budget=Budget(PLENTY, host),
+        room=lambda: room,
+        on_leave=runner._model_leaves,
+    )
+    return runner
+
+
+def whole_runner(request: ImageRequest) -> DiffusersRunner:
+    """A runner with the whole model on its device, aligned as device memory is: a CPU's last bits
+    depend on how a file lay in memory."""
+    runner = DiffusersRunner(EngineConfig(device="cpu", preview_every=0))
+    loaded(runner, request).wait_beside()
+    return runner
+
+
+def room_for(manner: str, request: ImageRequest, *, more: int = 4096) -> Room:
+    """Just enough for that manner."""
+    needed = needs_of(measure(Path(request.model.location)), 4)[manner]  # type: ignore[index]
+    return Room(PLENTY, needed + more, PLENTY)
+
+
+def loaded(runner: DiffusersRunner, request: ImageRequest) -> LoadedModel:
+    runner.make_resident(request.model)
+    return runner._models.resident(request.model)
+
+
+def parts_here(model: LoadedModel) -> list[bool]:
+    """Whether each encoder, and at last the denoiser, is on the device."""
+    assert model.parts is not None
+    return [part.is_here for part in (*model.parts._encoders, model.parts._denoiser)]
+
+
+# Encoders beside
+
+
+def test_with_encoders_beside_the_bits_are_the_same(
+    request_of: Callable[..., ImageRequest],
+) -> None:
+    request = request_of()
+    latents, whole = draw(whole_runner(request), request)
+    runner = runner_with(room_for("beside", request), weights="full")
+    beside_latents, beside = draw(runner, request)
+    assert loaded(runner, request).parts is not None
+    assert torch.equal(latents, beside_latents)
+    assert beside.pixels == whole.pixels
+    assert beside.fingerprint["weights"] == "full"
+
+
+@pytest.mark.parametrize("mode", ["image", "inpaint"])
+def test_start_pictures_go_with_encoders_beside(tmp_path: Path, mode: str) -> None:
+    path = build_tiny_flux(tmp_path / "flux")
+    request = ask_for(mode, path, family="flux", sampler="flow_euler", negative_prompt="")
+    _, whole = draw(whole_runner(request), request)
+    _, beside = draw(runner_with(room_for("beside", request), weights="full"), request)
+    assert beside.pixels == whole.pixels
+
+
+def test_while_it_steps_only_the_denoiser_is_on_the_device(tmp_path: Path) -> None:
+    request = ask(build_tiny_sd3(tmp_path / "sd3"), family="sd3", sampler="flow_euler")
+    runner = runner_with(room_for("beside", request), weights="full")
+    denoising = begin(runner, request)
+    model = loaded(runner, request)
+    assert parts_here(model)[-2:] == [True, False]  # T5 read the prompt last; no room for both
+    runner.step([denoising])
+    assert parts_here(model) == [False, False, False, True]
+    runner.begin(request)  # the prompt is known: nobody has to come
+    assert parts_here(model) == [False, False, False, True]
+    assert model.device_bytes() <= room_for("beside", request).most
+
+
+def test_the_denoiser_stays_if_there_is_room_for_an_encoder_beside_it(tmp_path: Path) -> None:
+    request = ask(build_tiny_sd3(tmp_path / "sd3"), family="sd3", sampler="flow_euler")
+    sizes = measure(Path(request.model.location))
+    both = sizes.rest(4) + sizes.denoiser(4) + max(sizes.encoders(4))
+    runner = runner_with(Room(PLENTY, int(both / 0.85) + 4096, PLENTY), weights="full")
+    model = loaded(runner, request)
+    denoising = begin(runner, request)
+    runner.step([denoising])
+    runner.begin(request_again := ask_again(request))
+    assert request_again.prompt != request.prompt
+    assert parts_here(model)[-1]
+
+
+def ask_again(request: ImageRequest) -> ImageRequest:
+    return ask(Path(request.model.location), family="sd3", sampler="flow_euler", prompt="other")
+
+
+def test_graphs_are_told_before_the_denoiser_leaves(tmp_path: Path) -> None:
+    request = ask(build_tiny_sd3(tmp_path / "sd3"), family="sd3", sampler="flow_euler")
+    runner = runner_with(room_for("beside", request), weights="full")
+    model = loaded(runner, request)
+    told: list[str] = []
+    assert model.parts is not None
+    model.parts.on_leave = lambda: told.append("denoiser")
+    denoising = begin(runner, request)
+    runner.step([denoising])
+    assert told == []
+    runner.begin(ask_again(request))
+    assert told == ["denoiser"]
+    step_all(runner, [denoising])
+    assert runner.finish(denoising).pixels
+
+
+def test_a_part_that_finds_no_room_waits_on_and_comes_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = ask(build_tiny_sd3(tmp_path / "sd3"), family="sd3", sampler="flow_euler")
+    runner = runner_with(room_for("beside", request), weights="full")
+    expected = draw(runner, request)[1].pixels
+    denoising = begin(runner, request)
+    come = parts.Part.come
+
+    def no_room(_part: parts.Part) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory, as injected")
+
+    model = loaded(runner, request)
+    assert model.parts is not None
+    model.parts.make_way()
+    with monkeypatch.context() as patch:
+        patch.setattr(parts.Part, "come", no_room)
+        with pytest.raises(OutOfMemory):
+            runner.step([denoising])
+    assert parts.Part.come is come
+    step_all(runner, [denoising])
+    assert runner.finish(denoising).pixels == expected
+
+
+def test_a_model_in_parts_leaves_and_comes_back(tmp_path: Path, tiny_sdxl_dir: Path) -> None:
+    request = ask(build_tiny_sd3(tmp_path / "sd3"), family="sd3", sampler="flow_euler")
+    runner = runner_with(room_for("beside", request), weights="full")
+    expected = draw(runner, request)[1].pixels
+    parked = begin(runner, request)
+    runner.step([parked])
+    model = loaded(runner, request)
+    other = ask(tiny_sdxl_dir, family="sdxl")
+    runner._models._room = lambda: Room(PLENTY, PLENTY)
+    runner.make_resident(other.model)
+    assert runner.make_way(other.model)
+    assert not any(parts_here(model))
+    assert loaded(runner, request) is model
+    step_all(runner, [parked])
+    assert runner.finish(parked).pixels == expected
+
+
+def test_a_model_in_parts_that_is_dropped_leaves_nothing_behind(
+    tmp_path: Path, tiny_sdxl_dir: Path
+) -> None:
+    request = ask(build_tiny_sd3(tmp_path / "sd3"), family="sd3", sampler="flow_euler")
+    runner = runner_with(room_for("beside", request), weights="full", host=0)
+    model = loaded(runner, request)
+    runner._models._room = lambda: Room(PLENTY, PLENTY)
+    other = ask(tiny_sdxl_dir, family="sdxl")
+    runner.make_resident(other.model)
+    runner.make_way(other.model)
+    assert weight_bytes(model.pipeline) == 0
+    assert loaded(runner, request) is not model
+
+
+# fp8
+
+
+def test_a_denoiser_that_does_not_fit_else_is_stored_in_fp8(
+    request_of: Callable[..., ImageRequest],
+) -> None:
+    request = request_of()
+    whole = draw(whole_runner(request), request)
+    runner = runner_with(room_for("beside", request), weights="fp8")
+    latents, image = draw(runner, request)
+    model = loaded(runner, request)
+    denoiser = getattr(model.pipeline, "transformer", None) or model.pipeline.unet
+    dtypes = {tensor.dtype for tensor in denoiser.parameters()}
+    assert torch.float8_e4m3fn in dtypes
+    assert image.fingerprint["weights"] == "fp8"
+    assert not model.is_fixed
+    assert latents.isfinite().all()
+    assert not torch.equal(latents, whole[0])
+    # Alike, and not equal: e4m3 keeps three digits.
+    likeness = torch.corrcoef(torch.stack([latents.flatten(), whole[0].flatten()]))[0, 1]
+    assert likeness > 0.8
+
+
+def test_fp8_is_chosen_by_itself_only_if_nothing_else_fits(tmp_path: Path) -> None:
+    request = ask(
+        build_tiny_flux(tmp_path / "flux"),
+        family="flux",
+        sampler="flow_euler",
+        negative_prompt="",
+    )
+    needs = needs_of(measure(Path(request.model.location)), 4)
+    assert needs["fp8_beside"] < needs["beside"] < needs["full"]
+    chosen = []
+    for needed in (needs["full"], needs["beside"], needs["fp8_beside"]):
+        with_room_for_images = int(needed / 0.85) + 1
+        model = loaded(runner_with(Room(PLENTY, with_room_for_images, PLENTY)), request)
+        chosen.append((model.weights, model.parts is not None))
+    assert chosen == [("full", False), ("full", True), ("fp8", True)]
+
+
+def test_what_fp8_takes_is_known_by_the_headers(request_of: Callable[..., ImageRequest]) -> None:
+    request = request_of()
+    runner = runner_with(Room(PLENTY, PLENTY), weights="fp8")
+    model = loaded(runner, request)
+    expected = needs_of(measure(Path(request.model.location)), 4)["fp8"]
+    assert weight_bytes(model.pipeline) == pytest.approx(expected, rel=0.05)
+
+
+def test_exact_requests_repeat_what_fp8_weights_draw(tmp_path: Path) -> None:
+    request = ask(build_tiny_sd3(tmp_path / "sd3"), family="sd3", sampler="flow_euler", exact=True)
+    runner = runner_with(Room(PLENTY, PLENTY), weights="fp8")
+    first, second = draw(runner, request)[1], draw(runner, request)[1]
+    assert first.pixels == second.pixels
+    assert (first.fingerprint["exact"], first.fingerprint["weights"]) == ("yes", "fp8")
+
+
+def test_weights_in_fp8_are_the_same_after_a_call_that_failed(tmp_path: Path) -> None:
+    request = ask(build_tiny_sd3(tmp_path / "sd3"), family="sd3", sampler="flow_euler")
+    runner = runner_with(Room(PLENTY, PLENTY), weights="fp8")
+    expected = draw(runner, request)[1].pixels
+    model = loaded(runner, request)
+    before = weight_bytes(model.pipeline)
+    denoising = begin(runner, request)
+    block = model.pipeline.transformer.transformer_blocks[0].ff.net[0].proj
+
+    def no_room(*_: Any, **__: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory, as injected")
+
+    hook = block.register_forward_hook(no_room)
+    with pytest.raises(OutOfMemory):
+        runner.step([denoising])
+    hook.remove()
+    step_all(runner, [denoising])
+    assert runner.finish(denoising).pixels == expected
+    assert weight_bytes(model.pipeline) == before
+
+
+def test_loras_are_laid_over_weights_in_fp8(tmp_path: Path, tiny_model_dir: Path) -> None:
+    runner = runner_with(Room(PLENTY, PLENTY), weights="fp8")
+    request = ask(tiny_model_dir)
+    plain = draw(runner, request)[1].pixels
+    lora = LoraSource("slopes", str(unet_lora(runner, request, tmp_path)), 1.0)
+    dressed = draw(runner, ask(tiny_model_dir, loras=(lora,)))
+    assert dressed[0].isfinite().all()
+    assert dressed[1].pixels != plain
+    assert draw(runner, request)[1].pixels == plain
+
+
+def unet_lora(runner: DiffusersRunner, request: ImageRequest, folder: Path) -> Path:
+    """A small random LoRA of one layer of the U-Net."""
+    unet = loaded(runner, request).pipeline.unet
+    layer = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_q"
+    width = unet.get_submodule(layer).weight.shape
+    generator = torch.Generator().manual_seed(1)
+    tensors = {
+        f"unet.{layer}.lora_A.weight": torch.randn(4, width[1], generator=generator),
+        f"unet.{layer}.lora_B.weight": torch.randn(width[0], 4, generator=generator),
+    }
+    path = folder / "lora.safetensors"
+    save_file(tensors, path)
+    return path
+
+
+def test_the_setting_says_which_manners_there_are() -> None:
+    cuda, mps = torch.device("cuda"), torch.device("mps")
+    every = EngineConfig()
+    assert manners_of("flux", every, cuda) == ("full", "beside", "fp8", "fp8_beside")
+    assert manners_of("other", every, cuda) == ("full", "fp8")
+    assert manners_of("flux", EngineConfig(weights="full"), cuda) == ("full", "beside")
+    assert manners_of("flux", EngineConfig(weights="fp8"), cuda) == ("fp8", "fp8_beside")
+    assert manners_of("flux", every, mps) == ("full", "beside")
+    with pytest.raises(EngineError, match="DARKROOM_WEIGHTS=fp8"):
+        check_weights(EngineConfig(weights="fp8"), mps)
+    check_weights(every, mps)
+    with pytest.raises(ConfigError, match="DARKROOM_WEIGHTS is 'int4'; it must be one of auto"):
+        EngineConfig.from_env({"DARKROOM_WEIGHTS": "int4"})
+
+
+# The machine's memory
+
+
+def test_weights_wait_in_few_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many tensors as Stable Diffusion XL has, in a thousandth of its size."""
+    monkeypatch.setattr(host_copy, "BLOCK_BYTES", BLOCK_BYTES // 1000)
+    tensors = [
+        torch.full([1 + 13 * (number % 97)], number, dtype=torch.float32) for number in range(2600)
+    ]
+    asked: list[int] = []
+
+    def empty(size: int) -> torch.Tensor:
+        asked.append(size)
+        return torch.empty(size, dtype=torch.uint8)
+
+    copy = HostCopy(tensors, empty=empty)
+    total = sum(tensor.nbytes for tensor in tensors)
+    assert len(asked) <= 1 + -(-sum(asked) // (BLOCK_BYTES // 1000 * 0.9))
+    assert sum(asked) < total * 1.06
+    copy.settle()
+    assert all((tensor == number).all() for number, tensor in enumerate(tensors))
+    assert len({tensor.untyped_storage().data_ptr() for tensor in tensors}) == len(asked)
+
+
+def test_a_copy_keeps_strides_and_formats(tiny_model_dir: Path) -> None:
+    lasting = torch.randn(4, 3, 5, 5).to(memory_format=torch.channels_last)
+    tensors = [
+        lasting,
+        torch.arange(7),
+        torch.randn(9).to(torch.float8_e4m3fn),
+        torch.randn(6, 6).t(),
+        torch.empty(0),
+        torch.tensor(3.0, dtype=torch.bfloat16),
+    ]
+    before = [(tensor.clone(), tensor.stride(), tensor.dtype) for tensor in tensors]
+    HostCopy(tensors).settle()
+    for tensor, (values, strides, dtype) in zip(tensors, before, strict=True):
+        assert tensor.stride() == strides
+        assert tensor.dtype == dtype
+        assert torch.equal(tensor.float(), values.float())
+
+
+def test_a_copy_that_finds_no_memory_changes_nothing() -> None:
+    tensors = [torch.ones(3), torch.ones(4)]
+    places = [tensor.data_ptr() for tensor in tensors]
+
+    def empty(_size: int) -> torch.Tensor:
+        raise RuntimeError("CUDA error: out of memory")
+
+    with pytest.raises(RuntimeError):
+        HostCopy(tensors, empty=empty)
+    assert [tensor.data_ptr() for tensor in tensors] == places
+
+
+def test_a_model_that_waits_lies_in_one_block(tiny_model_dir: Path) -> None:
+    model = loaded(runner_with(Room(PLENTY, PLENTY)), ask(tiny_model_dir))
+    model.wait_beside()
+    assert len({tensor.untyped_storage().data_ptr() for tensor in weights_of(model.pipeline)}) == 1
