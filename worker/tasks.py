@@ -17,6 +17,7 @@ from celery import shared_task
 from celery.signals import worker_ready, worker_shutting_down
 from django.conf import settings
 from django.db import close_old_connections
+
 from webapp.core.connections import let_go_of_database
 from webapp.core.notices import withdraw
 from webapp.generation import claims, heartbeat

@@ -1,5 +1,6 @@
 """What a device does to the engine ends no thread in silence, and loses no image."""
 
+import threading
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -14,6 +15,7 @@ from tests.engine.toy_runner import (
     ToyDenoising,
     ToyRunner,
     ask,
+    picture_of,
     wait_until,
 )
 from worker.config import EngineConfig
@@ -77,9 +79,13 @@ class FaultyRunner(ToyRunner):
 
         return show
 
-    def finish(self, denoising: Denoising) -> RenderedImage:
+    def start_finish(self, denoising: Denoising) -> Callable[[], RenderedImage]:
         self.fail("finish")
-        return super().finish(denoising)
+        return super().start_finish(denoising)
+
+    def complete(self, request: ImageRequest) -> RenderedImage:
+        self.fail("complete")
+        return super().complete(request)
 
     def render(
         self, request: ImageRequest, *, on_step: OnStep, should_stop: ShouldStop
@@ -150,7 +156,7 @@ def test_a_question_that_the_device_does_not_answer_ends_nothing(
 @pytest.mark.parametrize(
     "when",
     ["has_room_for", "make_resident", "begin", "step", "row_limit", "start_preview", "preview",
-     "finish", "gauges"],
+     "finish", "complete", "gauges"],
 )  # fmt: skip
 def test_after_the_first_error_of_a_lost_device_everything_is_given_back(
     engine: Engine, runner: FaultyRunner, when: str
@@ -289,3 +295,25 @@ def test_each_thread_that_uses_the_device_enters_it_first(
     wait_until(lambda: any(progress.preview for progress in heard))
     assert runner.threads[0] == "engine"
     assert runner.threads[1].startswith("previews")
+
+
+def test_an_image_on_its_way_from_the_device_holds_up_nobody(
+    engine: Engine, runner: FaultyRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrived, threads = threading.Event(), set[str]()
+
+    def complete(request: ImageRequest) -> RenderedImage:
+        threads.add(threading.current_thread().name)
+        assert arrived.wait(WAIT_S)
+        return picture_of(request)
+
+    monkeypatch.setattr(runner, "complete", complete)
+    engine.start()
+    first, second = submit(engine, "first", steps=1), submit(engine, "second", steps=30)
+    wait_until(lambda: runner.steps_done >= 31 or runner.calls.count(("second",)) >= 29)
+    assert not first.done()
+    assert engine.cancel("first")
+    assert type(first.exception(WAIT_S)) is Cancelled
+    arrived.set()
+    assert drawn(second) == "second"
+    assert threads == {"completions_0"}

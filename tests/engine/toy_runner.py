@@ -127,9 +127,13 @@ class ToyRunner:
     def start_preview(self, denoising: Denoising) -> Callable[[], bytes | None]:
         return lambda: b"preview"
 
-    def finish(self, denoising: Denoising) -> RenderedImage:
+    def start_finish(self, denoising: Denoising) -> Callable[[], RenderedImage]:
         request = cast(ToyDenoising, denoising).request
         assert request.model in self._resident, "its model has left"
+        return lambda: self.complete(request)
+
+    def complete(self, request: ImageRequest) -> RenderedImage:
+        """What another thread does once the image was decoded."""
         if request.prompt == "black":
             raise EngineError("Not a picture.")
         return picture_of(request)

@@ -17,13 +17,15 @@ from worker.pipelines.runner import ADAPTERS, DiffusersRunner
 
 @dataclass(slots=True)
 class Waits:
-    """The waits by stage: `call` within the denoiser, `steps` in all steps around it."""
+    """The waits by stage: `call` within the denoiser, `steps` in all steps around it; those of
+    `completion` are no longer the engine thread's."""
 
     begin: Sequence[Wait] = ()
     call: Sequence[Wait] = ()
     steps: Sequence[Wait] = ()
     preview: Sequence[Wait] = ()
     finish: Sequence[Wait] = ()
+    completion: Sequence[Wait] = ()
 
 
 @dataclass(slots=True)
@@ -62,7 +64,9 @@ class PretendStudio:
             with self.gpu.counted() as waits.preview:
                 runner.start_preview(denoising)
             with self.gpu.counted() as waits.finish:
-                runner.finish(denoising)
+                complete = runner.start_finish(denoising)
+            with self.gpu.counted() as waits.completion:
+                complete()
         return waits
 
     def _step_to_the_end(self, runner: DiffusersRunner, denoising: Denoising) -> None:

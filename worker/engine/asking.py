@@ -48,15 +48,17 @@ class AskedRunner:
         """See `Runner.begin`."""
         return self._with_room(request, lambda: self._runner.begin(request))
 
-    def finish(self, request: ImageRequest, denoising: Denoising) -> RenderedImage:
-        """See `Runner.finish`; brings the model back where it made way meanwhile."""
+    def start_finish(
+        self, request: ImageRequest, denoising: Denoising
+    ) -> Callable[[], RenderedImage]:
+        """See `Runner.start_finish`; brings the model back where it made way meanwhile."""
 
-        def finish() -> RenderedImage:
+        def start() -> Callable[[], RenderedImage]:
             if not self._runner.is_resident(request.model):
                 self._runner.make_resident(request.model)
-            return self._runner.finish(denoising)
+            return self._runner.start_finish(denoising)
 
-        return self._with_room(request, finish)
+        return self._with_room(request, start)
 
     def render(
         self, request: ImageRequest, *, on_step: OnStep, should_stop: ShouldStop

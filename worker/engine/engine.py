@@ -15,6 +15,7 @@ from dataclasses import replace
 from worker.config import EngineConfig
 from worker.engine.asking import AskedRunner
 from worker.engine.capacity import RowCap
+from worker.engine.completing import Completions
 from worker.engine.device_errors import device_lost, is_device_lost
 from worker.engine.errors import (
     Cancelled,
@@ -65,6 +66,7 @@ class Engine:
         self._loss: DeviceLost | None = None
         self._ended_by: EngineFailed | None = None
         self._previews = Previews(runner, on_lost=self._note_loss)
+        self._completions = Completions(runner, end=self._end, on_lost=self._note_loss)
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
 
     def start(self) -> None:
@@ -136,6 +138,7 @@ class Engine:
         if self._thread.is_alive():
             self._thread.join(timeout_s)
         self._previews.close()
+        self._completions.close()
 
     def wait_until_ended(self, *, timeout_s: float | None = None) -> bool:
         """True when the engine's thread has ended: closed, or by an error (`ended_by`). False when
@@ -319,12 +322,11 @@ class Engine:
         self._enter(job, "decoding", job.calls)
         began_s = time.monotonic()
         try:
-            image = self._asked.finish(job.request, denoising)
+            complete = self._asked.start_finish(job.request, denoising)
         except Exception as error:
             self._fail(job, error)
             return
-        timings = job.timings(decode_s=time.monotonic() - began_s)
-        self._end(job, replace(image, timings=timings, rows=job.rows()))
+        self._completions.start(job, complete, began_s=began_s)
 
     def _call_denoiser(self) -> None:
         with self._changed:

@@ -136,9 +136,12 @@ class Runner(Protocol):
         and returns a WebP of at most 6 KB, or None where the model has no preview."""
         ...
 
-    def finish(self, denoising: Denoising) -> RenderedImage:
-        """Decode the picture; timings and rows are left to the engine. Raises `OutOfMemory`, or
-        `EngineError` where the model's numbers are not a picture."""
+    def start_finish(self, denoising: Denoising) -> Callable[[], RenderedImage]:
+        """Decode the image without waiting for the device. Raises `OutOfMemory`.
+
+        The result is called by another thread and returns the image, timings and rows left to
+        the engine; it raises `EngineError` if the model's numbers are not an image.
+        """
         ...
 
     def render(

@@ -9,14 +9,14 @@ import torch
 from worker.engine.request import ImageRequest
 from worker.pipelines.denoising import Denoising
 from worker.pipelines.loader import LoadedModel
-from worker.pipelines.pixels import Rendering
+from worker.pipelines.pixels import Arriving
 from worker.pipelines.vae_ways import VaeTask, Way
 
 Begun = TypeVar("Begun")
 
 
-def decode(denoising: Denoising) -> tuple[Rendering, Way]:
-    """The image, and the way it was decoded.
+def decode(denoising: Denoising) -> tuple[Arriving, Way]:
+    """The image as it leaves the device, and the way it was decoded.
 
     Raises what the allocator raised if even the last way has no room.
     """

@@ -19,7 +19,7 @@ from worker.engine.runner import CallWay
 from worker.pipelines.copies import sent
 from worker.pipelines.loader import LoadedModel
 from worker.pipelines.noise import Noise, draw_ahead
-from worker.pipelines.pixels import Rendering
+from worker.pipelines.pixels import Arriving
 
 AfterStep = Callable[[Tensor, int], Tensor]
 ModelInput = Callable[[Tensor], Tensor]
@@ -144,8 +144,8 @@ class Adapter(Protocol):
         """The present latents as a grid [channels, height, width], for previews."""
         ...
 
-    def decode(self, denoising: Denoising) -> Rendering:
-        """The finished picture."""
+    def decode(self, denoising: Denoising) -> Arriving:
+        """The finished image, as it leaves the device."""
         ...
 
 

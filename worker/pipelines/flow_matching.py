@@ -14,7 +14,7 @@ from worker.engine.request import ImageRequest
 from worker.pipelines.copies import sent
 from worker.pipelines.denoising import AfterStep
 from worker.pipelines.loader import LoadedModel
-from worker.pipelines.pixels import Rendering, to_pixels
+from worker.pipelines.pixels import Arriving, start_rendering
 from worker.pipelines.samplers import build_scheduler
 
 
@@ -116,9 +116,8 @@ def keep_unmasked(
     return put_back
 
 
-def decode_latents(pipe: Any, latents: Tensor, *, shift: float) -> Rendering:
-    """The picture of `latents` [1, channels, height, width]; `shift` is added once unscaled."""
+def decode_latents(pipe: Any, latents: Tensor, *, shift: float) -> Arriving:
+    """The image of `latents` [1, channels, height, width]; `shift` is added once unscaled."""
     unscaled = latents / pipe.vae.config.scaling_factor + shift
     decoded = pipe.vae.decode(unscaled, return_dict=False)[0]
-    picture = pipe.image_processor.postprocess(decoded, output_type="np")[0]
-    return Rendering(*to_pixels(picture))
+    return start_rendering(pipe.image_processor.postprocess(decoded, output_type="pt")[0])

@@ -25,7 +25,7 @@ from worker.pipelines.flow_matching import (
 from worker.pipelines.loader import LoadedModel
 from worker.pipelines.modes import check_size
 from worker.pipelines.noise import Noise, serve
-from worker.pipelines.pixels import Rendering
+from worker.pipelines.pixels import Arriving
 from worker.pipelines.prompts import embed
 
 _PIPELINES = {
@@ -103,7 +103,7 @@ class Flux:
         return _unpacked(denoising)[0]
 
     @torch.no_grad()
-    def decode(self, denoising: Denoising) -> Rendering:
+    def decode(self, denoising: Denoising) -> Arriving:
         """See `Adapter.decode`."""
         pipe = denoising.model.pipeline
         return decode_latents(pipe, _unpacked(denoising), shift=pipe.vae.config.shift_factor)

@@ -1,11 +1,15 @@
-"""From what a pipeline returns to plain RGB bytes."""
+"""From what a model returns to plain RGB bytes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from worker.engine.errors import EngineError
+from worker.pipelines.copies import start_fetching
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +22,42 @@ class Rendering:
     blacked_out: bool = False
 
 
+Arriving = Callable[[], Rendering]
+
+
+def start_rendering(image: Tensor, *, blacked_out: bool = False) -> Arriving:
+    """Begin to bring a decoded image [3, height, width] in 0..1 to main memory, as RGB bytes.
+
+    Rounded on its device, as diffusers rounds in main memory. Returns without waiting; the result,
+    called once by any thread, waits and raises what `to_pixels` does.
+    """
+    exact = image.permute(1, 2, 0).float()
+    rgb = (exact * 255).round().to(torch.uint8)
+    is_finite = exact.isfinite().all().to(torch.uint8)
+    height_px, width_px, _channels = rgb.shape
+    arriving, arrived = start_fetching(torch.cat([rgb.flatten(), is_finite.view(1)]))
+
+    def complete() -> Rendering:
+        arrived()
+        numbers = arriving.numpy()
+        _check_finite(bool(numbers[-1]))
+        return Rendering(numbers[:-1].tobytes(), width_px, height_px, blacked_out)
+
+    return complete
+
+
 def to_pixels(picture: np.ndarray[Any, Any]) -> tuple[bytes, int, int]:
     """Return (RGB bytes, width, height) of a [height, width, 3] float array in 0..1.
 
     Rounds as diffusers does. Raises `EngineError` where the model overflowed: such a picture would
     come out black, and nobody should pay for it.
     """
-    if not np.isfinite(picture).all():
-        sentence = "The model produced numbers that are not a picture."
-        raise EngineError(sentence, detail="not-a-number values; try DARKROOM_DTYPE=float32")
+    _check_finite(bool(np.isfinite(picture).all()))
     height_px, width_px, _channels = picture.shape
     return (picture * 255).round().astype("uint8").tobytes(), width_px, height_px
+
+
+def _check_finite(is_finite: bool) -> None:
+    if not is_finite:
+        sentence = "The model produced numbers that are not a picture."
+        raise EngineError(sentence, detail="not-a-number values; try DARKROOM_DTYPE=float32")

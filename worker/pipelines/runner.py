@@ -166,19 +166,26 @@ class DiffusersRunner:
         preview = drawn.model.preview()
         return preview.start(drawn.adapter.grid(drawn)) if preview else lambda: None
 
-    def finish(self, denoising: AnyDenoising) -> RenderedImage:
-        """See `Runner.finish`."""
+    def start_finish(self, denoising: AnyDenoising) -> Callable[[], RenderedImage]:
+        """See `Runner.start_finish`."""
         drawn = self._taken_up(denoising)
         with self._out_of_memory_told():
-            rendering, way = decode(drawn)
-        return RenderedImage(
-            request_id=drawn.request.request_id,
-            timings=Timings(),
-            fingerprint=fingerprint(drawn.model, drawn.request, drawn.drawn_by)
-            | {"decoded": way, "encoded": drawn.encoded or ""},
-            times=tuple(round(float(time), 3) for time in drawn.timesteps),
-            **asdict(rendering),
-        )
+            arriving, way = decode(drawn)
+        made_by = fingerprint(drawn.model, drawn.request, drawn.drawn_by)
+        made_by |= {"decoded": way, "encoded": drawn.encoded or ""}
+        name, timesteps = drawn.request.request_id, drawn.timesteps
+
+        def complete() -> RenderedImage:
+            times = tuple(round(float(time), 3) for time in timesteps)
+            return RenderedImage(
+                name, timings=Timings(), fingerprint=made_by, times=times, **asdict(arriving())
+            )
+
+        return complete
+
+    def finish(self, denoising: AnyDenoising) -> RenderedImage:
+        """The finished image, waited for."""
+        return self.start_finish(denoising)()
 
     def render(
         self, request: ImageRequest, *, on_step: OnStep, should_stop: ShouldStop

@@ -2,7 +2,6 @@
 
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from diffusers import (
     StableDiffusionImg2ImgPipeline,
@@ -18,7 +17,7 @@ from worker.pipelines.denoising import Denoising, guide, sampler_options
 from worker.pipelines.loader import LoadedModel
 from worker.pipelines.modes import Drawing, first_latents, pipeline_for
 from worker.pipelines.noise import Noise, serve
-from worker.pipelines.pixels import Rendering, to_pixels
+from worker.pipelines.pixels import Arriving, start_rendering
 from worker.pipelines.prompts import PromptEmbeddings, embed
 
 
@@ -86,7 +85,7 @@ class StableDiffusion:
         return denoising.latents[0]
 
     @torch.no_grad()
-    def decode(self, denoising: Denoising) -> Rendering:
+    def decode(self, denoising: Denoising) -> Arriving:
         """See `Adapter.decode`."""
         pipe = denoising.model.pipeline
         scaled = denoising.latents / pipe.vae.config.scaling_factor
@@ -94,10 +93,10 @@ class StableDiffusion:
         checked, flags = pipe.run_safety_checker(decoded, decoded.device, decoded.dtype)
         is_flagged = bool(flags and flags[0])
         # The checker's black picture is already in 0..1.
-        picture: np.ndarray[Any, Any] = pipe.image_processor.postprocess(
-            checked, output_type="np", do_denormalize=[not is_flagged]
+        image = pipe.image_processor.postprocess(
+            checked, output_type="pt", do_denormalize=[not is_flagged]
         )[0]
-        return Rendering(*to_pixels(picture), blacked_out=is_flagged)
+        return start_rendering(image, blacked_out=is_flagged)
 
     def _settings(self, model: LoadedModel, mode: Mode) -> dict[str, Any]:
         """What the pipeline of `mode` is built with beside the model's components."""

@@ -25,7 +25,7 @@ from worker.pipelines.flow_matching import (
 from worker.pipelines.loader import LoadedModel
 from worker.pipelines.modes import check_size
 from worker.pipelines.noise import Noise, serve
-from worker.pipelines.pixels import Rendering
+from worker.pipelines.pixels import Arriving
 from worker.pipelines.prompts import embed
 
 _PIPELINES = {
@@ -96,7 +96,7 @@ class StableDiffusion3:
         return denoising.latents[0]
 
     @torch.no_grad()
-    def decode(self, denoising: Denoising) -> Rendering:
+    def decode(self, denoising: Denoising) -> Arriving:
         """See `Adapter.decode`."""
         pipe = denoising.model.pipeline
         # diffusers' inpaint pipeline leaves the shift out; the picture is to be the same as its.

@@ -18,7 +18,7 @@ from worker.pipelines.copies import sent
 from worker.pipelines.denoising import Denoising
 from worker.pipelines.loader import LoadedModel
 from worker.pipelines.noise import serve
-from worker.pipelines.pixels import Rendering, to_pixels
+from worker.pipelines.pixels import Arriving, start_rendering
 from worker.pipelines.prompts import PromptEmbeddings
 from worker.pipelines.stable_diffusion import StableDiffusion, stacked
 
@@ -64,7 +64,7 @@ class StableDiffusionXL(StableDiffusion):
         return prediction
 
     @torch.no_grad()
-    def decode(self, denoising: Denoising) -> Rendering:
+    def decode(self, denoising: Denoising) -> Arriving:
         """See `Adapter.decode`."""
         pipe = denoising.model.pipeline
         with _accurate(pipe.vae):
@@ -72,7 +72,7 @@ class StableDiffusionXL(StableDiffusion):
             decoded = pipe.vae.decode(_unscaled(pipe.vae.config, latents), return_dict=False)[0]
         if pipe.watermark is not None:  # where the package for invisible watermarks is installed
             decoded = pipe.watermark.apply_watermark(decoded)
-        return Rendering(*to_pixels(pipe.image_processor.postprocess(decoded, output_type="np")[0]))
+        return start_rendering(pipe.image_processor.postprocess(decoded, output_type="pt")[0])
 
     def _settings(self, model: LoadedModel, mode: Mode) -> dict[str, Any]:
         if mode == "text":

@@ -1,0 +1,48 @@
+"""The way of an image from the device to RGB bytes."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.pretend_cuda.device import PretendCuda
+from tests.pretend_cuda.fixtures import pretend_cuda
+from worker.engine.errors import EngineError
+from worker.pipelines.pixels import start_rendering, to_pixels
+
+__all__ = ["pretend_cuda"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_bytes_are_rounded_on_the_device_as_diffusers_rounds_in_main_memory(
+    dtype: torch.dtype,
+) -> None:
+    # All halves between two values lie among them, and every number that a half format knows.
+    values = torch.cat([torch.arange(0, 511) / 510, torch.linspace(0, 1, 3 * 64 * 64 - 511)])
+    image = values.to(dtype).view(3, 64, 64)
+    in_main_memory = image.permute(1, 2, 0).float().numpy()
+    rendering = start_rendering(image)()
+    assert (rendering.pixels, rendering.width_px, rendering.height_px) == to_pixels(in_main_memory)
+    assert len(np.unique(np.frombuffer(rendering.pixels, np.uint8))) == 256
+
+
+def test_an_image_is_one_copy_that_only_its_completion_waits_for(
+    pretend_cuda: PretendCuda,
+) -> None:
+    image = torch.full((3, 2, 4), 0.5, device="cuda")
+    with pretend_cuda.counted() as waits:
+        complete = start_rendering(image)
+    assert waits == []
+    image.fill_(1.0)  # the next one may be decoded into the same memory
+    rendering = complete()
+    assert [wait.why for wait in pretend_cuda.waits] == ["event"]
+    assert (rendering.width_px, rendering.height_px) == (4, 2)
+    assert rendering.pixels == bytes([128] * 24)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_what_is_no_number_is_no_image(pretend_cuda: PretendCuda, device: str) -> None:
+    image = torch.zeros(3, 8, 8)
+    image[1, 2, 3] = torch.nan
+    complete = start_rendering(image.to(device))
+    with pytest.raises(EngineError, match="not a picture"):
+        complete()
