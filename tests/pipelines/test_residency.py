@@ -14,7 +14,7 @@ from worker.engine.errors import EngineError, OutOfMemory
 from worker.engine.request import ImageRequest, ModelSource
 from worker.engine.runner import Denoising
 from worker.pipelines import residency
-from worker.pipelines.fitting import Plan
+from worker.pipelines.fitting import SPARE_BYTES, Plan
 from worker.pipelines.loader import LoadedModel, load_model
 from worker.pipelines.memory import RowMeter, machine_memory, memory_in_use, weight_bytes
 from worker.pipelines.residency import Budget, ResidentModels, budget_of
@@ -284,6 +284,8 @@ def test_the_gauges_name_the_models_and_the_memory(sources: list[ModelSource]) -
     assert (gauges.resident, gauges.compiled) == (("a",), "off")
     assert gauges.device == f"CPU, {torch.get_num_threads()} threads"
     assert 0 < gauges.memory_used < gauges.memory_total
+    assert gauges.model_room == gauges.memory_total - SPARE_BYTES
+    assert (gauges.manners, gauges.itemsize) == (("full", "fp8"), 4)
     for _ in range(2):
         runner.begin(ask(sources[0]))
     seen = runner.gauges()

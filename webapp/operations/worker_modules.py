@@ -4,6 +4,7 @@ Its modules print JSON, one object a line; what they refuse stands on the last l
 """
 
 import json
+import logging
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,8 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandError
+
+logger = logging.getLogger(__name__)
 
 
 def run_worker_module(module: str, *arguments: str) -> list[dict[str, Any]]:
@@ -25,6 +28,23 @@ def ask_worker(module: str, *arguments: str) -> dict[str, Any]:
     if not answers:
         raise CommandError(f"worker.pipelines.{module} said nothing.")
     return answers[-1]
+
+
+def ask_worker_briefly(module: str, *arguments: str, limit_s: float) -> dict[str, Any] | None:
+    """The same answer for a page that waits for it; None if there is none within `limit_s`."""
+    try:
+        asked = subprocess.run(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-m", f"worker.pipelines.{module}", *arguments],
+            capture_output=True,
+            cwd=settings.BASE_DIR,
+            timeout=limit_s,
+            check=True,
+        )
+        answer: dict[str, Any] = json.loads(asked.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError):
+        logger.exception("worker.pipelines.%s did not answer", module)
+        return None
+    return answer
 
 
 def stream_worker(module: str, *arguments: str) -> Iterator[dict[str, Any]]:

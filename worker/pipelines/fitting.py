@@ -11,6 +11,9 @@ from worker.pipelines.sizes import ModelSizes
 Manner = Literal["full", "beside", "fp8", "fp8_beside"]
 MANNERS: Final[tuple[Manner, ...]] = ("full", "beside", "fp8", "fp8_beside")
 
+# Families whose adapters read the prompt before the first step; other pipelines run whole.
+_TAKING_TURNS: Final = frozenset({"sd", "sdxl", "sd3", "flux"})
+
 # Of a device, kept from weights in any case: the driver's context, and an image under way.
 SPARE_BYTES: Final = 10**9
 # A model that leaves images less than the rest of the room is loaded in the next manner.
@@ -40,6 +43,11 @@ class Plan:
     def is_fp8(self) -> bool:
         """True if the denoiser is stored in fp8."""
         return self.manner in {"fp8", "fp8_beside"}
+
+
+def is_for(family: str, manner: Manner) -> bool:
+    """False if parts would take turns that cannot."""
+    return family in _TAKING_TURNS or manner in {"full", "fp8"}
 
 
 def needs_of(sizes: ModelSizes, itemsize: int) -> dict[Manner, int]:

@@ -276,12 +276,30 @@ def _input_channels(header: Header) -> int | None:
 
 
 def main(arguments: list[str]) -> int:
-    """Print what is at the one path given; return 0, or 2 when called wrongly."""
+    """Print what is at the one path given, and what it needs of a device; return 0, or 2 when
+    called wrongly."""
     if len(arguments) != 1:
         print("usage: python -m worker.pipelines.inspect PATH", file=sys.stderr)
         return 2
-    print(json.dumps(asdict(inspect_path(Path(arguments[0])))))
+    path = Path(arguments[0])
+    print(json.dumps(asdict(inspect_path(path)) | {"needs": _needs(path)}))
     return 0
+
+
+def _needs(path: Path) -> dict[int, dict[str, int]]:
+    """Bytes of a number -> manner of loading -> bytes of a device."""
+    from worker.pipelines.fitting import is_for, needs_of
+    from worker.pipelines.sizes import measure
+
+    found, sizes = inspect_path(path), measure(path)
+    return {
+        itemsize: {
+            manner: needed
+            for manner, needed in needs_of(sizes, itemsize).items()
+            if is_for(found.family or "", manner)
+        }
+        for itemsize in (2, 4)
+    }
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from worker.pipelines.fitting import (
     Manner,
     Plan,
     Room,
+    is_for,
     needs_of,
     plan_loading,
 )
@@ -47,8 +48,6 @@ from worker.pipelines.vae_ways import VaeWays
 # float16 overflows in these families' transformers.
 _BFLOAT16_FAMILIES = frozenset({"sd3", "flux", "other"})
 _FULL = Plan("full", 0)
-# Families whose adapters read the prompt before the first step.
-_TAKING_TURNS = frozenset({"sd", "sdxl", "sd3", "flux"})
 _CONVOLUTIONAL = frozenset({"UNet2DConditionModel", "AutoencoderKL"})
 
 
@@ -185,16 +184,14 @@ def plan_model(source: ModelSource, config: EngineConfig, room: Room) -> Plan:
 
 
 def manners_of(family: str, config: EngineConfig, device: torch.device) -> tuple[Manner, ...]:
-    """The manners in which a model of `family` may be loaded there, the best first. Parts of a
-    pipeline that runs whole do not take turns; Apple's GPUs know no fp8."""
+    """The manners in which a model of `family` may be loaded there, the best first. Apple's
+    GPUs know no fp8."""
     asked: dict[str, tuple[Manner, ...]] = {
         "auto": MANNERS,
         "full": ("full", "beside"),
         "fp8": ("fp8", "fp8_beside"),
     }
-    manners = asked[config.weights]
-    if family not in _TAKING_TURNS:
-        manners = tuple(manner for manner in manners if not manner.endswith("beside"))
+    manners = tuple(manner for manner in asked[config.weights] if is_for(family, manner))
     if device.type == "mps":
         manners = tuple(manner for manner in manners if not manner.startswith("fp8"))
     return manners

@@ -64,12 +64,16 @@ def budget_of(config: EngineConfig, device: torch.device) -> Budget:
     )
 
 
+def largest_model(total: int, config: EngineConfig) -> int:
+    """Bytes that one model may ever take of a device of `total` bytes."""
+    most = total - SPARE_BYTES
+    return most if config.model_memory is None else min(most, config.model_memory)
+
+
 def room_on(device: torch.device, config: EngineConfig) -> Room:
     """What one model can have at best: if all others leave, and no more than `config` allows."""
     memory = device_memory(device)
-    most = min(memory.total - SPARE_BYTES, memory.ours - SPARE_BYTES // 2)
-    if config.model_memory is not None:
-        most = min(most, config.model_memory)
+    most = min(largest_model(memory.total, config), memory.ours - SPARE_BYTES // 2)
     beside = int(machine_memory() * PARTS_SHARE) if device.type == "cuda" else 0
     return Room(memory.total, most, beside)
 

@@ -27,9 +27,17 @@ from worker.pipelines.denoising import (
     Prediction,
     predict_eagerly,
 )
+from worker.pipelines.fitting import Manner
 from worker.pipelines.flux import Flux
 from worker.pipelines.graphs import Graphs, call_of
-from worker.pipelines.loader import LoadedModel, check_weights, choose_device, name_device
+from worker.pipelines.loader import (
+    LoadedModel,
+    check_weights,
+    choose_device,
+    choose_dtype,
+    manners_of,
+    name_device,
+)
 from worker.pipelines.memory import (
     CudaProbe,
     MeasuredCall,
@@ -39,7 +47,7 @@ from worker.pipelines.memory import (
     release_memory,
 )
 from worker.pipelines.prompt_cache import COUNTS
-from worker.pipelines.residency import ResidentModels
+from worker.pipelines.residency import ResidentModels, largest_model
 from worker.pipelines.stable_diffusion import StableDiffusion
 from worker.pipelines.stable_diffusion_3 import StableDiffusion3
 from worker.pipelines.stable_diffusion_xl import StableDiffusionXL
@@ -59,10 +67,15 @@ ADAPTERS: dict[str, Adapter] = {
 
 @dataclass(frozen=True, slots=True)
 class DiffusersGauges(RunnerGauges):
-    """`compiled`: see `DiffusersRunner.compile_state`; `graphs`: see `Graphs.state`."""
+    """`compiled`: see `DiffusersRunner.compile_state`; `graphs`: see `Graphs.state`. `model_room`:
+    bytes that one model may take of the device, in one of `manners`, with numbers of `itemsize`
+    bytes."""
 
     compiled: str = "off"
     graphs: str = "off"
+    model_room: int = 0
+    manners: tuple[Manner, ...] = ()
+    itemsize: int = 0
 
 
 class DiffusersRunner:
@@ -219,7 +232,16 @@ class DiffusersRunner:
             prompt_cache_misses=COUNTS.misses,
             compiled=self.compile_state(),
             graphs=self._graphs.state(),
+            model_room=largest_model(total, self._config),
+            manners=self._manners(),
+            itemsize=choose_dtype(self._config, self._device, "flux").itemsize,
         )
+
+    def _manners(self) -> tuple[Manner, ...]:
+        """Those in which some model may be loaded: nothing waits beside memory that is shared."""
+        manners = manners_of("flux", self._config, self._device)
+        is_shared = self._device.type != "cuda"
+        return tuple(each for each in manners if not (is_shared and each.endswith("beside")))
 
     def compile_state(self) -> str:
         """ "off", or see `CompiledCalls.state`; any thread may ask."""

@@ -6,12 +6,13 @@ from django import forms
 from django.contrib import admin
 from django.db.models import ManyToManyField, Model
 from django.forms import BaseModelForm
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from webapp.catalog.models import DiffusionModel
 from webapp.operations.admin.base import AuditedAdmin
+from webapp.operations.model_memory import model_memory
 
 
 class DiffusionModelForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -32,6 +33,24 @@ class DiffusionModelAdmin(AuditedAdmin):
     list_filter = ["enabled", "family"]
     search_fields = ["name", "slug", "location"]
     readonly_fields = ["slug", "source", "location", "revision", "installed_path", "problem"]
+
+    change_form_outer_before_template = "operations/model_memory.html"
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """With what the model needs of a device, which is asked before any transaction."""
+        extra: dict[str, Any] = {}
+        model = self.get_object(request, object_id)
+        if request.method == "GET" and model is not None:
+            extra["memory"] = model_memory(model=model)
+        context = (extra_context or {}) | extra
+        answer: HttpResponse = super().change_view(request, object_id, form_url, context)
+        return answer
 
     @admin.display(description=_("files are here"), boolean=True)
     def is_installed(self, model: DiffusionModel) -> bool:

@@ -17,6 +17,7 @@ from webapp.catalog.families import Family
 from webapp.catalog.models import DiffusionModel
 from webapp.core.digits import whole_argument
 from webapp.core.errors import DarkroomError
+from webapp.operations.model_memory import model_memory
 from webapp.operations.worker_modules import ask_worker, stream_worker
 
 BAR_WIDTH = 30
@@ -106,6 +107,9 @@ class Command(BaseCommand):
         """Offers a model whose files are here."""
         model = services.enable_model(slug=slug, default=default)
         self.stdout.write(f"{model.name} is on offer{', chosen at first' if default else ''}.")
+        memory = model_memory(model=model)
+        if memory is not None:
+            self.stdout.write(memory.sentence)
 
     def run_disable(self, *, slug: str, **options: Any) -> None:
         """Takes a model off the offer; what is queued for it is still drawn."""
