@@ -76,6 +76,7 @@ class DeviceClock:
     @contextmanager
     def timing(self, shape: Hashable, rows: int) -> Iterator[TimedStep]:
         """See `StepClock.timing`."""
+        self._collect()
         while len(self._pending) >= MOST_AHEAD:
             self._pending[0].ended.synchronize()
             self._collect()
