@@ -393,13 +393,17 @@ FORMAT_MODULE_PATH = ["webapp.formats"]
 LANGUAGES = offered_languages(LOCALE_PATHS[0])
 TIME_ZONE = CELERY_TIMEZONE = env.text("DARKROOM_TIME_ZONE", "UTC")
 USE_TZ = True
+LOG_LEVEL = env.text("DARKROOM_LOG_LEVEL", "INFO")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.text("DARKROOM_LOG_LEVEL", "INFO")},
-    "loggers": {"django.server": {"handlers": ["console"], "propagate": False}},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    "loggers": {
+        "django.server": {"handlers": ["console"], "propagate": False},
+        "worker": {"level": LOG_LEVEL},  # Celery gives the root one of its own
+    },
 }
 
 if HTTPS and not PUBLIC_URL.startswith("https://"):

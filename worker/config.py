@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
-Device = Literal["auto", "cuda", "mps", "cpu"]
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 Weights = Literal["auto", "full", "fp8"]
 Compile = Literal["off", "on", "auto"]
@@ -20,6 +19,7 @@ class ConfigError(ValueError):
 class EngineConfig:
     """How the engine runs.
 
+    `device`: "auto", "cpu", "mps", "cuda", or "cuda:1" for the second GPU of a machine.
     `weights`: "fp8" stores denoisers' weights in one byte each, "auto" those that do not fit else.
     `threads`: CPU threads of torch, None leaves torch's own choice. `preview_every`: steps between
     two previews at most, 0 for none. `resident_models`: how many models stay loaded at once, None
@@ -32,7 +32,7 @@ class EngineConfig:
     for its model while others have use for those on the device.
     """
 
-    device: Device = "auto"
+    device: str = "auto"
     dtype: Dtype = "auto"
     weights: Weights = "auto"
     threads: int | None = None
@@ -51,7 +51,7 @@ class EngineConfig:
         Raises `ConfigError` naming the variable, its value and what would be accepted.
         """
         return cls(
-            device=cast(Device, _choice(env, "DARKROOM_DEVICE", get_args(Device))),
+            device=_device(env),
             dtype=cast(Dtype, _choice(env, "DARKROOM_DTYPE", get_args(Dtype))),
             weights=cast(Weights, _choice(env, "DARKROOM_WEIGHTS", get_args(Weights))),
             threads=_whole_number(env, "DARKROOM_TORCH_THREADS", default=0, least=1) or None,
@@ -63,6 +63,16 @@ class EngineConfig:
             max_rows=_whole_number(env, "DARKROOM_MAX_ROWS", default=32, least=2),
             compile=cast(Compile, _choice(env, "DARKROOM_COMPILE", get_args(Compile))),
         )
+
+
+def _device(env: Mapping[str, str]) -> str:
+    value = env.get("DARKROOM_DEVICE", "").strip() or "auto"
+    if re.fullmatch(r"auto|cpu|mps|cuda(:(0|[1-9]\d?))?", value, re.ASCII) is None:
+        raise ConfigError(
+            f"DARKROOM_DEVICE is {value!r}; it must be one of auto, cuda, mps, cpu, or one GPU of"
+            " several, such as cuda:1."
+        )
+    return value
 
 
 def _choice(env: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:

@@ -42,6 +42,10 @@ def test_memory_left_to_the_worker_is_not_a_size() -> None:
     ("name", "value"),
     [
         ("DARKROOM_DEVICE", "gpu"),
+        ("DARKROOM_DEVICE", "cuda:"),
+        ("DARKROOM_DEVICE", "cuda:-1"),
+        ("DARKROOM_DEVICE", "cuda:100"),
+        ("DARKROOM_DEVICE", "cpu:0"),
         ("DARKROOM_DTYPE", "half"),
         ("DARKROOM_TORCH_THREADS", "0"),
         ("DARKROOM_TORCH_THREADS", "two"),
@@ -56,3 +60,8 @@ def test_memory_left_to_the_worker_is_not_a_size() -> None:
 def test_a_value_that_cannot_work_is_refused_by_name(name: str, value: str) -> None:
     with pytest.raises(ConfigError, match=f"{name} is '{value}'"):
         EngineConfig.from_env({name: value})
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "mps", "cuda", "cuda:0", "cuda:15"])
+def test_one_gpu_of_several_may_be_named(device: str) -> None:
+    assert EngineConfig.from_env({"DARKROOM_DEVICE": f" {device} "}).device == device

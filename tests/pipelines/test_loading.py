@@ -14,12 +14,13 @@ from safetensors.torch import load_file, save_file
 
 from tests.pipelines.original_layout import write_original_file
 from tests.pipelines.tiny_transformers import build_tiny_sd3
-from worker.config import Device, EngineConfig
+from worker.config import EngineConfig
 from worker.engine.errors import EngineError, ModelUnavailable
 from worker.engine.request import ModelKind, ModelSource
+from worker.pipelines.devices import choose_device
 from worker.pipelines.fitting import Room
 from worker.pipelines.inspect import inspect_path
-from worker.pipelines.loader import choose_device, choose_dtype, load_model, plan_model
+from worker.pipelines.loader import choose_dtype, load_model, plan_model
 from worker.pipelines.memory import weight_bytes
 from worker.pipelines.sizes import measure
 
@@ -257,7 +258,7 @@ def test_looking_at_a_model_prints_one_line_of_json(tiny_model_dir: Path) -> Non
 
 
 def test_a_device_that_is_not_there_is_an_error_that_names_the_setting() -> None:
-    absent: Device = "mps" if not torch.backends.mps.is_available() else "cuda"
+    absent = "mps" if not torch.backends.mps.is_available() else "cuda"
     with pytest.raises(EngineError, match=f"DARKROOM_DEVICE is {absent}"):
         choose_device(EngineConfig(device=absent))
 

@@ -63,6 +63,7 @@ def worker_environment(media: Path) -> dict[str, str]:
         "DATABASE_URL": make_conninfo(os.environ["DATABASE_URL"], dbname=name),
         "DARKROOM_MEDIA": str(media),
         "DARKROOM_VAR": str(media.parent / "var"),
+        "DARKROOM_DEVICE": "cpu",  # also beside a GPU
         "DARKROOM_TORCH_THREADS": "1",
         "PYTHONFAULTHANDLER": "1",
     }

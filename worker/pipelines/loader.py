@@ -15,6 +15,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from worker.config import EngineConfig
 from worker.engine.errors import EngineError, ModelUnavailable, OutOfMemory
 from worker.engine.request import ModelSource
+from worker.pipelines.devices import choose_device
 from worker.pipelines.fitting import (
     MANNERS,
     SPARE_BYTES,
@@ -228,33 +229,6 @@ def _too_large(
 def gigabytes(count: int) -> str:
     """`count` bytes as administrators read them: "33.7 GB"."""
     return f"{count / 1e9:.1f} GB"
-
-
-def choose_device(config: EngineConfig) -> torch.device:
-    """Return the configured device; "auto" takes CUDA, then MPS, then the CPU.
-
-    Raises `EngineError` when the device asked for is not there.
-    """
-    present = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if config.device == "auto":
-        return torch.device(next(name for name, is_present in present.items() if is_present))
-    if not present[config.device]:
-        detail = f"DARKROOM_DEVICE is {config.device}, which torch does not find here"
-        raise EngineError("The worker's device is not available.", detail=detail)
-    return torch.device(config.device)
-
-
-def name_device(device: torch.device) -> str:
-    """What the device calls itself to people: "NVIDIA H200", "Apple GPU", "CPU, 2 threads"."""
-    if device.type == "cuda":
-        return str(torch.cuda.get_device_name(device))
-    if device.type == "mps":
-        return "Apple GPU"
-    return f"CPU, {torch.get_num_threads()} threads"
 
 
 def choose_dtype(config: EngineConfig, device: torch.device, family: str) -> torch.dtype:

@@ -27,16 +27,15 @@ from worker.pipelines.denoising import (
     Prediction,
     predict_eagerly,
 )
+from worker.pipelines.devices import choose_device, describe_device, name_device
 from worker.pipelines.fitting import Manner
 from worker.pipelines.flux import Flux
 from worker.pipelines.graphs import Graphs, call_of
 from worker.pipelines.loader import (
     LoadedModel,
     check_weights,
-    choose_device,
     choose_dtype,
     manners_of,
-    name_device,
 )
 from worker.pipelines.memory import (
     CudaProbe,
@@ -222,6 +221,7 @@ class DiffusersRunner:
 
     def gauges(self) -> DiffusersGauges:
         """See `Runner.gauges`."""
+        self.enter_thread()
         used, total = memory_in_use(self._device)
         return DiffusersGauges(
             device=name_device(self._device),
@@ -242,6 +242,13 @@ class DiffusersRunner:
         manners = manners_of("flux", self._config, self._device)
         is_shared = self._device.type != "cuda"
         return tuple(each for each in manners if not (is_shared and each.endswith("beside")))
+
+    def describe(self) -> str:
+        """One line for the log: what it draws on, and how."""
+        used, total = memory_in_use(self._device)
+        dtypes = {family: choose_dtype(self._config, self._device, family) for family in ADAPTERS}
+        device = describe_device(self._device, dtypes=dtypes, free=total - used, total=total)
+        return f"{device}, graphs {self._graphs.state()}, compiling {self.compile_state()}"
 
     def compile_state(self) -> str:
         """ "off", or see `CompiledCalls.state`; any thread may ask."""
