@@ -302,9 +302,11 @@ class PretendMemory:
 
     def __init__(self, *, free: int, fixed: int, row: int) -> None:
         self.free, self.fixed, self.row, self.rows = free, fixed, row, 0
+        self.marks = 0
 
     def mark(self) -> None:
         self.rows = 0
+        self.marks += 1
 
     def peak(self) -> int:
         return self.fixed + self.rows * self.row
@@ -336,6 +338,14 @@ def test_a_call_whose_peak_means_nothing_teaches_nothing() -> None:
     with meter.measuring("key", 8):
         memory.rows = 8
     assert meter.limit("key") == 2
+
+
+def test_a_call_of_rows_that_are_known_asks_the_device_nothing() -> None:
+    memory = PretendMemory(free=10_000, fixed=500, row=700)
+    meter = RowMeter(memory)
+    for rows in (1, 2, 1, 2, 2, 3):
+        call(meter, memory, rows)
+    assert memory.marks == 3
 
 
 def test_rows_that_ran_out_of_memory_are_halved_until_models_come_or_go() -> None:

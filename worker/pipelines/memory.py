@@ -218,14 +218,18 @@ class RowMeter:
         if self._probe is None:
             yield call
             return
-        self._probe.mark()
+        # Every question makes the allocator count all that it knows: none where nothing is learnt.
+        is_new = rows not in self._known(key).peaks
+        if is_new:
+            self._probe.mark()
         try:
             yield call
         except (RuntimeError, MemoryError) as error:
             if is_out_of_memory(error):
                 self._lower(self._known(key), rows)
             raise
-        self._note(self._known(key), call.rows, self._probe.peak())
+        if is_new:
+            self._note(self._known(key), call.rows, self._probe.peak())
 
     def room_changed(self) -> None:
         """Something else took memory, or gave it back: limits are found anew."""
