@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 
@@ -12,7 +12,7 @@ from tests.bench.engine.models import ModelName, build
 from tests.pipelines.tiny_models import build_tiny_sdxl
 from tests.pipelines.tiny_transformers import build_tiny_flux, build_tiny_sd3
 from tests.pretend_cuda.device import PretendCuda
-from worker.config import Device, EngineConfig
+from worker.config import EngineConfig
 from worker.engine.request import ModelSource
 from worker.pipelines.runner import DiffusersRunner
 from worker.pipelines.tiny import build_tiny_stable_diffusion
@@ -57,7 +57,7 @@ class Machine:
     def config(self, **changes: Any) -> EngineConfig:
         """Without previews unless asked for; one thread for tiny models."""
         usual: dict[str, Any] = {"preview_every": 0, "threads": None if self.is_real else 1}
-        return EngineConfig(device=cast(Device, self.device.type), **(usual | changes))
+        return EngineConfig(device=self.device.type, **(usual | changes))
 
     def runner(self, **changes: Any) -> DiffusersRunner:
         """A runner with that configuration; the pretend device has to be entered by the engine's
