@@ -25,12 +25,12 @@ import socket
 import struct
 import threading
 from collections import deque
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 Address = str | tuple[str, int]
 
@@ -369,14 +369,14 @@ def parsed(address: str) -> Address:
     return (host, int(port)) if port.isdigit() and "/" not in address else address
 
 
-def main() -> None:
+def serve(make_proxy: Callable[..., AbstractContextManager[Any]], *, about: str | None) -> None:
     """The proxy as a process of its own, until it is killed."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=about)
     for name in ("upstream", "listen"):
         parser.add_argument(f"--{name}", required=True, type=parsed)
     parser.add_argument("--control", required=True, type=Path)
     options = parser.parse_args()
-    with CuttingProxy(
+    with make_proxy(
         upstream=options.upstream, listen=options.listen, control=options.control
     ) as proxy:
         print(f"ready on {proxy.address}, process {os.getpid()}", flush=True)
@@ -384,4 +384,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(CuttingProxy, about=__doc__)

@@ -10,8 +10,6 @@ From another process: `python -m tests.faults.hanging_proxy --upstream A --liste
 (an address is HOST:PORT or the path of a socket), and `order(C, "hang")`.
 """
 
-import argparse
-import os
 import socket
 import threading
 from contextlib import suppress
@@ -26,8 +24,8 @@ from tests.faults.cutting_proxy import (
     connected,
     end,
     listening,
-    parsed,
     remove_socket_file,
+    serve,
     start,
 )
 
@@ -155,19 +153,5 @@ def order(control: Path, word: str) -> int:
         return int(line.readline())
 
 
-def main() -> None:
-    """The proxy as a process of its own, until it is killed."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("upstream", "listen"):
-        parser.add_argument(f"--{name}", required=True, type=parsed)
-    parser.add_argument("--control", required=True, type=Path)
-    options = parser.parse_args()
-    with HangingProxy(
-        upstream=options.upstream, listen=options.listen, control=options.control
-    ) as proxy:
-        print(f"ready on {proxy.address}, process {os.getpid()}", flush=True)
-        threading.Event().wait()
-
-
 if __name__ == "__main__":
-    main()
+    serve(HangingProxy, about=__doc__)

@@ -20,7 +20,8 @@ from django.utils.crypto import salted_hmac
 from webapp.accounts.known_browsers import known_browser
 from webapp.accounts.mailboxes import mailbox_of
 from webapp.accounts.models import User
-from webapp.accounts.networks import client_address, visitor_of
+from webapp.accounts.networks import client_address
+from webapp.core.addresses import address_block
 from webapp.core.errors import TooMany
 from webapp.core.rates import count_attempt, give_back_attempt
 
@@ -94,7 +95,7 @@ def _count(limits: list[Limit]) -> list[Limit]:
 
 
 def _source(request: HttpRequest) -> str:
-    return visitor_of(client_address(request))
+    return address_block(client_address(request))
 
 
 def _digest(text: str) -> str:

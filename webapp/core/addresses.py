@@ -3,7 +3,11 @@
 import ipaddress
 from collections import Counter
 
-IPV6_HOME = 64  # bits of an IPv6 address that one household or server is given
+# Bits of an address that stand for one household, phone or server, and for its neighbourhood: a
+# household has a /64, an organisation usually a /48 or more.
+IPV4_HOME, IPV6_HOME = 32, 64
+IPV4_NETWORK, IPV6_NETWORK = 24, 48
+MOST_LETTERS = 64
 
 
 def forwarded_address(*, direct: str, forwarded: str, trusted_proxies: int) -> str:
@@ -16,17 +20,28 @@ def forwarded_address(*, direct: str, forwarded: str, trusted_proxies: int) -> s
 
 
 def address_block(address: str) -> str:
-    """What counts as one place: an IPv4 address, or the /64 that an IPv6 address lies in; the text
-    itself, cut, where it is no address."""
+    """What counts as one place, or one visitor: an IPv4 address, or the /64 of an IPv6 address,
+    which changes its last half as it likes. What is no address stands for itself."""
+    return _block(address, ipv4=IPV4_HOME, ipv6=IPV6_HOME)
+
+
+def network_of(address: str) -> str:
+    """The neighbours that one provider gives out together: the /24 of an IPv4 address, the /48 of
+    an IPv6 address. What is no address stands for itself."""
+    return _block(address, ipv4=IPV4_NETWORK, ipv6=IPV6_NETWORK)
+
+
+def _block(address: str, *, ipv4: int, ipv6: int) -> str:
+    """The network of so many bits around an address."""
     try:
-        known = ipaddress.ip_address(address.partition("%")[0])
+        found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
-        return address[:64]
-    if isinstance(known, ipaddress.IPv4Address):
-        return str(known)
-    if known.ipv4_mapped:
-        return str(known.ipv4_mapped)
-    return str(ipaddress.ip_network((known, IPV6_HOME), strict=False))
+        return address[:MOST_LETTERS]
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:
+        found = found.ipv4_mapped
+    length = ipv4 if found.version == 4 else ipv6
+    whole = found.max_prefixlen == length
+    return str(found) if whole else str(ipaddress.ip_network((found, length), strict=False))
 
 
 class InUse:

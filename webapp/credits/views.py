@@ -7,8 +7,9 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 
-from webapp.accounts.networks import client_address, visitor_of
+from webapp.accounts.networks import client_address
 from webapp.accounts.requests import SignedInRequest
+from webapp.core.addresses import address_block
 from webapp.core.errors import DarkroomError
 from webapp.core.methods import require_http_methods, require_POST
 from webapp.core.units import format_credits
@@ -78,7 +79,7 @@ def withdraw(request: SignedInRequest, request_id: int) -> HttpResponse:
 
 
 def _redeem(request: SignedInRequest, text: str) -> None:
-    address = visitor_of(client_address(request))
+    address = address_block(client_address(request))
     codes.count_redeem_attempt(user=request.user, address=address)
     amount_ucr = codes.redeem_code(user=request.user, text=text)
     codes.give_back_redeem_attempt(user=request.user, address=address)

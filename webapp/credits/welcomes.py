@@ -17,8 +17,8 @@ from django.utils.translation import override
 
 from webapp.accounts.mailboxes import is_throwaway
 from webapp.accounts.models import User
-from webapp.accounts.networks import network_of, visitor_of
 from webapp.core import audit
+from webapp.core.addresses import address_block, network_of
 from webapp.core.errors import Conflict
 from webapp.core.notices import tell_admins
 from webapp.credits import ledger
@@ -122,7 +122,7 @@ def _take_places(address: str) -> bool:
     mail proves mailboxes; then they are taken."""
     wanted = [(f"network:{network_of(address)}", settings.WELCOMES_PER_NETWORK)]
     if not settings.EMAIL_HOST:
-        wanted.append((f"address:{visitor_of(address)}", settings.WELCOMES_PER_ADDRESS))
+        wanted.append((f"address:{address_block(address)}", settings.WELCOMES_PER_ADDRESS))
     try:
         with transaction.atomic():
             for network, most in wanted:
