@@ -124,6 +124,40 @@ def test_the_worker_has_the_gpu_and_time_to_finish() -> None:
     assert int(worker["stop_grace_period"].removesuffix("s")) > 45
 
 
+def test_the_worker_is_given_every_setting_of_workers() -> None:
+    text = (PROJECT / ".env.example").read_text("utf-8")
+    section = text.partition("# -- Workers\n")[2].partition("\n# --")[0]
+    names = set(re.findall(r"^(DARKROOM_\w+)=", section, re.MULTILINE))
+    assert len(names) > 10
+    given = compose()["services"]["worker"]["environment"]
+    assert names - set(given) == set()
+    for name in names:
+        default = re.search(rf"^{name}=(.*)$", text, re.MULTILINE)
+        assert default is not None
+        assert given[name] == f"${{{name}:-{default[1]}}}"
+
+
+def test_the_workers_health_is_asked_of_its_engine_and_in_a_bounded_time() -> None:
+    check = compose()["services"]["worker"]["healthcheck"]
+    assert check["test"] == ["CMD", "python", "-m", "worker.health"]
+    assert int(check["timeout"].removesuffix("s")) <= 30
+    (command,) = [rest for word, rest in stages()["worker"] if word == "CMD"]
+    assert '"-n", "worker@%h"' in command, "the name that the check takes where none is given"
+
+
+def test_the_example_of_several_gpus_gives_each_worker_its_own() -> None:
+    text = (PROJECT / "docs" / "gpu.md").read_text("utf-8")
+    example = text.partition("## Several GPUs")[2].partition("```yaml\n")[2].partition("```")[0]
+    services = yaml.safe_load(example.replace("!override", ""))["services"]
+    ids = [
+        device["device_ids"]
+        for one in services.values()
+        for device in one["deploy"]["resources"]["reservations"]["devices"]
+    ]
+    assert ids == [["0"], ["1"]]
+    assert services["worker-gpu1"]["extends"]["service"] in compose()["services"]
+
+
 def test_what_is_copied_is_there_and_reaches_the_builder() -> None:
     ignored = (PROJECT / ".dockerignore").read_text("utf-8").split()
     for word, rest in instructions():
