@@ -10,6 +10,7 @@ from typing import Any
 
 import redis
 
+from webapp.embedded.worker_health import STALLED_S
 from webapp.generation import claims, events, services, sweeping
 from webapp.generation.claims import Claim
 from webapp.generation.services import Rendering
@@ -28,7 +29,6 @@ from worker.engine_requests import image_request, parameters_text
 from worker.failures import Withheld, report_failure
 from worker.finishing.encode import FinishedImage, finish
 from worker.finishing.strip import FinishedStrip, Strip
-from worker.health import STALLED_S
 from worker.leases import LeaseKeeper
 from worker.pace import StepPace
 from worker.patience import Patience

@@ -5,10 +5,10 @@ import os
 import threading
 import time
 
+from webapp.embedded.worker_health import STALLED_S, EngineHealth, write_health
 from worker.ending import end_worker
 from worker.engine.engine import Engine
 from worker.engine.errors import DeviceLost, EngineFailed
-from worker.health import STALLED_S, EngineHealth, write_health
 
 logger = logging.getLogger(__name__)
 

@@ -21,6 +21,7 @@ from django.db import close_old_connections
 
 from webapp.core.connections import let_go_of_database
 from webapp.core.notices import withdraw
+from webapp.embedded.worker_health import default_node
 from webapp.generation import claims, heartbeat
 from webapp.generation.claims import Claim
 from worker.config import ConfigError, EngineConfig
@@ -32,7 +33,6 @@ from worker.engine.snapshot import EngineSnapshot
 from worker.engine_door import EngineDoor
 from worker.engine_watch import start_watch
 from worker.failures import report_failure
-from worker.health import default_node
 from worker.leases import LeaseKeeper
 from worker.patience import DATABASE_AWAY, GaveUp, Patience
 from worker.storage_watch import StorageWatch

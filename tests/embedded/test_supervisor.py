@@ -91,6 +91,15 @@ def test_a_killed_app_comes_back(start_tiny: StartTiny, var: Path) -> None:
     assert recorded_pid(var, "first") != killed
 
 
+def test_an_app_that_hangs_is_killed_and_comes_back(start_tiny: StartTiny, var: Path) -> None:
+    running = start_tiny("hanging")
+    running.wait_for("hanging ended unexpectedly with signal 9; starting it again in 0.5 s")
+    assert "hanging is killed: it says nothing" in running.output
+    wait_until(lambda: running.output.count("hello from hanging") == 2)
+    time.sleep(1)  # it is asked a few times more, and is well
+    assert running.output.count("is killed") == 1
+
+
 @pytest.mark.parametrize(
     ("step", "sentence"),
     [

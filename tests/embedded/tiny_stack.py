@@ -73,8 +73,17 @@ def service(layout: VarLayout, word: str) -> Service:
         "crasher": CRASHES_TWICE + SLEEP,
         "broken": "raise SystemExit('cannot import name')",
         "slow": SLEEP,
+        "hanging": GOODBYE.format(name="hanging") + SLEEP,
     }
     found = script(layout, word, scripts[word])
+    if word == "hanging":  # until it was started twice
+        asked: list[int] = []
+
+        def hang(pid: int) -> str:
+            asked.append(pid)
+            return "it says nothing" if len(set(asked)) == 1 else ""
+
+        return replace(found, hang=hang, hang_every_s=0.3)
     if word in {"broken", "slow"}:
         return replace(found, ready=lambda _pid: False, ready_timeout_s=0.5)
     return replace(found, stop_timeout_s=STOP_TIMEOUT_S) if word == "stubborn" else found

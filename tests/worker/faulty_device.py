@@ -1,8 +1,11 @@
-"""A worker imports this beside `worker.tasks`: its device is lost at the step that FAULT_STEP says.
+"""A worker imports this beside `worker.tasks`: its device raises from the denoiser call on that
+FAULT_STEP says.
 
-FAULT_FILE: the fault comes to one process alone, the one that makes this file; without, to every
-process. FAULT_PROMPT: only in calls with an image of this prompt. FAULT_HANGS: drawing threads
-never come back from giving an image up.
+FAULT_WORDS: what it says; a lost device if unset. FAULT_TIMES: so many calls raise, and the next
+ones work again; all do if unset. FAULT_FILE: the fault comes to one process alone, the one that
+makes this file; without, to every process. FAULT_PROMPT: only in calls with an image of this
+prompt. FAULT_HANGS: drawing threads never come back from giving an image up, and the process has
+so many seconds to end.
 """
 
 import os
@@ -11,13 +14,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import worker.ending
 from worker.drawing import Drawing
-from worker.pipelines.runner import DiffusersRunner
+from worker.pipelines import denoising
 
-WORDS = "CUDA error: unspecified launch failure"
-_step = DiffusersRunner.step
+WORDS = os.environ.get("FAULT_WORDS", "CUDA error: unspecified launch failure")
+_step = denoising.step
 _steps = 0
-_is_lost = False
+_left: float | None = None  # faults; None before the first
 
 
 def _is_due(batch: Sequence[Any]) -> bool:
@@ -26,9 +30,7 @@ def _is_due(batch: Sequence[Any]) -> bool:
     if prompt and all(prompt not in denoising.request.prompt for denoising in batch):
         return False
     _steps += 1
-    if _steps < int(os.environ.get("FAULT_STEP", "1")):
-        return False
-    return _takes_the_fault()
+    return _steps >= int(os.environ.get("FAULT_STEP", "1")) and _takes_the_fault()
 
 
 def _takes_the_fault() -> bool:
@@ -42,21 +44,21 @@ def _takes_the_fault() -> bool:
     return True
 
 
-def step(self: DiffusersRunner, batch: Sequence[Any], **named: Any) -> list[Exception | None]:
-    global _is_lost
-    _is_lost = _is_lost or _is_due(batch)
-    if _is_lost:
+def step(batch: Sequence[Any], *rest: Any, **named: Any) -> list[Exception | None]:
+    global _left
+    if _left is None and _is_due(batch):
+        _left = float(os.environ.get("FAULT_TIMES", "inf"))
+    if _left:
+        _left -= 1
         raise RuntimeError(WORDS)
-    return _step(self, batch, **named)
+    return _step(batch, *rest, **named)
 
 
 def hang(_self: Drawing) -> None:
     threading.Event().wait()
 
 
-DiffusersRunner.step = step  # type: ignore[method-assign]
+denoising.step = step
 if os.environ.get("FAULT_HANGS"):
     Drawing.give_back_counted = hang  # type: ignore[method-assign, assignment]
-    import worker.ending
-
     worker.ending.ENDING_S = float(os.environ["FAULT_HANGS"])

@@ -29,14 +29,14 @@ def celery_worker(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def running_worker(
-    folder: Path, *, modules: str = "worker.tasks", **environment: str
+    folder: Path, *, modules: str = "worker.tasks", node: str = "tests@%h", **environment: str
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The same worker, once it beats or has ended by itself; it may have further modules."""
     log = folder / "worker.log"
     words = ["celery", "-A", "webapp.celery", "worker", "-I", modules, "--pool=threads"]
     with log.open("wb") as output:
         worker = subprocess.Popen(
-            [sys.executable, "-m", *words, "--concurrency=4", "-n", "tests@%h"],
+            [sys.executable, "-m", *words, "--concurrency=4", "-n", node],
             cwd=PROJECT,
             env={**worker_environment(folder / "media"), **environment},
             stdout=output,

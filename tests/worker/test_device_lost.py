@@ -19,11 +19,16 @@ from webapp.generation import doorbell
 from webapp.generation.models import Image
 from webapp.operations.audit import find_violations
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.slow("ten workers start, one after the other", unless_changed="worker"),
+]
 
 START_UCR = 200_000_000
 PRICE_UCR = 200_000
 END_S = 90.0
+MODULES = "worker.tasks,tests.worker.faulty_device"
+OUT_OF_MEMORY = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
 
 
 @pytest.fixture(autouse=True)
@@ -35,9 +40,7 @@ def _media(settings: Any, tmp_path: Path, valkey_is_empty: None) -> Iterator[Non
 
 def run_to_its_end(folder: Path, **environment: str) -> int:
     """A worker with the faulty device; its exit status."""
-    with running_worker(
-        folder, modules="worker.tasks,tests.worker.faulty_device", **environment
-    ) as worker:
+    with running_worker(folder, modules=MODULES, **environment) as worker:
         return ended(worker, folder / "worker.log")
 
 
@@ -73,6 +76,59 @@ def test_a_device_that_vanishes_in_the_middle_of_eight_images_costs_none_of_them
     assert not list(find_violations())
 
 
+def test_of_two_workers_on_one_card_the_other_goes_on(
+    alice: User, tiny: DiffusionModel, tmp_path: Path
+) -> None:
+    """The first to draw loses the device; nothing is drawn by both."""
+    folders = [tmp_path / name for name in ("one", "two")]
+    fault = {"modules": MODULES, "FAULT_STEP": "3", "FAULT_FILE": str(tmp_path / "lost")}
+    fault["DARKROOM_MEDIA"] = str(tmp_path / "media")
+    for folder in folders:
+        folder.mkdir()
+    with (
+        running_worker(folders[0], node="gpu-a@%h", **fault) as one,
+        running_worker(folders[1], node="gpu-b@%h", **fault) as two,
+    ):
+        submit(alice, tiny, count=8, steps=8)
+        wait_until(lambda: None not in (one.poll(), two.poll()) or _all_stored(), END_S)
+        wait_until(lambda: {one.poll(), two.poll()} == {None, 1}, END_S)
+    assert get_balance(user=alice).posted_ucr == START_UCR - 8 * PRICE_UCR
+    assert Notice.objects.get().code.startswith("device_lost:gpu-")
+    assert not list(find_violations())
+
+
+def test_memory_that_another_program_takes_for_a_while_costs_no_image(
+    alice: User, bob: User, tiny: DiffusionModel, tmp_path: Path
+) -> None:
+    submit(alice, tiny, count=2)
+    submit(bob, tiny, count=2)
+    taken = {"FAULT_WORDS": OUT_OF_MEMORY, "FAULT_TIMES": "2", "FAULT_STEP": "2"}
+    with running_worker(tmp_path, modules=MODULES, **taken) as worker:
+        doorbell.ring(model_slug=tiny.slug, images=4)
+        wait_until(_all_stored, END_S, tmp_path / "worker.log")
+        assert worker.poll() is None
+    assert {image.attempt for image in Image.objects.all()} == {1}
+    assert get_balance(user=alice).posted_ucr == START_UCR - 2 * PRICE_UCR
+    assert not list(find_violations())
+
+
+def test_memory_that_is_not_given_back_fails_an_image_with_one_sentence_and_without_a_charge(
+    alice: User, tiny: DiffusionModel, tmp_path: Path
+) -> None:
+    submit(alice, tiny)
+    with running_worker(tmp_path, modules=MODULES, FAULT_WORDS=OUT_OF_MEMORY):
+        doorbell.ring(model_slug=tiny.slug, images=1)
+        (image,) = wait_until_ended(END_S)
+    assert (image.state, image.failure_code) == ("failed", "out_of_memory")
+    assert image.failure == "The image is too large for the memory of this device."
+    assert get_balance(user=alice).available_ucr == START_UCR
+    assert not list(find_violations())
+
+
+def _all_stored() -> bool:
+    return not Image.objects.exclude(state="stored").exists()
+
+
 def test_an_image_that_loses_the_device_each_time_fails_alone_after_three_drawings(
     alice: User, bob: User, tiny: DiffusionModel, tmp_path: Path
 ) -> None:
@@ -83,9 +139,7 @@ def test_an_image_that_loses_the_device_each_time_fails_alone_after_three_drawin
         runs += 1
         assert runs <= 4, "three with it, and one for those who were drawn beside it"
         doorbell.ring(model_slug=tiny.slug, images=1)  # as beat does all the time
-        with running_worker(
-            tmp_path, modules="worker.tasks,tests.worker.faulty_device", FAULT_PROMPT="poison"
-        ) as worker:
+        with running_worker(tmp_path, modules=MODULES, FAULT_PROMPT="poison") as worker:
             wait_until(
                 lambda: (
                     worker.poll() is not None

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from tests.engine.toy_runner import WAIT_S, ToyRunner, ask, wait_until
+from webapp.embedded.worker_health import default_node, read_health
 from worker import engine_watch
 from worker.config import EngineConfig
 from worker.engine.engine import Engine
 from worker.engine.errors import DeviceLost, EngineFailed
 from worker.engine_watch import HANGS_S, start_watch
-from worker.health import default_node, main, read_health, trouble_of
+from worker.health import main, trouble_of
 
 NODE = default_node()
 

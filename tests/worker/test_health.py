@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from tests.worker.running import PROJECT
-from worker.health import FRESH_S, STALLED_S, EngineHealth, default_node, health_file, write_health
+from webapp.embedded.worker_health import (
+    FRESH_S,
+    SILENT_S,
+    STALLED_S,
+    EngineHealth,
+    default_node,
+    health_file,
+    silence_of,
+    write_health,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -73,3 +82,14 @@ def test_a_file_that_says_something_else_is_as_none() -> None:
 def test_a_wrong_call_says_how_it_is_called() -> None:
     usage = "Say at most the worker's node name: python -m worker.health [worker@host]"
     assert check("one", "two") == check("--help") == (2, usage)
+
+
+def test_only_a_worker_that_spoke_and_fell_silent_is_one_to_kill(tmp_path: Path) -> None:
+    def silence(age_s: float, *, pid: int = 1) -> str:
+        write(default_node(), age_s=age_s)
+        return silence_of(pid, var=tmp_path, now_s=time.monotonic())
+
+    assert silence_of(1, var=tmp_path, now_s=time.monotonic()) == "", "it has not begun"
+    assert silence(0.0) == silence(SILENT_S - 1) == ""
+    assert silence(SILENT_S + 1) == "it has said nothing for 301 seconds"
+    assert silence(SILENT_S + 1, pid=2) == "", "an earlier worker wrote that"

@@ -25,6 +25,9 @@ class Service:
     # Called with the process id, again and again; a service without one is ready at once.
     ready: Callable[[int], bool] | None = None
     ready_timeout_s: float = 60
+    # Asked now and then, with the process id: why it must be killed and started again, or "".
+    hang: Callable[[int], str] | None = None
+    hang_every_s: float = 30
     stop_signal: signal.Signals = signal.SIGTERM
     stop_timeout_s: float = 10
     # What the kernel sends when the supervisor is killed. Servers get their stop signal instead.

@@ -18,6 +18,7 @@ from webapp.embedded.process import Service
 from webapp.embedded.servers import ServerUrls, embedded_servers, start_servers
 from webapp.embedded.supervisor import Supervisor
 from webapp.embedded.valkey import prepare_valkey
+from webapp.embedded.worker_health import silence_of
 
 __all__ = ["ServerUrls", "Stack", "embedded_servers", "run_servers", "run_stack"]
 
@@ -112,6 +113,7 @@ class Stack:
             worker,
             env={**WORKER_ENVIRONMENT, **worker.env},
             stop_timeout_s=WORKER_DRAIN_S,
+            hang=lambda pid: silence_of(pid, var=self.layout.var_dir, now_s=time.monotonic()),
             # Pages come first: a woken web thread takes the processor from a worker at once.
             nice=15,
         )

@@ -95,7 +95,7 @@ class Supervisor:
     def watch(self) -> None:
         """Keep the services running until somebody asks to stop; then raises StopRequested."""
         while True:
-            self._turn(self._until_next_restart_s())
+            self._turn(self._until_next_due_s())
 
     def _begin_record(self) -> None:
         ended = end_survivors(self._layout.run_state)
@@ -148,8 +148,15 @@ class Supervisor:
             code = self._poll(unit)
             if code is not None:
                 self._after_crash(unit, code)
+            self._kill_if_it_hangs(unit)
             if unit.restart_at is not None and time.monotonic() >= unit.restart_at:
                 self._launch(unit)
+
+    def _kill_if_it_hangs(self, unit: Unit) -> None:
+        reason = unit.find_hang()
+        if reason and unit.child is not None:
+            say(f"{unit.service.name} is killed: {reason}")
+            unit.child.kill()
 
     def _poll(self, unit: Unit) -> int | None:
         reader = unit.pump.reader if unit.pump else None
@@ -172,8 +179,9 @@ class Supervisor:
         name = unit.service.name
         say(f"{name} ended unexpectedly with {_exit_text(code)}; starting it again in {wait_s:g} s")
 
-    def _until_next_restart_s(self) -> float | None:
-        due = [unit.restart_at for unit in self._units if unit.restart_at is not None]
+    def _until_next_due_s(self) -> float | None:
+        times = [time_s for unit in self._units for time_s in (unit.restart_at, unit.ask_at)]
+        due = [time_s for time_s in times if time_s is not None]
         return max(0.0, min(due) - time.monotonic()) if due else None
 
     def _stop_all(self) -> None:

@@ -27,6 +27,7 @@ class Unit:
         self.child: Child | None = None
         self.ready = False
         self.restart_at: float | None = None
+        self.ask_at: float | None = None  # whether it hangs
         self._log = Log(self.log_file)
         self._pumped = pumped
         self._state = state
@@ -44,6 +45,7 @@ class Unit:
         if self.pump:
             self.pump.close_writer()
         self._write_down(self.child.pid)
+        self._plan_asking()
 
     def poll(self) -> int | None:
         """Return the exit code of a process that has just ended, once; None otherwise."""
@@ -57,6 +59,15 @@ class Unit:
         if self.child and not self.ready:
             self.ready = self.service.ready is None or self.service.ready(self.child.pid)
         return self.ready
+
+    def find_hang(self) -> str:
+        """Why the running process must be killed; "" if it is well, or not to be asked yet."""
+        if self.child is None or self.service.hang is None:
+            return ""
+        if self.ask_at is None or time.monotonic() < self.ask_at:
+            return ""
+        self._plan_asking()
+        return self.service.hang(self.child.pid)
 
     def schedule_restart(self) -> float:
         """Plan the next start after a crash; return the wait in seconds: 0.5, 1, 2 ... 30."""
@@ -84,8 +95,12 @@ class Unit:
             Recorded(service.name, pid, started, int(service.stop_signal), service.stop_timeout_s)
         )
 
+    def _plan_asking(self) -> None:
+        if self.service.hang is not None:
+            self.ask_at = time.monotonic() + self.service.hang_every_s
+
     def _forget_process(self) -> None:
-        self.child = None
+        self.child = self.ask_at = None
         self._state.remove(self.service.name)
         if self.pump:
             self.pump.close()
