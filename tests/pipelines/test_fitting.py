@@ -57,20 +57,22 @@ def room_of(card: float, *, beside: float = 48) -> Room:
         (FLUX, 48, "full"),
         (FLUX, 32, "beside"),
         (FLUX, 24, "fp8_beside"),
-        (FLUX, 12, None),
+        (FLUX, 12, "fp8_streamed"),
+        (FLUX, 8, "fp8_streamed"),
+        (FLUX, 5, None),
     ],
 )
 def test_the_best_manner_that_leaves_room_for_images_is_taken(
     model: ModelSizes, card: float, manner: str | None
 ) -> None:
-    plan = plan_loading(model, 2, room=room_of(card), manners=MANNERS)
+    plan = plan_loading(model, 2, room=room_of(card), manners=MANNERS["auto"])
     assert (plan and plan.manner) == manner
     if plan is not None:
         assert plan.device_bytes <= (card - 1) * GB
 
 
 def test_encoders_wait_beside_only_where_there_is_memory_to_wait_in() -> None:
-    assert plan_loading(SD35_MEDIUM, 2, room=room_of(12, beside=8), manners=MANNERS) is None
+    assert plan_loading(SD35_MEDIUM, 2, room=room_of(12, beside=8), manners=MANNERS["auto"]) is None
     plan = plan_loading(SD35_MEDIUM, 2, room=room_of(20, beside=0), manners=("full", "beside"))
     assert plan is not None
     assert plan.manner == "full"  # tight, but the only manner
@@ -81,8 +83,10 @@ def test_the_bytes_of_each_manner_add_up() -> None:
     assert {manner: round(count / GB, 1) for manner, count in needs.items()} == {
         "full": 33.7,
         "beside": 24.0,
+        "streamed": 8.1,
         "fp8": 24.8,
         "fp8_beside": 15.0,
+        "fp8_streamed": 5.1,
     }
 
 
@@ -225,7 +229,7 @@ def test_what_captured_graphs_hold_is_not_available(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_plan_says_what_the_model_takes() -> None:
-    plan = plan_loading(SD35_MEDIUM, 2, room=room_of(12), manners=MANNERS)
+    plan = plan_loading(SD35_MEDIUM, 2, room=room_of(12), manners=MANNERS["auto"])
     assert plan is not None
     assert isinstance(plan, Plan)
     assert plan.part_bytes + SD35_MEDIUM.rest(2) == plan.device_bytes

@@ -14,7 +14,7 @@ from worker.config import ConfigError, EngineConfig, Weights
 from worker.engine.errors import EngineError, OutOfMemory
 from worker.engine.request import ImageRequest, LoraSource
 from worker.pipelines import host_copy, parts
-from worker.pipelines.fitting import Room, needs_of
+from worker.pipelines.fitting import Manner, Room, needs_of
 from worker.pipelines.host_copy import BLOCK_BYTES, HostCopy
 from worker.pipelines.loader import LoadedModel, check_weights, manners_of
 from worker.pipelines.memory import weight_bytes, weights_of
@@ -64,10 +64,10 @@ def whole_runner(request: ImageRequest) -> DiffusersRunner:
     return runner
 
 
-def room_for(manner: str, request: ImageRequest, *, more: int = 4096) -> Room:
-    """Just enough for that manner."""
-    needed = needs_of(measure(Path(request.model.location)), 4)[manner]  # type: ignore[index]
-    return Room(PLENTY, needed + more, PLENTY)
+def room_for(manner: Manner, request: ImageRequest) -> Room:
+    """Just enough for that manner, and images."""
+    needed = needs_of(measure(Path(request.model.location)), 4)[manner]
+    return Room(PLENTY, int((needed + 4096) / 0.85), PLENTY)
 
 
 def loaded(runner: DiffusersRunner, request: ImageRequest) -> LoadedModel:
@@ -207,6 +207,57 @@ def test_a_model_in_parts_that_is_dropped_leaves_nothing_behind(
     assert loaded(runner, request) is not model
 
 
+# Streamed
+
+
+@pytest.mark.parametrize("weights", ["full", "fp8"])
+def test_of_a_part_larger_than_the_device_blocks_come_for_their_calls(
+    request_of: Callable[..., ImageRequest], weights: Weights
+) -> None:
+    request = request_of()
+    manner: Manner = "streamed" if weights == "full" else "fp8_streamed"
+    runner = runner_with(room_for(manner, request), weights=weights)
+    plenty = runner_with(Room(PLENTY, PLENTY), weights=weights)
+    loaded(plenty, request).wait_beside()
+    expected, whole = draw(plenty, request)
+    model = loaded(runner, request)
+    assert model.parts is not None
+    assert model.parts.is_streamed
+    assert not model.is_fixed
+    latents, image = draw(runner, request)
+    assert torch.equal(latents, expected)
+    assert image.pixels == whole.pixels
+
+
+def test_a_streamed_block_is_on_the_device_for_its_call_alone(tmp_path: Path) -> None:
+    request = ask(build_tiny_sd3(tmp_path / "sd3"), family="sd3", sampler="flow_euler")
+    runner = runner_with(room_for("streamed", request), weights="full")
+    model = loaded(runner, request)
+    assert model.parts is not None
+    denoiser = model.parts._denoiser
+    whole = sum(tensor.nbytes for tensor in model.pipeline.transformer.parameters())
+    assert denoiser.nbytes < whole
+    seen: list[list[bool]] = []
+    for part in denoiser.streamed:
+        part.module.register_forward_pre_hook(
+            lambda *_: seen.append([each.is_here for each in denoiser.streamed])
+        )
+    runner.step([begin(runner, request)])
+    assert [sum(here) for here in seen] == [1] * len(denoiser.streamed)
+    assert not any(part.is_here for part in denoiser.streamed)
+
+
+def test_loras_come_along_with_streamed_blocks(tmp_path: Path, tiny_model_dir: Path) -> None:
+    plenty = runner_with(Room(PLENTY, PLENTY), weights="full")
+    request = ask(tiny_model_dir)
+    loaded(plenty, request).wait_beside()
+    lora = LoraSource("slopes", str(unet_lora(plenty, request, tmp_path)), 1.0)
+    dressed = ask(tiny_model_dir, loras=(lora,))
+    expected = draw(plenty, dressed)[1].pixels
+    streaming = runner_with(room_for("streamed", request), weights="full")
+    assert draw(streaming, dressed)[1].pixels == expected
+
+
 # fp8
 
 
@@ -313,10 +364,15 @@ def unet_lora(runner: DiffusersRunner, request: ImageRequest, folder: Path) -> P
 def test_the_setting_says_which_manners_there_are() -> None:
     cuda, mps = torch.device("cuda"), torch.device("mps")
     every = EngineConfig()
-    assert manners_of("flux", every, cuda) == ("full", "beside", "fp8", "fp8_beside")
+    auto = ("full", "beside", "fp8", "fp8_beside", "fp8_streamed")
+    assert manners_of("flux", every, cuda) == auto
     assert manners_of("other", every, cuda) == ("full", "fp8")
-    assert manners_of("flux", EngineConfig(weights="full"), cuda) == ("full", "beside")
-    assert manners_of("flux", EngineConfig(weights="fp8"), cuda) == ("fp8", "fp8_beside")
+    assert manners_of("flux", EngineConfig(weights="full"), cuda) == (
+        "full",
+        "beside",
+        "streamed",
+    )
+    assert manners_of("flux", EngineConfig(weights="fp8"), cuda) == auto[2:]
     assert manners_of("flux", every, mps) == ("full", "beside")
     with pytest.raises(EngineError, match="DARKROOM_WEIGHTS=fp8"):
         check_weights(EngineConfig(weights="fp8"), mps)

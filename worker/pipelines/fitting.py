@@ -4,12 +4,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from worker.config import Weights
 from worker.pipelines.sizes import ModelSizes
 
 # full: everything on the device. beside: text encoders wait beside it, and come to read a prompt.
-# fp8: the denoiser's weights are stored in one byte each; fp8_beside: both.
-Manner = Literal["full", "beside", "fp8", "fp8_beside"]
-MANNERS: Final[tuple[Manner, ...]] = ("full", "beside", "fp8", "fp8_beside")
+# streamed: the same, and of a part that is larger than the device some blocks come for each call.
+# fp8: the denoiser's weights are stored in one byte each; fp8_beside, fp8_streamed: both.
+Manner = Literal["full", "beside", "streamed", "fp8", "fp8_beside", "fp8_streamed"]
+MANNERS: Final[dict[Weights, tuple[Manner, ...]]] = {
+    "auto": ("full", "beside", "fp8", "fp8_beside", "fp8_streamed"),
+    "full": ("full", "beside", "streamed"),
+    "fp8": ("fp8", "fp8_beside", "fp8_streamed"),
+}
+# Nothing waits beside the device.
+TOGETHER: Final = frozenset({"full", "fp8"})
+# Of a part that is streamed at least this share must have room: its ends, and blocks under way.
+STREAMED_SHARE: Final = 1 / 3
 
 # Families whose adapters read the prompt before the first step; other pipelines run whole.
 _TAKING_TURNS: Final = frozenset({"sd", "sdxl", "sd3", "flux"})
@@ -32,28 +42,30 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a model is loaded. `device_bytes`: what it takes of the device at most. `part_bytes`:
-    how much of that is for the parts that come and go, 0 if none does."""
+    """How a model is loaded. `device_bytes`: what it takes of the device at most; `part_bytes`:
+    how much of that is for the parts that come and go, 0 if none does; `stepping_bytes`: what it
+    takes while it steps."""
 
     manner: Manner
     device_bytes: int
     part_bytes: int = 0
+    stepping_bytes: int = 0
 
     @property
     def is_fp8(self) -> bool:
         """True if the denoiser is stored in fp8."""
-        return self.manner in {"fp8", "fp8_beside"}
+        return self.manner.startswith("fp8")
 
 
 def is_for(family: str, manner: Manner) -> bool:
     """False if parts would take turns that cannot."""
-    return family in _TAKING_TURNS or manner in {"full", "fp8"}
+    return family in _TAKING_TURNS or manner in TOGETHER
 
 
 def needs_of(sizes: ModelSizes, itemsize: int) -> dict[Manner, int]:
     """Manner -> bytes that it takes of the device at least, at `itemsize` bytes a number.
 
-    Beside: one part at a time is enough, an encoder or the denoiser.
+    Beside: one part at a time is enough, an encoder or the denoiser; streamed: some of it.
     """
     encoders, rest = sizes.encoders(itemsize), sizes.rest(itemsize)
     full, fp8 = sizes.denoiser(itemsize), sizes.denoiser(itemsize, fp8=True)
@@ -61,8 +73,10 @@ def needs_of(sizes: ModelSizes, itemsize: int) -> dict[Manner, int]:
     return {
         "full": rest + full + sum(encoders),
         "beside": rest + max(full, largest),
+        "streamed": rest + int(max(full, largest) * STREAMED_SHARE),
         "fp8": rest + fp8 + sum(encoders),
         "fp8_beside": rest + max(fp8, largest),
+        "fp8_streamed": rest + int(max(fp8, largest) * STREAMED_SHARE),
     }
 
 
@@ -74,20 +88,22 @@ def plan_loading(
     needs = needs_of(sizes, itemsize)
     plans = [_plan(manner, needs[manner], sizes, itemsize, room) for manner in manners]
     fitting = [plan for plan in plans if plan is not None and plan.device_bytes <= room.most]
-    comfortable = (plan for plan in fitting if plan.device_bytes <= room.most * COMFORTABLE_SHARE)
+    spacious = room.most * COMFORTABLE_SHARE
+    comfortable = (plan for plan in fitting if plan.stepping_bytes <= spacious)
     tightest = min(fitting, key=lambda plan: plan.device_bytes, default=None)
     return next(comfortable, tightest)
 
 
 def _plan(manner: Manner, needed: int, sizes: ModelSizes, itemsize: int, room: Room) -> Plan | None:
     """None if the parts have no room to wait in."""
-    if manner in {"full", "fp8"}:
-        return Plan(manner, needed)
+    if manner in TOGETHER:
+        return Plan(manner, needed, stepping_bytes=needed)
     # More than it needs saves journeys: the denoiser may stay while an encoder reads.
     taken = max(needed, int(room.most * COMFORTABLE_SHARE))
-    parts = taken - sizes.rest(itemsize)
-    encoders = sizes.encoders(itemsize)
-    denoiser = sizes.denoiser(itemsize, fp8=manner == "fp8_beside")
-    stays = denoiser + max(encoders, default=0) <= parts
+    rest, encoders = sizes.rest(itemsize), sizes.encoders(itemsize)
+    denoiser = sizes.denoiser(itemsize, fp8=manner.startswith("fp8"))
+    stays = denoiser + max(encoders, default=0) <= taken - rest
     waiting = sum(encoders) + (0 if stays else denoiser)
-    return Plan(manner, taken, parts) if waiting <= room.beside and encoders else None
+    if waiting > room.beside or not encoders:
+        return None
+    return Plan(manner, taken, taken - rest, min(taken, rest + denoiser))

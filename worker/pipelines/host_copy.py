@@ -5,7 +5,7 @@ Page-locking is slow by the piece, and torch rounds every piece up to a power of
 more memory than they fill.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,25 +34,24 @@ class HostCopy:
 
     def __init__(self, tensors: Sequence[Tensor], *, empty: Empty = host_block) -> None:
         """Raises what the allocator raises; the tensors are as they were then."""
-        self._tensors = list(tensors)
-        self._own = {id(tensor) for tensor in self._tensors}
+        self._tensors = list({id(tensor): tensor for tensor in tensors}.values())
         places, sizes = _places([tensor.nbytes for tensor in self._tensors])
         blocks = [empty(size) for size in sizes]
-        self._homes = [
-            _home(tensor, blocks[place.block], place.begin)
+        # id of a tensor, which is held above -> its copy
+        self._homes = {
+            id(tensor): _home(tensor, blocks[place.block], place.begin)
             for tensor, place in zip(self._tensors, places, strict=True)
-        ]
-        for tensor, home in zip(self._tensors, self._homes, strict=True):
-            home.copy_(tensor.data, non_blocking=True)
+        }
+        for tensor in self._tensors:
+            self._homes[id(tensor)].copy_(tensor.data, non_blocking=True)
 
-    def settle(self) -> None:
-        """The tensors are these copies from now on."""
-        for tensor, home in zip(self._tensors, self._homes, strict=True):
-            tensor.data = home
-
-    def covers(self, tensor: Tensor) -> bool:
-        """True for a tensor that is among those copied."""
-        return id(tensor) in self._own
+    def settle(self, tensors: Iterable[Tensor] | None = None) -> list[Tensor]:
+        """All tensors, or these, are their copies from now on. Returns those that have none."""
+        wanted = self._tensors if tensors is None else list(tensors)
+        for tensor in wanted:
+            if id(tensor) in self._homes:
+                tensor.data = self._homes[id(tensor)]
+        return [tensor for tensor in wanted if id(tensor) not in self._homes]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from worker.pipelines.devices import choose_device
 from worker.pipelines.fitting import (
     MANNERS,
     SPARE_BYTES,
+    TOGETHER,
     Manner,
     Plan,
     Room,
@@ -75,8 +76,8 @@ class LoadedModel:
     @property
     def is_fixed(self) -> bool:
         """True if the denoiser's weights lie where they are for as long as the model stays, so
-        that captured and compiled calls may rely on it; casting stores them anew at each call."""
-        return self.weights == "full"
+        that captured and compiled calls may rely on it; casting and streaming move them."""
+        return self.weights == "full" and not (self.parts and self.parts.is_streamed)
 
     def device_bytes(self) -> int:
         """Bytes of the device that the weights take at most."""
@@ -95,8 +96,7 @@ class LoadedModel:
 
     def drop(self) -> None:
         """Let go of all weights."""
-        if self.parts is not None:
-            self.parts.drop()
+        self.parts = None  # which hold copies
         drop_weights(self.pipeline)
 
     def _move(self, device: torch.device) -> None:
@@ -187,12 +187,7 @@ def plan_model(source: ModelSource, config: EngineConfig, room: Room) -> Plan:
 def manners_of(family: str, config: EngineConfig, device: torch.device) -> tuple[Manner, ...]:
     """The manners in which a model of `family` may be loaded there, the best first. Apple's
     GPUs know no fp8."""
-    asked: dict[str, tuple[Manner, ...]] = {
-        "auto": MANNERS,
-        "full": ("full", "beside"),
-        "fp8": ("fp8", "fp8_beside"),
-    }
-    manners = tuple(manner for manner in asked[config.weights] if is_for(family, manner))
+    manners = tuple(manner for manner in MANNERS[config.weights] if is_for(family, manner))
     if device.type == "mps":
         manners = tuple(manner for manner in manners if not manner.startswith("fp8"))
     return manners
@@ -215,8 +210,11 @@ def _too_large(
     sentence = f"The model {source.slug} is too large for the memory of this worker's device."
     needs = needs_of(sizes, itemsize)
     everywhere = replace(room, beside=sizes.whole(itemsize))
-    lacks_host = plan_loading(sizes, itemsize, room=everywhere, manners=manners) is not None
-    together = [manner for manner in manners if not manner.endswith("beside")]
+    lacks_host = (
+        room.beside > 0
+        and plan_loading(sizes, itemsize, room=everywhere, manners=manners) is not None
+    )
+    together = [manner for manner in manners if manner in TOGETHER]
     needed = min(needs[manner] for manner in (together if lacks_host else manners))
     detail = f"It needs {gigabytes(needed)}; the device has {gigabytes(room.total)}"
     if room.most < room.total - SPARE_BYTES:

@@ -2,14 +2,15 @@
 
 They are needed to read a prompt only, and what they said is kept (`PromptCache`). A part comes
 from page-locked memory, which keeps its copy, so that leaving costs nothing. If the device has no
-room for an encoder beside the denoiser, the denoiser waits for as long.
+room for an encoder beside the denoiser, the denoiser waits for as long; and of a part that is
+larger than the device, some blocks come for each call.
 
 The weights are the same numbers wherever they waited: an image's bits do not change.
 """
 
 import logging
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Set
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -20,22 +21,49 @@ from worker.pipelines.sizes import DENOISERS, is_encoder
 
 logger = logging.getLogger(__name__)
 
+# Of a part that is streamed, so many blocks have room at once.
+_BLOCKS_AT_LEAST: Final = 4
+
 
 class Part:
-    """One component. Its weights wait in the machine's memory until it comes."""
+    """One component. Its weights wait in the machine's memory until it comes.
 
-    def __init__(self, module: nn.Module, device: torch.device) -> None:
-        """Raises what the allocator raises."""
+    Of one that is larger than `limit` bytes the last blocks are streamed: each comes for its own
+    call, and leaves again. The copies are asked for and not waited for.
+    """
+
+    def __init__(
+        self, module: nn.Module, device: torch.device, *, limit: int, copy: HostCopy | None = None
+    ) -> None:
+        """`copy` holds the part's weights, if it is a block of another part. Raises what the
+        allocator raises."""
         self.module = module
         self.is_here = False
         self._device = device
-        self._copy: HostCopy | None = HostCopy(list(self._weights()))
-        self._copy.settle()
+        self._copy = copy or HostCopy([*module.parameters(), *module.buffers()])
+        self._copy.settle(module.parameters())
+        self._copy.settle(module.buffers())
+        self._blocks = frozenset(_streamed_blocks(module, limit))
+        self.streamed = [
+            Part(block, device, limit=_bytes_of(block), copy=self._copy) for block in self._blocks
+        ]
+        for part in self.streamed:
+            part.module.register_forward_pre_hook(part.come_for_call)
+            part.module.register_forward_hook(part.leave_after_call, always_call=True)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of its weights."""
-        return sum(tensor.nbytes for tensor in self._weights())
+        """Bytes that it takes of the device: its own weights, and one streamed block."""
+        streamed = max((part.nbytes for part in self.streamed), default=0)
+        return sum(tensor.nbytes for tensor in self._weights()) + streamed
+
+    def come_for_call(self, _module: nn.Module, _inputs: Any) -> None:
+        """Hook of a streamed block. Raises what the allocator raises."""
+        self.come()
+
+    def leave_after_call(self, _module: nn.Module, _inputs: Any, _output: Any) -> None:
+        """Hook of a streamed block."""
+        self.leave()
 
     def come(self) -> None:
         """Raises what the allocator raises; the part waits on then."""
@@ -50,20 +78,54 @@ class Part:
     def leave(self) -> None:
         """Wait beside the device. Only adapters are moved: the part's own weights never change."""
         self.is_here = False
-        if self._copy is None:
-            return
-        self._copy.settle()
-        for tensor in self._weights():
-            if not self._copy.covers(tensor):
-                tensor.data = tensor.data.to("cpu")
-
-    def drop(self) -> None:
-        """Let go of the copy, too: the model leaves memory."""
-        self._copy = None
+        for tensor in self._copy.settle(self._weights()):
+            tensor.data = tensor.data.to("cpu")
 
     def _weights(self) -> Iterator[Tensor]:
-        yield from self.module.parameters()
-        yield from self.module.buffers()
+        """Those that come and leave together, each once; adapters may have been laid over it."""
+        seen: set[int] = set()
+        for module in _modules(self.module, but=self._blocks):
+            for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
+                if id(tensor) not in seen:
+                    seen.add(id(tensor))
+                    yield tensor
+
+
+def _streamed_blocks(module: nn.Module, limit: int) -> list[nn.Module]:
+    """The last of the module's repeated blocks, as many as are beyond `limit` bytes."""
+    left = _bytes_of(module)
+    blocks = list(_blocks(module, limit // _BLOCKS_AT_LEAST)) if left > limit else []
+    streamed: list[nn.Module] = []
+    largest = 0
+    while blocks and left + largest > limit:
+        streamed.append(blocks.pop())
+        left -= _bytes_of(streamed[-1])
+        largest = max(largest, _bytes_of(streamed[-1]))
+    return streamed
+
+
+def _blocks(module: nn.Module, most: int) -> Iterator[nn.Module]:
+    """Blocks of `most` bytes if possible, in the order of the module's lists of such."""
+    for child in module.children():
+        if not isinstance(child, nn.ModuleList):
+            yield from _blocks(child, most)
+            continue
+        for block in child:
+            within = list(_blocks(block, most)) if _bytes_of(block) > most else []
+            yield from within or [block]
+
+
+def _modules(module: nn.Module, *, but: Set[nn.Module]) -> Iterator[nn.Module]:
+    """The module and all within, `but` of those blocks."""
+    if module in but:
+        return
+    yield module
+    for child in module.children():
+        yield from _modules(child, but=but)
+
+
+def _bytes_of(module: nn.Module) -> int:
+    return sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))
 
 
 class Parts:
@@ -82,10 +144,15 @@ class Parts:
         encoders = [name for name in modules if is_encoder(name)]
         (self.denoiser_name,) = [name for name in modules if name in DENOISERS]
         self.names = frozenset({*encoders, self.denoiser_name})
-        self._encoders = [Part(modules[name], device) for name in encoders]
-        self._denoiser = Part(modules[self.denoiser_name], device)
+        self._encoders = [Part(modules[name], device, limit=room) for name in encoders]
+        self._denoiser = Part(modules[self.denoiser_name], device, limit=room)
         for encoder in self._encoders:
             encoder.module.register_forward_pre_hook(self._coming(encoder))
+
+    @property
+    def is_streamed(self) -> bool:
+        """True if blocks of the denoiser come and go with each call."""
+        return bool(self._denoiser.streamed)
 
     def ready_to_step(self) -> None:
         """The denoiser is on the device, and no encoder. Raises what the allocator raises."""
@@ -101,11 +168,6 @@ class Parts:
         for part in here:
             self._let_leave(part)
         return bool(here)
-
-    def drop(self) -> None:
-        """The model leaves memory."""
-        for part in (*self._encoders, self._denoiser):
-            part.drop()
 
     def _coming(self, encoder: Part) -> Callable[[nn.Module, Any], None]:
         def come(_module: nn.Module, _inputs: Any) -> None:

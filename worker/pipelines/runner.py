@@ -28,7 +28,7 @@ from worker.pipelines.denoising import (
     predict_eagerly,
 )
 from worker.pipelines.devices import choose_device, describe_device, name_device
-from worker.pipelines.fitting import Manner
+from worker.pipelines.fitting import TOGETHER, Manner
 from worker.pipelines.flux import Flux
 from worker.pipelines.graphs import Graphs, call_of
 from worker.pipelines.loader import (
@@ -241,7 +241,7 @@ class DiffusersRunner:
         """Those in which some model may be loaded: nothing waits beside memory that is shared."""
         manners = manners_of("flux", self._config, self._device)
         is_shared = self._device.type != "cuda"
-        return tuple(each for each in manners if not (is_shared and each.endswith("beside")))
+        return tuple(each for each in manners if each in TOGETHER or not is_shared)
 
     def describe(self) -> str:
         """One line for the log: what it draws on, and how."""
