@@ -54,6 +54,7 @@ def room_of(card: float, *, beside: float = 48) -> Room:
         (SD35_MEDIUM, 24, "full"),
         (SD35_MEDIUM, 16, "beside"),
         (SD35_MEDIUM, 12, "beside"),
+        (SD35_MEDIUM, 8, "beside"),  # T5 alone is larger: it is streamed
         (FLUX, 48, "full"),
         (FLUX, 32, "beside"),
         (FLUX, 24, "fp8_beside"),

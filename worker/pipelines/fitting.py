@@ -8,7 +8,8 @@ from worker.config import Weights
 from worker.pipelines.sizes import ModelSizes
 
 # full: everything on the device. beside: text encoders wait beside it, and come to read a prompt.
-# streamed: the same, and of a part that is larger than the device some blocks come for each call.
+# Of an encoder that is larger than the device some blocks come for each call; streamed: of the
+# denoiser, too.
 # fp8: the denoiser's weights are stored in one byte each; fp8_beside, fp8_streamed: both.
 Manner = Literal["full", "beside", "streamed", "fp8", "fp8_beside", "fp8_streamed"]
 MANNERS: Final[dict[Weights, tuple[Manner, ...]]] = {
@@ -65,18 +66,18 @@ def is_for(family: str, manner: Manner) -> bool:
 def needs_of(sizes: ModelSizes, itemsize: int) -> dict[Manner, int]:
     """Manner -> bytes that it takes of the device at least, at `itemsize` bytes a number.
 
-    Beside: one part at a time is enough, an encoder or the denoiser; streamed: some of it.
+    Beside: one part at a time is enough, the denoiser or an encoder, and some of that.
     """
     encoders, rest = sizes.encoders(itemsize), sizes.rest(itemsize)
     full, fp8 = sizes.denoiser(itemsize), sizes.denoiser(itemsize, fp8=True)
-    largest = max(encoders, default=0)
+    reading = int(max(encoders, default=0) * STREAMED_SHARE)
     return {
         "full": rest + full + sum(encoders),
-        "beside": rest + max(full, largest),
-        "streamed": rest + int(max(full, largest) * STREAMED_SHARE),
+        "beside": rest + max(full, reading),
+        "streamed": rest + max(int(full * STREAMED_SHARE), reading),
         "fp8": rest + fp8 + sum(encoders),
-        "fp8_beside": rest + max(fp8, largest),
-        "fp8_streamed": rest + int(max(fp8, largest) * STREAMED_SHARE),
+        "fp8_beside": rest + max(fp8, reading),
+        "fp8_streamed": rest + max(int(fp8 * STREAMED_SHARE), reading),
     }
 
 
