@@ -23,7 +23,7 @@ def beat(monkeypatch: pytest.MonkeyPatch, describe: Any, *, times: int = 2) -> N
         if next(rounds, None) is None:
             raise Over
 
-    monkeypatch.setattr(heartbeat.time, "sleep", sleep)
+    monkeypatch.setattr("webapp.generation.heartbeat.time.sleep", sleep)
     monkeypatch.setattr(heartbeat, "_served", (0.0, []))
     with pytest.raises(Over):
         heartbeat.beat_forever(name="one", node="worker@nowhere", describe=describe)
