@@ -20,7 +20,7 @@ def test_bytes_are_rounded_on_the_device_as_diffusers_rounds_in_main_memory(
     values = torch.cat([torch.arange(0, 511) / 510, torch.linspace(0, 1, 3 * 64 * 64 - 511)])
     image = values.to(dtype).view(3, 64, 64)
     in_main_memory = image.permute(1, 2, 0).float().numpy()
-    rendering = start_rendering(image)()
+    rendering = start_rendering(image, decoded=image)()
     assert (rendering.pixels, rendering.width_px, rendering.height_px) == to_pixels(in_main_memory)
     assert len(np.unique(np.frombuffer(rendering.pixels, np.uint8))) == 256
 
@@ -30,7 +30,7 @@ def test_an_image_is_one_copy_that_only_its_completion_waits_for(
 ) -> None:
     image = torch.full((3, 2, 4), 0.5, device="cuda")
     with pretend_cuda.counted() as waits:
-        complete = start_rendering(image)
+        complete = start_rendering(image, decoded=image)
     assert waits == []
     image.fill_(1.0)  # the next one may be decoded into the same memory
     rendering = complete()
@@ -40,9 +40,14 @@ def test_an_image_is_one_copy_that_only_its_completion_waits_for(
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_what_is_no_number_is_no_image(pretend_cuda: PretendCuda, device: str) -> None:
-    image = torch.zeros(3, 8, 8)
-    image[1, 2, 3] = torch.nan
-    complete = start_rendering(image.to(device))
+@pytest.mark.parametrize("overflow", [torch.nan, torch.inf, -torch.inf])
+def test_what_is_no_number_is_no_image(
+    pretend_cuda: PretendCuda, device: str, overflow: float
+) -> None:
+    decoded = torch.zeros(3, 8, 8)
+    decoded[1, 2, 3] = overflow
+    decoded = decoded.to(device)
+    # An infinity is white or black by then, and looks like a part of the image.
+    complete = start_rendering(decoded.clamp(0, 1), decoded=decoded)
     with pytest.raises(EngineError, match="not a picture"):
         complete()

@@ -120,4 +120,5 @@ def decode_latents(pipe: Any, latents: Tensor, *, shift: float) -> Arriving:
     """The image of `latents` [1, channels, height, width]; `shift` is added once unscaled."""
     unscaled = latents / pipe.vae.config.scaling_factor + shift
     decoded = pipe.vae.decode(unscaled, return_dict=False)[0]
-    return start_rendering(pipe.image_processor.postprocess(decoded, output_type="pt")[0])
+    image = pipe.image_processor.postprocess(decoded, output_type="pt")[0]
+    return start_rendering(image, decoded=decoded)

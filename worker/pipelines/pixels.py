@@ -25,15 +25,16 @@ class Rendering:
 Arriving = Callable[[], Rendering]
 
 
-def start_rendering(image: Tensor, *, blacked_out: bool = False) -> Arriving:
-    """Begin to bring a decoded image [3, height, width] in 0..1 to main memory, as RGB bytes.
+def start_rendering(image: Tensor, *, decoded: Tensor, blacked_out: bool = False) -> Arriving:
+    """Begin to bring an image [3, height, width] in 0..1 to main memory, as RGB bytes.
 
+    `decoded` is what the VAE made of it: an infinity there is no longer to be seen in 0..1.
     Rounded on its device, as diffusers rounds in main memory. Returns without waiting; the result,
     called once by any thread, waits and raises what `to_pixels` does.
     """
     exact = image.permute(1, 2, 0).float()
     rgb = (exact * 255).round().to(torch.uint8)
-    is_finite = exact.isfinite().all().to(torch.uint8)
+    is_finite = decoded.isfinite().all().to(torch.uint8)
     height_px, width_px, _channels = rgb.shape
     arriving, arrived = start_fetching(torch.cat([rgb.flatten(), is_finite.view(1)]))
 

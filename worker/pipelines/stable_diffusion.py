@@ -96,7 +96,7 @@ class StableDiffusion:
         image = pipe.image_processor.postprocess(
             checked, output_type="pt", do_denormalize=[not is_flagged]
         )[0]
-        return start_rendering(image, blacked_out=is_flagged)
+        return start_rendering(image, decoded=decoded, blacked_out=is_flagged)
 
     def _settings(self, model: LoadedModel, mode: Mode) -> dict[str, Any]:
         """What the pipeline of `mode` is built with beside the model's components."""

@@ -72,7 +72,8 @@ class StableDiffusionXL(StableDiffusion):
             decoded = pipe.vae.decode(_unscaled(pipe.vae.config, latents), return_dict=False)[0]
         if pipe.watermark is not None:  # where the package for invisible watermarks is installed
             decoded = pipe.watermark.apply_watermark(decoded)
-        return start_rendering(pipe.image_processor.postprocess(decoded, output_type="pt")[0])
+        image = pipe.image_processor.postprocess(decoded, output_type="pt")[0]
+        return start_rendering(image, decoded=decoded)
 
     def _settings(self, model: LoadedModel, mode: Mode) -> dict[str, Any]:
         if mode == "text":
