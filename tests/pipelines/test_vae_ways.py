@@ -156,6 +156,16 @@ def test_an_image_that_even_tiles_have_no_room_for_is_out_of_memory(
     assert runner.finish(denoising).fingerprint["decoded"] == "whole"  # nothing was lost
 
 
+def test_half_precision_is_of_no_use_to_a_vae_that_works_in_it(tiny_model_dir: Path) -> None:
+    runner = DiffusersRunner(EngineConfig(device="cpu", dtype="float16", preview_every=0))
+    request = ask(tiny_model_dir, **WIDE)
+    vae, memory = vae_of(runner, request), ShortMemory(whole=16 * 16, half=0)
+    with memory.of(vae):
+        _, image = draw(runner, request)
+    assert {dtype for _, dtype in memory.tries} == {torch.float16}
+    assert image.fingerprint["decoded"] == "tiles"
+
+
 # Others make way first
 
 
@@ -213,7 +223,7 @@ def test_what_the_figures_rule_out_is_not_tried(
     request = ask(tiny_model_dir, **WIDE)
     vae = vae_of(runner, request)
     ways = runner._models.resident(request.model).vae_ways
-    needed = peak_bytes(vae, VaeTask("decode", 256, 128), "whole")
+    needed = peak_bytes(vae, VaeTask("decode", 256, 128), 4)
     ways.available = lambda: needed // 2
     memory = ShortMemory()
     with memory.of(vae):
@@ -235,7 +245,7 @@ def test_the_peak_of_large_vaes_is_known_beforehand() -> None:
         (2048, "decode", 12.9),
         (1024, "encode", 2.7),
     ):
-        peak = peak_bytes(vae, VaeTask(task, side_px, side_px), "whole")  # type: ignore[arg-type]
+        peak = peak_bytes(vae, VaeTask(task, side_px, side_px), 4)  # type: ignore[arg-type]
         assert peak / 1e9 == pytest.approx(gigabytes, rel=0.02)
 
 

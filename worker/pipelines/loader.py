@@ -131,8 +131,16 @@ def load_model(source: ModelSource, config: EngineConfig, plan: Plan = _FULL) ->
         raise _load_failure(source, error) from error
     pipeline.set_progress_bar_config(disable=True)
     weights: Literal["full", "fp8"] = "fp8" if plan.is_fp8 else "full"
+    ways = VaeWays(is_upcast=source.family == "sdxl")
     return LoadedModel(
-        source, pipeline, pipeline.scheduler, device, dtype, parts=parts, weights=weights
+        source,
+        pipeline,
+        pipeline.scheduler,
+        device,
+        dtype,
+        vae_ways=ways,
+        parts=parts,
+        weights=weights,
     )
 
 

@@ -84,11 +84,13 @@ class VaeWays:
     """Of one model on the device: which way each task goes, found once and kept until it leaves.
 
     `reliefs`: what gives memory back, the cheapest first; each returns False if it had none to
-    give. `available`: bytes that can be allocated; None if that cannot be asked.
+    give. `available`: bytes that can be allocated; None if that cannot be asked. `is_upcast`: the
+    model's pipelines take a float16 VAE to float32 if its files say so.
     """
 
     reliefs: Sequence[Relief] = ()
     available: Callable[[], int] | None = None
+    is_upcast: bool = False
     # task -> the way it went the last time, and the reliefs that made it possible
     _known: dict[VaeTask, tuple[Way, list[Relief]]] = field(default_factory=dict)
 
@@ -119,7 +121,7 @@ class VaeWays:
         first, helped = self._known.get(task, ("whole", []))
         for relief in helped:
             relief()
-        ways = [way for way in WAYS[WAYS.index(first) :] if _is_of_use(vae, way, task)]
+        ways = [way for way in WAYS[WAYS.index(first) :] if self._is_of_use(vae, way, task)]
         reliefs = [relief for relief in self.reliefs if relief not in helped]
         return _Attempt(ways, reliefs, list(helped))
 
@@ -128,15 +130,29 @@ class VaeWays:
         way = attempt.ways[0]
         if attempt.is_last or way == "tiles" or self.available is None:
             return False
-        return peak_bytes(vae, task, way) * _HOPELESS_SHARE > self.available()
+        itemsize = 2 if way == "half" else self._itemsize(vae)
+        return peak_bytes(vae, task, itemsize) * _HOPELESS_SHARE > self.available()
+
+    def _is_of_use(self, vae: Any, way: Way, task: VaeTask) -> bool:
+        if way == "whole" or not isinstance(vae, AutoencoderKL):
+            return way == "whole"
+        if way == "half":
+            return self._itemsize(vae) == torch.float32.itemsize
+        return max(task.width_px, task.height_px) > _tile_px(vae)
+
+    def _itemsize(self, vae: Any) -> int:
+        """Bytes of the numbers that it works in."""
+        dtype = getattr(vae, "dtype", torch.float32)
+        if self.is_upcast and dtype == torch.float16 and vae.config.force_upcast:
+            return torch.float32.itemsize
+        return int(dtype.itemsize)
 
 
-def peak_bytes(vae: Any, task: VaeTask, way: Way) -> int:
-    """About how much memory `task` takes at its peak, whole or by halves; 0 if the VAE is of a
-    kind that nothing is known of."""
+def peak_bytes(vae: Any, task: VaeTask, itemsize: int) -> int:
+    """About how much memory `task` takes at its peak in one piece, in numbers of `itemsize` bytes;
+    0 if the VAE is of a kind that nothing is known of."""
     if not isinstance(vae, AutoencoderKL):
         return 0
-    itemsize = 2 if way == "half" else _itemsize(vae)
     numbers = _PEAK_NUMBERS[task.task] * vae.config.block_out_channels[0]
     return int(numbers * task.width_px * task.height_px * itemsize)
 
@@ -155,20 +171,6 @@ def _try(vae: Any, way: Way, work: Callable[[], Any]) -> _Done | Exception:
         if not is_out_of_memory(error):
             raise
         return error.with_traceback(None)
-
-
-def _is_of_use(vae: Any, way: Way, task: VaeTask) -> bool:
-    if way == "whole" or not isinstance(vae, AutoencoderKL):
-        return way == "whole"
-    if way == "half":
-        return _itemsize(vae) == torch.float32.itemsize
-    return max(task.width_px, task.height_px) > _tile_px(vae)
-
-
-def _itemsize(vae: AutoencoderKL) -> int:
-    """Bytes of the numbers that it works in: pipelines take some to float32 for it."""
-    is_upcast = vae.dtype == torch.float16 and vae.config.force_upcast
-    return torch.float32.itemsize if is_upcast else vae.dtype.itemsize
 
 
 @contextmanager
