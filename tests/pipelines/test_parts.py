@@ -81,6 +81,16 @@ def parts_here(model: LoadedModel) -> list[bool]:
     return [part.is_here for part in (*model.parts._encoders, model.parts._denoiser)]
 
 
+def all_parts(model: LoadedModel) -> list[parts.Part]:
+    assert model.parts is not None
+    return [*model.parts._encoders, model.parts._denoiser]
+
+
+def blocks_of(part: parts.Part) -> list[torch.Tensor]:
+    """The copies that it keeps in the machine's memory."""
+    return list(part._copy._homes.values())
+
+
 # Encoders beside
 
 
@@ -204,6 +214,7 @@ def test_a_model_in_parts_that_is_dropped_leaves_nothing_behind(
     runner.make_resident(other.model)
     runner.make_way(other.model)
     assert weight_bytes(model.pipeline) == 0
+    assert not any(blocks_of(part) for part in all_parts(model))
     assert loaded(runner, request) is not model
 
 

@@ -45,6 +45,11 @@ class HostCopy:
         for tensor in self._tensors:
             self._homes[id(tensor)].copy_(tensor.data, non_blocking=True)
 
+    def release(self) -> None:
+        """Let go of the copies, even if something still refers to this."""
+        self._tensors.clear()
+        self._homes.clear()
+
     def settle(self, tensors: Iterable[Tensor] | None = None) -> list[Tensor]:
         """All tensors, or these, are their copies from now on. Returns those that have none."""
         wanted = self._tensors if tensors is None else list(tensors)

@@ -96,7 +96,8 @@ class LoadedModel:
 
     def drop(self) -> None:
         """Let go of all weights."""
-        self.parts = None  # which hold copies
+        if self.parts is not None:
+            self.parts.drop()
         drop_weights(self.pipeline)
 
     def _move(self, device: torch.device) -> None:

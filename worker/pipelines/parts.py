@@ -81,6 +81,10 @@ class Part:
         for tensor in self._copy.settle(self._weights()):
             tensor.data = tensor.data.to("cpu")
 
+    def drop(self) -> None:
+        """Let go of the copy."""
+        self._copy.release()
+
     def _weights(self) -> Iterator[Tensor]:
         """Those that come and leave together, each once; adapters may have been laid over it."""
         seen: set[int] = set()
@@ -168,6 +172,11 @@ class Parts:
         for part in here:
             self._let_leave(part)
         return bool(here)
+
+    def drop(self) -> None:
+        """The model leaves memory: let go of the copies, which the encoders' hooks refer to."""
+        for part in (*self._encoders, self._denoiser):
+            part.drop()
 
     def _coming(self, encoder: Part) -> Callable[[nn.Module, Any], None]:
         def come(_module: nn.Module, _inputs: Any) -> None:
