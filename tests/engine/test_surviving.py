@@ -20,7 +20,13 @@ from tests.engine.toy_runner import (
 )
 from worker.config import EngineConfig
 from worker.engine.engine import Engine
-from worker.engine.errors import Cancelled, DeviceLost, EngineStopped, OutOfMemory
+from worker.engine.errors import (
+    Cancelled,
+    DeviceLost,
+    EngineError,
+    EngineStopped,
+    OutOfMemory,
+)
 from worker.engine.request import ImageRequest, ModelSource, Progress, RenderedImage
 from worker.engine.runner import Denoising, OnStep, RunnerGauges, ShouldStop
 
@@ -317,3 +323,19 @@ def test_an_image_on_its_way_from_the_device_holds_up_nobody(
     arrived.set()
     assert drawn(second) == "second"
     assert threads == {"completions_0"}
+
+
+def test_whoever_waits_is_told_of_a_panic_while_an_image_arrives(
+    runner: FaultyRunner, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class PanicError(BaseException):
+        """As Rust's libraries raise it."""
+
+    def complete(request: ImageRequest) -> RenderedImage:
+        raise PanicError("index out of bounds")
+
+    monkeypatch.setattr(runner, "complete", complete)
+    engine.start()
+    failure = submit(engine, "first", steps=1).exception(WAIT_S)
+    assert isinstance(failure, EngineError)
+    assert failure.detail == "PanicError: index out of bounds"

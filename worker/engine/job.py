@@ -130,7 +130,7 @@ class Job:
             return outcome
         return self.stop_reason or outcome
 
-    def as_engine_error(self, error: Exception) -> EngineError:
+    def as_engine_error(self, error: BaseException) -> EngineError:
         """`error`, or an `EngineError` around what nobody expected."""
         if isinstance(error, EngineError):
             return error
