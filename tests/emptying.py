@@ -5,15 +5,24 @@ and permissions anew: two seconds a test. Here those stay, only tables that hold
 and what the migrations themselves wrote is put back.
 """
 
+import time
 from functools import cache
 from typing import Any
 
-from django.db import connection
+import psycopg.errors
+from django.db import OperationalError, connection
 
 KEPT = ("django_migrations", "django_content_type", "auth_permission")
 FIRST_ROWS = "first_rows"  # the schema of what the migrations wrote
 # A connection that a test forgot in a transaction fails the test; it must not stop the run.
 LOCK_TIMEOUT = "20s"
+# Requests of pages that a test has left: a table that they read and one that they wait for, emptied
+# in another order, would be a deadlock, of which PostgreSQL ends either side.
+QUIET_S = 5.0
+TRIES = 3
+BUSY = """SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+    AND backend_type = 'client backend' AND state <> 'idle'"""
 
 
 def remember_first_rows() -> None:
@@ -33,9 +42,29 @@ def empty_database(_test_case: Any) -> None:
         emptied = _with_referrers(filled)
         tables = ", ".join(f'public."{table}"' for table in sorted(emptied))
         again = "".join(_put_back(table) for table in _first_tables() if table in emptied)
-        cursor.execute(
-            f"BEGIN; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; TRUNCATE {tables}; {again} COMMIT"
-        )
+        _wait_until_quiet(cursor)
+        _commit(cursor, f"TRUNCATE {tables}; {again}")
+
+
+def _wait_until_quiet(cursor: Any) -> None:
+    """Returns when nobody else is at work in the database, or after a while."""
+    end_s = time.monotonic() + QUIET_S
+    cursor.execute(BUSY)
+    while cursor.fetchone()[0] and time.monotonic() < end_s:
+        time.sleep(0.05)
+        cursor.execute(BUSY)
+
+
+def _commit(cursor: Any, statements: str) -> None:
+    """Carries them out in one transaction, once more if that met another one's."""
+    for left in reversed(range(TRIES)):
+        try:
+            cursor.execute(f"BEGIN; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; {statements} COMMIT")
+            return
+        except OperationalError as error:
+            cursor.execute("ROLLBACK")
+            if not left or not isinstance(error.__cause__, psycopg.errors.DeadlockDetected):
+                raise
 
 
 def _filled(cursor: Any) -> list[str]:

@@ -83,8 +83,8 @@ class VarLayout:
     def private(self) -> list[Path]:
         """Return what is our user's alone: all that is made here but `static`, which everybody is
         served, and PostgreSQL's folder, which it keeps closed itself."""
-        folders = (self.logs, self.secrets, self.media, self.valkey_data, self.run)
-        named = ("mail", "models", "demo", "bench", self.lock.name, self.run_state.name)
+        folders = (self.logs, self.secrets, self.media, self.workers, self.valkey_data, self.run)
+        named = ("mail", "models", "demo", "bench", "device", self.lock.name, self.run_state.name)
         schedules = self.var_dir.glob(f"{self.beat_schedule.name}*")
         return [*folders, *(self.var_dir / name for name in named), *schedules]
 
