@@ -319,8 +319,8 @@ def test_an_image_on_its_way_from_the_device_holds_up_nobody(
     wait_until(lambda: runner.steps_done >= 31 or runner.calls.count(("second",)) >= 29)
     assert not first.done()
     assert engine.cancel("first")
-    assert type(first.exception(WAIT_S)) is Cancelled
     arrived.set()
+    assert type(first.exception(WAIT_S)) is Cancelled
     assert drawn(second) == "second"
     assert threads == {"completions_0"}
 

@@ -33,6 +33,7 @@ def run(folder: Path, **environment: str) -> tuple[int, str]:
         return worker.returncode, log.read_text(errors="replace")
 
 
+@pytest.mark.slow("four workers start, one after the other", unless_changed="worker")
 @pytest.mark.parametrize(
     ("device", "sentence"),
     [
