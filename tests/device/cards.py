@@ -5,8 +5,9 @@ from typing import Any
 
 import torch
 
-from tests.device.drawing import begin, request_for, step_all
+from tests.device.drawing import request_for
 from tests.device.machine import Machine, Model
+from tests.pipelines.drawing import begin, step_all
 from worker.engine.errors import EngineError
 from worker.pipelines.memory import release_memory
 from worker.pipelines.runner import DiffusersRunner

@@ -1,13 +1,10 @@
-"""Requests of the first run, and their steps with the runner alone."""
+"""Requests of the first run."""
 
 import itertools
-from collections.abc import Sequence
 from typing import Any
 
 from tests.device.machine import Model
 from worker.engine.request import ImageRequest
-from worker.pipelines.denoising import Denoising
-from worker.pipelines.runner import DiffusersRunner
 
 _numbers = itertools.count()
 
@@ -29,22 +26,3 @@ def request_for(model: Model, **changes: Any) -> ImageRequest:
         "sampler": "flow_euler" if is_flow else "euler",
     }
     return ImageRequest(**(values | changes))
-
-
-def begin(runner: DiffusersRunner, request: ImageRequest) -> Denoising:
-    """The request, ready for its first step."""
-    runner.make_resident(request.model)
-    return runner.begin(request)
-
-
-def step(runner: DiffusersRunner, batch: Sequence[Denoising], *, shape: Any = None) -> None:
-    """One step of all; raises what any of them raised."""
-    for failure in runner.step(batch, shape=shape):
-        if failure is not None:
-            raise failure
-
-
-def step_all(runner: DiffusersRunner, batch: Sequence[Denoising]) -> None:
-    """All steps; who is done leaves the batch."""
-    while under_way := [each for each in batch if each.done < each.calls]:
-        step(runner, under_way)

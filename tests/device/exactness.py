@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from tests.device.drawing import begin, request_for, step, step_all
+from tests.device.drawing import request_for
 from tests.device.machine import TINY, Machine
-from tests.pipelines.drawing import known_warnings
+from tests.pipelines.drawing import begin, known_warnings, step, step_all
 from worker.pipelines.graphs import Graphs
 from worker.pipelines.loader import lay_out_for_convolutions
 from worker.pipelines.runner import DiffusersRunner

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 
 from tests.bench.engine.run import has_compiler
-from tests.device.drawing import begin, request_for, step
+from tests.device.drawing import request_for
 from tests.device.machine import Machine, Model
+from tests.pipelines.drawing import begin, step
 from worker.engine.engine import Engine
 from worker.pipelines.denoising import Denoising
 from worker.pipelines.graphs import Graphs

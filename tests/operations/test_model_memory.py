@@ -9,12 +9,13 @@ from django.core.management import call_command
 from django.test import Client
 
 from tests.operations.passwords import give_password
-from tests.people import make_model
+from tests.people import make_model, make_user
 from tests.pipelines.fixtures import tiny_model_dir
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.generation import heartbeat
 from webapp.operations import model_memory as room
+from webapp.operations.admin import catalog
 from webapp.operations.model_memory import model_memory
 
 __all__ = ["tiny_model_dir"]
@@ -102,3 +103,15 @@ def test_the_models_page_says_it(client: Client, charlie: User, model: Diffusion
     assert (
         "the largest among the workers has room for 11.9 GB." in client.get(page).content.decode()
     )
+
+
+@pytest.mark.django_db
+def test_nothing_is_read_for_who_may_not_see_models(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(catalog, "model_memory", lambda **model: asked.append(model))
+    client.force_login(make_user("helper", is_staff=True))
+    model = make_model()
+    assert client.get(f"/admin/catalog/diffusionmodel/{model.pk}/change/").status_code == 403
+    assert asked == []

@@ -1,36 +1,29 @@
 """A runner that compiles, for tests: the original's latents beside it."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from tests.pipelines import drawing
 from worker.config import EngineConfig
-from worker.engine.request import ImageRequest, ModelSource
+from worker.engine.request import ImageRequest
 from worker.pipelines.compile import CompiledCalls
 from worker.pipelines.denoising import Denoising
 from worker.pipelines.runner import DiffusersRunner
 
-Ask = Callable[..., ImageRequest]
-
 
 def ask(path: Path, **changes: Any) -> ImageRequest:
-    values: dict[str, Any] = {
-        "request_id": "one",
-        "owner_id": "alice",
-        "model": ModelSource("tiny", "sd", "folder", str(path)),
-        "prompt": "a cat",
+    """A small request of few steps."""
+    small: dict[str, Any] = {
         "negative_prompt": "",
         "width_px": 64,
         "height_px": 64,
         "steps": 4,
-        "guidance_scale": 5.0,
-        "seed": 7,
         "sampler": "euler",
     }
-    return ImageRequest(**(values | changes))
+    return drawing.ask(path, **(small | changes))
 
 
 def runner_with(monkeypatch: pytest.MonkeyPatch, *, backend: Any) -> DiffusersRunner:

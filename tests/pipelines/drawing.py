@@ -3,7 +3,7 @@
 import functools
 import itertools
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,10 +81,15 @@ def begin(runner: DiffusersRunner, request: ImageRequest) -> Denoising:
     return runner.begin(request)
 
 
+def step(runner: DiffusersRunner, batch: Sequence[Denoising], *, shape: Hashable = None) -> None:
+    """One step of all of them."""
+    assert runner.step(batch, shape=shape) == [None] * len(batch)
+
+
 def step_all(runner: DiffusersRunner, batch: Sequence[Denoising]) -> None:
     """All steps of the whole batch; who is done leaves it."""
     while under_way := [each for each in batch if each.done < each.calls]:
-        assert runner.step(under_way) == [None] * len(under_way)
+        step(runner, under_way)
 
 
 def draw(runner: DiffusersRunner, request: ImageRequest) -> tuple[torch.Tensor, RenderedImage]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.pipelines import compiling
 from tests.pipelines.drawing import ask_for
 from worker.config import EngineConfig
 from worker.engine.errors import EngineError, OutOfMemory
@@ -40,20 +41,7 @@ def keeping(device: int, *, host: int = 0, models: int | None = None) -> Residen
 
 
 def ask(source: ModelSource, **changes: Any) -> ImageRequest:
-    values: dict[str, Any] = {
-        "request_id": "one",
-        "owner_id": "alice",
-        "model": source,
-        "prompt": "a cat",
-        "negative_prompt": "",
-        "width_px": 64,
-        "height_px": 64,
-        "steps": 4,
-        "guidance_scale": 5.0,
-        "seed": 7,
-        "sampler": "euler",
-    }
-    return ImageRequest(**(values | changes))
+    return compiling.ask(Path(source.location), **({"model": source} | changes))
 
 
 def draw(runner: DiffusersRunner, denoising: Denoising) -> bytes:

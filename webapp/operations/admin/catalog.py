@@ -46,7 +46,7 @@ class DiffusionModelAdmin(AuditedAdmin):
         """With what the model needs of a device, which is asked before any transaction."""
         extra: dict[str, Any] = {}
         model = self.get_object(request, object_id)
-        if request.method == "GET" and model is not None:
+        if request.method == "GET" and model and self.has_view_permission(request, model):
             extra["memory"] = model_memory(model=model)
         context = (extra_context or {}) | extra
         answer: HttpResponse = super().change_view(request, object_id, form_url, context)
