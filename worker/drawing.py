@@ -1,4 +1,4 @@
-"""One claimed image, from the engine to the gallery or to one of the ends without a picture."""
+"""One claimed image, from the engine to the gallery or to one of the ends without an image."""
 
 import base64
 import logging
@@ -69,7 +69,7 @@ class Drawing:
 
     def run(self) -> None:
         """Draws, finishes and hands in; whatever fails ends in one of the states that are left.
-        Raises GaveUp where the worker stops while the database is away."""
+        Raises GaveUp if the worker stops while the database is away."""
         self.bench.leases.hold(self)
         try:
             with self.bench.door.enter(alone=self.claim.alone, is_over=self.is_over) as entered:
@@ -81,7 +81,8 @@ class Drawing:
             self.bench.leases.let_go(self)
 
     def draw(self) -> None:
-        """The same, with the engine's door open."""
+        """Draws, encodes and stores the image; the caller holds the engine's door open. Raises
+        GaveUp if the worker stops while the database is away."""
         try:
             rendered = self.render()
         except Cancelled:
@@ -117,7 +118,7 @@ class Drawing:
         return self.is_lost.is_set() or self.bench.draining.is_set()
 
     def may_renew(self) -> bool:
-        """False where the engine hangs over it: another worker should have the image."""
+        """False if the engine hangs over it: another worker should have the image."""
         if not self.is_in_engine or self.engine.stalled_s() <= STALLED_S:
             return True
         logger.error("the engine has not moved for %.0f s", STALLED_S)
@@ -130,7 +131,7 @@ class Drawing:
         self.engine.cancel(self.request_id)
 
     def render(self) -> RenderedImage:
-        """The picture; raises EngineError. Progress is told meanwhile."""
+        """The image; raises EngineError. Progress is told meanwhile."""
         request = self.read_request()
         if self.claim.alone:
             # It may stop this worker at once: counted before it can.
@@ -150,8 +151,8 @@ class Drawing:
 
     def read_request(self) -> ImageRequest:
         """What the engine is asked for; waits for a storage that is away. Raises InvalidRequest,
-        where the rest can be read for long and this cannot, too, and EngineStopped or Cancelled
-        where there is no time to wait."""
+        if the rest can be read for long and this cannot, too, and EngineStopped or Cancelled
+        if there is no time to wait."""
         patience_ends_s = time.monotonic() + STALLED_S
         while True:
             try:
@@ -174,7 +175,7 @@ class Drawing:
         self.news.put(progress)
 
     def wait_for_news(self) -> tuple[Progress | None, bool]:
-        """The newest progress, with the preview of an earlier one where it has none itself, and
+        """The newest progress, with the preview of an earlier one if it has none itself, and
         whether the engine is done with the image."""
         latest = None
         news = self.news.get()
@@ -210,13 +211,13 @@ class Drawing:
             self.engine.cancel(self.request_id)
 
     def left_s(self, progress: Progress) -> float | None:
-        """Seconds until the last step; None where no pace is known."""
+        """Seconds until the last step; None if no pace is known."""
         if progress.stage != "denoising":
             return None
         return self.pace.left_s(step=progress.step, steps=progress.steps, now_s=time.monotonic())
 
     def hand_in(self, rendered: RenderedImage) -> None:
-        """Writes the files, then commits charge and picture; a lost lease deletes its own files."""
+        """Writes the files, then commits charge and image; a lost lease deletes its own files."""
         if rendered.blacked_out:
             self.bench.patience.patiently(lambda: report_failure(self.claim, Withheld()))
             return
@@ -241,7 +242,7 @@ class Drawing:
         self.delete_own_files()
 
     def store(self, file: StoredFile, rendered: RenderedImage, timings_s: dict[str, float]) -> None:
-        """The commit, or none where the image is somebody else's: its files go then."""
+        """The commit, or none if the image is somebody else's: its files go then."""
         rendering = Rendering(
             timings_s=timings_s,
             fingerprint=rendered.fingerprint,
@@ -269,7 +270,7 @@ class Drawing:
             logger.warning("files of %s are swept later: %s", names[0], error)
 
     def write(self, finished: FinishedImage, strip: FinishedStrip | None) -> StoredFile:
-        """The files, in the storage; raises StorageAway."""
+        """Writes the image, its thumbnail and its strip to the storage. Raises StorageAway."""
         return write_image_files(
             image_id=self.claim.image_id,
             lease_token=self.claim.lease_token,

@@ -24,7 +24,7 @@ class EngineDoor:
 
     @contextmanager
     def enter(self, *, alone: bool, is_over: Callable[[], bool]) -> Iterator[bool]:
-        """True once the engine is the caller's, for the length of the block; False where `is_over`
+        """True once the engine is the caller's, for the length of the block; False if `is_over`
         came true before."""
         entered = self._wait(alone=alone, is_over=is_over)
         try:

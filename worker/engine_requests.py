@@ -1,4 +1,4 @@
-"""From a claim to what the engine is asked for, and to the text that the picture carries."""
+"""From a claim to what the engine is asked for, and to the text that the image carries."""
 
 from webapp import __version__
 from webapp.catalog.samplers import SAMPLER_NAMES
@@ -9,8 +9,8 @@ from worker.start_pictures import read_pictures
 
 
 def image_request(claim: Claim) -> ImageRequest:
-    """What the engine is asked for, with the pictures that come along. Raises InvalidRequest where
-    one of them is gone, StorageAway where it can't be read now."""
+    """What the engine is asked for, with the images that come along. Raises InvalidRequest if
+    one of them is gone, StorageAway if it can't be read now."""
     model = claim.model
     return ImageRequest(
         request_id=str(claim.lease_token),

@@ -14,7 +14,7 @@ FAILURE_CODES: dict[type[EngineError], str] = {
 
 
 class Withheld(EngineError):
-    """The model's own safety checker replaced the picture."""
+    """The model's own safety checker replaced the image."""
 
     default_sentence = "The model's safety checker withheld this picture."
 

@@ -1,6 +1,6 @@
 """One thread that renews the leases of all that this worker holds, and writes down what begins.
 
-Renewing stands apart from drawing, so that a lease lives on while a picture is encoded, while a
+Renewing stands apart from drawing, so that a lease lives on while an image is encoded, while a
 storage is away, and over a database that is away for less than a lease.
 """
 
@@ -28,7 +28,7 @@ class Held(Protocol):
     claim: Claim
 
     def may_renew(self) -> bool:
-        """False where it hangs, so that another worker should have the image."""
+        """False if it hangs, so that another worker should have the image."""
 
     def lose(self) -> None:
         """The image is somebody else's, or cancelled."""
@@ -52,7 +52,7 @@ class LeaseKeeper:
                 self._thread.start()
 
     def let_go(self, held: Held) -> None:
-        """Renews it no more."""
+        """Stops renewing this one's lease, which ends by itself unless the image was handed in."""
         with self._changed:
             self._held.pop(held.claim.lease_token, None)
             self._beginning.discard(held.claim.lease_token)
@@ -101,7 +101,7 @@ class LeaseKeeper:
     def _renew(self) -> None:
         with self._changed:
             held = [one for one in self._held.values() if one.may_renew()]
-        # One image may be here twice, where it came back while its first drawing went on: only
+        # One image may be here twice, if it came back while its first drawing went on: only
         # the newer token is the database's.
         for batch in _one_of_each_image(held):
             lost = claims.renew_all(leases=leases_of(batch))
@@ -111,7 +111,7 @@ class LeaseKeeper:
 
 
 def leases_of(held: list[Held]) -> dict[uuid.UUID, uuid.UUID]:
-    """`image id -> lease token`."""
+    """`image id -> lease token` of these; one image must not be in it twice."""
     return {one.claim.image_id: one.claim.lease_token for one in held}
 
 

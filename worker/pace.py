@@ -1,4 +1,4 @@
-"""How long a picture still takes, by the pace of its own steps so far."""
+"""How long an image still takes, by the pace of its own steps so far."""
 
 
 class StepPace:

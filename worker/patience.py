@@ -35,8 +35,8 @@ class Patience:
         self.is_over.set()
 
     def patiently(self, action: Callable[[], Answer]) -> Answer:
-        """The action's answer. It may run more than once, even after it was done, where only the
-        answer to its commit was lost. Raises GaveUp where the worker stops meanwhile."""
+        """The action's answer. It may run more than once, even after it was done, if only the
+        answer to its commit was lost. Raises GaveUp if the worker stops meanwhile."""
         while True:
             try:
                 close_old_connections()

@@ -1,4 +1,4 @@
-"""The pictures that a request brings along, read and cut to the size that the engine takes."""
+"""The images that a request brings along, read and cut to the size that the engine takes."""
 
 import io
 import logging
@@ -15,16 +15,16 @@ logger = logging.getLogger(__name__)
 
 
 class StartPictureLost(InvalidRequest):
-    """A picture that the request brought along can't be read any more."""
+    """An image that the request brought along can't be read any more."""
 
     default_sentence = "The start picture or its mask is gone: add it again."
 
 
 def read_pictures(claim: Claim) -> dict[str, Any]:
     """The arguments `mode`, `strength`, `start` and `mask` of the claim's `ImageRequest`; empty
-    from words alone. Raises StartPictureLost, and StorageAway where nobody can say.
+    from words alone. Raises StartPictureLost, and StorageAway if nobody can say.
 
-    Start picture and mask cover the size asked for and are cropped around their middle, both in
+    Start image and mask cover the size asked for and are cropped around their middle, both in
     the same way; an enlargement begins at half the size.
     """
     if claim.mode == "text":

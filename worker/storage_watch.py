@@ -1,4 +1,4 @@
-"""Whether pictures can be kept. While they cannot, nothing is claimed, and what is drawn waits."""
+"""Whether images can be kept. While they cannot, nothing is claimed, and what is drawn waits."""
 
 import logging
 import secrets
@@ -36,7 +36,7 @@ class StorageWatch:
     def keep(
         self, write: Callable[[], StoredFile], *, size_bytes: int, is_over: Callable[[], bool]
     ) -> StoredFile | None:
-        """What `write` wrote, tried again while the storage is away. None where `is_over` came
+        """What `write` wrote, tried again while the storage is away. None if `is_over` came
         true before; every call gets one try."""
         while True:
             try:

@@ -51,7 +51,7 @@ RESERVED_SHARE = 4  # one place in four is for people who have nothing here
 # back raises AttributeError).
 @shared_task(name="worker.tasks.answer_doorbell", acks_late=False)
 def answer_doorbell() -> None:
-    """Somebody rang: draw until nothing is queued, or return at once where another bell is being
+    """Somebody rang: draw until nothing is queued, or return at once if another bell is being
     answered, or the worker ends as it has no engine."""
     opened = desk_or_end()
     if opened is not None:
@@ -102,7 +102,7 @@ class Desk:
                 self.dispatching.release()
 
     def ring(self) -> None:
-        """Wakes whoever claims."""
+        """Wakes the thread that claims; a bell nobody waits for is remembered."""
         with self.changed:
             self.bell = True
             self.changed.notify_all()
@@ -122,7 +122,7 @@ class Desk:
                     return
 
     def has_room(self) -> bool:
-        """True where one more image would soon be drawn, and could be kept."""
+        """True if one more image would soon be drawn, and could be kept."""
         is_open = not self.storage.is_away and not self.bench.door.is_wanted_alone
         is_open = is_open and self.engine.ended_by is None
         return is_open and len(self.drawing) < self.room()
@@ -133,7 +133,7 @@ class Desk:
         return min(self.slots, max(LEAST_ROOM, self.engine.row_cap))
 
     def start_next(self) -> bool:
-        """Claims one image and has it drawn. False where none is queued that may come in, or the
+        """Claims one image and has it drawn. False if none is queued that may come in, or the
         database is away: a claim whose answer was lost comes back with its lease."""
         try:
             claim = self.claim()
@@ -152,7 +152,8 @@ class Desk:
         return True
 
     def claim(self) -> Claim | None:
-        """The next image, leased to this worker."""
+        """The next image, leased to this worker; None if nothing is queued that may come in. Raises
+        one of DATABASE_AWAY."""
         close_old_connections()
         try:
             return claims.claim_next(
@@ -164,7 +165,7 @@ class Desk:
             let_go_of_database()
 
     def owners_kept_out(self) -> set[int]:
-        """Who may have no further image here: where the room left is what is kept for others,
+        """Who may have no further image here: if the room left is what is kept for others,
         everybody who has one."""
         room = self.room()
         with self.changed:
@@ -173,7 +174,8 @@ class Desk:
             return owners if is_reserved else set()
 
     def draw(self, drawing: Drawing) -> None:
-        """Draws one image, and makes room for the next."""
+        """Draws one image in this thread, then makes room for the next. What cannot be told to the
+        database before the worker stops is left to the sweeper."""
         try:
             self.draw_or_fail(drawing)
         except GaveUp:
@@ -241,7 +243,7 @@ def prepare_environment(environment: MutableMapping[str, str]) -> None:
 
 
 def desk_or_end() -> Desk | None:
-    """This process's desk. None where it cannot be opened: the process ends then, as a worker that
+    """This process's desk. None if it cannot be opened: the process ends then, as a worker that
     draws nothing would only stand in the way of seeing why."""
     try:
         return desk()

@@ -37,7 +37,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """False shows the "sign-up is closed" page; raises ImmediateHttpResponse with a page that
-        asks for an invitation where one is needed."""
+        asks for an invitation if one is needed."""
         by_invitation = settings.SIGNUP == "invite"
         # One that was used up meanwhile still shows the form's sentence to whoever sent the form.
         if by_invitation and not self._is_invited(request):
@@ -51,7 +51,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return invitations.remembered_invitation(request) is not None
 
     def clean_email(self, email: str) -> str:
-        """The address; raises ValidationError where it is too long (allauth would cut it off)."""
+        """The address; raises ValidationError if it is too long (allauth would cut it off)."""
         cleaned: str = super().clean_email(email)
         most = User._meta.get_field("email").max_length or 0
         if max(len(cleaned), len(mailbox_of(cleaned))) > most:
@@ -63,7 +63,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         """The saved user, who took one use of the invitation that they came by; the welcome
         credits come at once, or when the mailbox is confirmed.
 
-        Raises Conflict where a request beside this one took the address, or the last use of the
+        Raises Conflict if a request beside this one took the address, or the last use of the
         invitation, after the form was checked; then there is no account.
         """
         user.signup_address = client_address(request)
@@ -92,7 +92,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         user.group = user.invitation.group
 
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
-        """True where the address is confirmed now. Raises Conflict where somebody else took its
+        """True if the address is confirmed now. Raises Conflict if somebody else took its
         mailbox since the mail was sent; then nothing changes."""
         sentence = _("Somebody else has this mailbox, perhaps under another spelling.")
         try:

@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class AccountsConfig(AppConfig):
-    """Users and their sign-in."""
+    """Users, groups, and how they sign up and sign in."""
 
     name = "webapp.accounts"
     verbose_name = _("People")

@@ -27,14 +27,14 @@ SYSTEMS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Browser:
-    """Its name and its system's, each empty where it is not one of the usual."""
+    """Its name and its system's, each empty if it is not one of the usual."""
 
     name: str
     system: str
 
 
 def read_browser(user_agent: str) -> Browser:
-    """Reads a User-Agent header."""
+    """The names of browser and system in a User-Agent header, for the list of sign-ins."""
     return Browser(_first(BROWSERS, user_agent), _first(SYSTEMS, user_agent))
 
 

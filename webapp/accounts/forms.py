@@ -54,7 +54,7 @@ class ChangeAddressForm(AddEmailForm):  # type: ignore[misc]
     """A new address for somebody who has an account."""
 
     def clean_email(self) -> str:
-        """The address; raises ValidationError where it leads to somebody else's mailbox, or where
+        """The address; raises ValidationError if it leads to somebody else's mailbox, or if
         the present one was never confirmed (allauth would drop that one at once)."""
         email: str = super().clean_email()
         present = EmailAddress.objects.filter(user=self.user, email=self.user.email)
@@ -67,7 +67,7 @@ class ChangeAddressForm(AddEmailForm):  # type: ignore[misc]
 
 
 def _mails_tell() -> bool:
-    """True where all sign-ups are answered alike, and only a mail says that there is an account."""
+    """True if all sign-ups are answered alike, and only a mail says that there is an account."""
     return bool(
         app_settings.PREVENT_ENUMERATION and settings.ACCOUNT_EMAIL_VERIFICATION == "mandatory"
     )

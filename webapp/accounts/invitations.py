@@ -64,7 +64,7 @@ def make_invitation(*, actor: User, terms: Terms) -> tuple[Invitation, str]:
 
 
 def revoke_invitation(*, invitation: Invitation, actor: User) -> bool:
-    """Takes an invitation back; who came by it stays. False where it was taken back before."""
+    """Takes an invitation back; who came by it stays. False if it was taken back before."""
     with transaction.atomic():
         revoked = Invitation.objects.filter(pk=invitation.pk, revoked_at=None).update(
             revoked_at=timezone.now()
@@ -80,7 +80,7 @@ def revoke_invitation(*, invitation: Invitation, actor: User) -> bool:
 
 
 def find_invitation(*, token: str) -> Invitation | None:
-    """The invitation of that token; None where it is unknown, used up, too old or taken back."""
+    """The invitation of that token; None if it is unknown, used up, too old or taken back."""
     return _open().filter(token_hash=_hash(token)).first()
 
 
@@ -101,13 +101,13 @@ def forget_invitation(request: HttpRequest) -> None:
 
 
 def came_invited(request: HttpRequest) -> bool:
-    """True where the visitor came by an invitation, whether or not it can still be used."""
+    """True if the visitor came by an invitation, whether or not it can still be used."""
     return SESSION_KEY in request.session
 
 
 def use_invitation(*, invitation_id: int, email: str) -> Invitation:
     """Takes one use for somebody who signs up with that address; call it in the transaction that
-    makes their account. Raises Conflict where nothing is left, and takes nothing then."""
+    makes their account. Raises Conflict if nothing is left, and takes nothing then."""
     mine = Q(email="") | Q(email=email.lower())
     used = _open().filter(mine, pk=invitation_id).update(uses_left=F("uses_left") - 1)
     if not used:

@@ -71,7 +71,7 @@ def count_again(request: HttpRequest) -> list[Limit]:
 
 
 def give_back(counted: Sequence[Limit]) -> None:
-    """What was tried was right: it does not count."""
+    """Takes back what was counted against these limits: the try was right."""
     for limit in counted:
         give_back_attempt(name=limit.name)
 

@@ -23,7 +23,7 @@ class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, password: str | None = None, **extra: Any) -> "User":
         """A saved user; without a password they can sign in only after a reset.
 
-        Raises ValueError where the address is empty.
+        Raises ValueError if the address is empty.
         """
         if not email:
             raise ValueError("a user needs an e-mail address")
@@ -43,7 +43,7 @@ class UserManager(BaseUserManager["User"]):
         return self.get(email=(username or "").lower())
 
     def has_mailbox_of(self, address: str, *, but: "User | None" = None) -> bool:
-        """True where somebody (other than `but`) has this address, or another one of the same
+        """True if somebody (other than `but`) has this address, or another one of the same
         mailbox."""
         taken = self.filter(Q(email=address.lower()) | Q(mailbox=mailbox_of(address)))
         return (taken.exclude(pk=but.pk) if but else taken).exists()
@@ -242,7 +242,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     def clean(self) -> None:
         """Puts an address that was typed into a form into lower case.
 
-        Raises ValidationError where it is new and leads to the mailbox of somebody else.
+        Raises ValidationError if it is new and leads to the mailbox of somebody else.
         """
         super().clean()
         self.email = self.email.lower()
@@ -258,7 +258,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     ) -> None:
         """Saves the user, and the mailbox with an address that is new.
 
-        Raises IntegrityError where the mailbox is somebody else's.
+        Raises IntegrityError if the mailbox is somebody else's.
         """
         names = None if update_fields is None else set(update_fields)
         if "email" in self.__dict__ and (names is None or "email" in names):

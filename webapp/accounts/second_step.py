@@ -1,4 +1,4 @@
-"""The second step at sign-in: an authenticator app, passkeys, recovery codes.
+"""Two-factor authentication: an authenticator app, passkeys, recovery codes.
 
 The ceremony is django-allauth's; here is what is ours: secrets are encrypted at rest, and the
 sentences.
@@ -23,7 +23,7 @@ Kind = Authenticator.Type
 
 
 class SecondStepAdapter(DefaultMFAAdapter):  # type: ignore[misc]
-    """How allauth keeps the secrets of the second step, and what it says."""
+    """How allauth keeps the secrets of two-factor authentication, and what it says."""
 
     error_messages: ClassVar[dict[str, str | Promise]] = {
         **DefaultMFAAdapter.error_messages,
@@ -37,7 +37,7 @@ class SecondStepAdapter(DefaultMFAAdapter):  # type: ignore[misc]
         return _cipher().encrypt(text.encode()).decode()
 
     def decrypt(self, encrypted_text: str) -> str:
-        """The text again. Raises Conflict where it was written under another secret key."""
+        """The text again. Raises Conflict if it was written under another secret key."""
         try:
             return _cipher().decrypt(encrypted_text.encode()).decode()
         except InvalidToken as error:

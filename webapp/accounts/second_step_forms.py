@@ -1,4 +1,4 @@
-"""allauth's forms of the second step, in our words."""
+"""allauth's forms of two-factor authentication, in our words."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ class SignInCodeForm(_Code, AuthenticateForm):  # type: ignore[misc]
 
 
 class AgainCodeForm(_Code, ReauthenticateForm):  # type: ignore[misc]
-    """The code in place of the password, where something asks whether it is still you."""
+    """The code in place of the password, when something asks whether it is still you."""
 
     def clean_code(self) -> str:
         """The code, if it is right. Raises TooMany after five wrong ones in this session."""
@@ -77,7 +77,7 @@ class AddPasskeyForm(_Name, AddWebAuthnForm):  # type: ignore[misc]
 
 
 class RenamePasskeyForm(_Name, EditWebAuthnForm):  # type: ignore[misc]
-    """Another name for it."""
+    """The name that a passkey gets in place of its present one."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

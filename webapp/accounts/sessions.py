@@ -38,7 +38,7 @@ def new_epoch() -> str:
 def list_sign_ins(request: SignedInRequest) -> list[SignIn]:
     """Every browser in which the visitor is signed in, this one first, then the newest.
 
-    One that ended meanwhile is forgotten on the way; this one is written down where a studio older
+    One that ended meanwhile is forgotten on the way; this one is written down if a studio older
     than the list did not.
     """
     _write_down(request)
@@ -54,7 +54,7 @@ def list_sign_ins(request: SignedInRequest) -> list[SignIn]:
 
 
 def end_session(request: SignedInRequest, *, session_id: int) -> None:
-    """Signs the visitor out in one other browser. Raises NotFound where it is not one of theirs,
+    """Signs the visitor out in one other browser. Raises NotFound if it is not one of theirs,
     or ended before, and Conflict for the one that asks."""
     session = UserSession.objects.filter(user=request.user, pk=session_id).first()
     if session is None:
@@ -80,8 +80,8 @@ def end_sessions_without_second_step(
     authenticator: Authenticator,
     **kwargs: Any,
 ) -> None:
-    """Somebody switched two-factor authentication on: where they are signed in by the password
-    alone, they are not any more. A further app or passkey ends nothing."""
+    """Called when somebody adds a factor: with the first one, every other session ends, as those
+    were begun with the password alone. A further app or passkey ends nothing."""
     steps = Authenticator.objects.filter(user=user).exclude(type=Kind.RECOVERY_CODES)
     if authenticator.type != Kind.RECOVERY_CODES and steps.count() == 1:
         end_other_sessions(request)

@@ -15,7 +15,8 @@ from webapp.core.methods import require_GET
 @never_cache
 @require_GET
 def invite(request: HttpRequest, token: str) -> HttpResponse:
-    """Remembers the invitation and leads to the sign-up page."""
+    """Remembers the invitation in the session and redirects to the sign-up page; to the studio if
+    the visitor is signed in. Raises NotFound if the invitation cannot be used."""
     if request.user.is_authenticated:
         messages.info(
             request, _("You have an account already: the invitation is for somebody new.")

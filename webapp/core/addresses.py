@@ -52,7 +52,7 @@ class InUse:
         self.counts: Counter[str] = Counter()
 
     def take(self, address: str) -> bool:
-        """True where there was one left, which is taken until `give_back`."""
+        """True if there was one left, which is taken until `give_back`."""
         block = address_block(address)
         if self.most and self.counts[block] >= self.most:
             return False

@@ -16,11 +16,11 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
 
 MEGABYTE = 1024 * 1024
-MOST_BYTES = 24 * MEGABYTE  # a picture of 20 MB, and the form around it
+MOST_BYTES = 24 * MEGABYTE  # an image of 20 MB, and the form around it
 
 
 class BoundedBodies:
-    """An ASGI application around another one: answers 413 instead of it where a body says that it
+    """An ASGI application around another one: answers 413 instead of it if a body says that it
     is larger than `most_bytes`, or turns out to be."""
 
     def __init__(self, app: App, *, most_bytes: int = MOST_BYTES) -> None:
@@ -64,6 +64,6 @@ class BoundedBodies:
 
 
 def _declared_bytes(scope: dict[str, Any]) -> int:
-    """What the body says of its size; 0 where it does not say."""
+    """What the body says of its size; 0 if it does not say."""
     declared = dict(scope["headers"]).get(b"content-length", b"0")
     return int(declared) if declared.isdigit() else 0

@@ -58,7 +58,7 @@ class BucketStorage(PatientStorage, S3Storage):  # type: ignore[misc]
 
     @property
     def connection(self) -> Any:
-        """This thread's resource, of the one session."""
+        """This thread's boto3 resource: all of them share one session."""
         with self._making:
             return super().connection
 
@@ -68,7 +68,8 @@ class BucketStorage(PatientStorage, S3Storage):  # type: ignore[misc]
     def ask(
         self, act: Callable[Words, Answer], *words: Words.args, **options: Words.kwargs
     ) -> Answer:
-        """What the bucket answers to one of the threads."""
+        """What the bucket answers; one of the storage's own threads asks. Raises StorageAway if it
+        is known to be silent, refuses, or gives no answer in `ANSWER_S`."""
         let_go_of_database()
         was_silent = STORAGE.is_silent
         if not STORAGE.is_worth_asking():

@@ -17,7 +17,7 @@ MOST_ENTRIES = 10_000
 
 
 class EitherClient:
-    """Does everything in Valkey, and here where that does not answer."""
+    """Does everything in Valkey, and here if that does not answer."""
 
     def __init__(self, servers: list[str], **options: Any) -> None:
         self.valkey = RedisCacheClient(servers, **options)
@@ -39,7 +39,7 @@ class EitherClient:
 
 
 class ValkeyCache(RedisCache):
-    """The backend that the settings name."""
+    """The cache of the settings: a RedisCache whose client is `EitherClient`."""
 
     def __init__(self, server: str, params: dict[str, Any]) -> None:
         super().__init__(server, params)

@@ -54,9 +54,9 @@ def bar_chart(
     """The chart as safe HTML: one group of bars for each label, one bar in it for each series.
 
     `slug` makes its ids unique on the page. `format_value` writes a value for people (credits,
-    pictures). `stacked` puts the series of a label upon each other instead of side by side.
+    images). `stacked` puts the series of a label upon each other instead of side by side.
     `label_name` heads the labels in the table ("Day"); `long_labels` say there and at the bars
-    what a short label leaves out. Raises ValueError where a series has not one value, of zero or
+    what a short label leaves out. Raises ValueError if a series has not one value, of zero or
     more, for each label.
     """
     for one in series:

@@ -20,7 +20,7 @@ def safe_text(text: str) -> str:
 
 
 def csv_line(cells: Iterable[object]) -> str:
-    """One line with its end, quoted where it has to be; text from people goes through
+    """One line with its end, quoted if it has to be; text from people goes through
     `safe_text` first."""
     line = io.StringIO()
     csv.writer(line).writerow(cells)

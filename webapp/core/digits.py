@@ -42,7 +42,8 @@ def read_decimal(value: object) -> Decimal:
 
 
 def read_float(value: object) -> float:
-    """As `read_decimal`, for what is reckoned with as a float."""
+    """As `read_decimal`, for what is computed as a float. Raises ValueError also for a number that
+    no float can hold."""
     number = float(read_decimal(value))
     if not math.isfinite(number):
         raise ValueError("the number is too large")
@@ -68,7 +69,8 @@ def read_moment(text: str) -> datetime:
 
 
 def whole_argument(text: str) -> int:
-    """For `type=` of a command's argument; its mistake is told as argparse tells them."""
+    """`read_whole` for `type=` of a command's argument. Raises ArgumentTypeError, whose words
+    argparse prints."""
     try:
         return read_whole(text)
     except ValueError as error:

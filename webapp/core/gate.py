@@ -43,7 +43,7 @@ class CleanBody:
         return self.get_response(request)
 
     def process_view(self, request: HttpRequest, *_view: Any) -> HttpResponse | None:
-        """None lets the view have it."""
+        """None if the view may have the request; otherwise the answer that refuses it."""
         if request.method in {"GET", "HEAD", "OPTIONS"}:
             return None
         field = _first_unkept(_body(request))

@@ -48,7 +48,7 @@ class Herald:
             self._is_full = True
 
     def flush(self, *, timeout_s: float) -> bool:
-        """True once everything that was told before is sent or given up; False where that takes
+        """True once everything that was told before is sent or given up; False if that takes
         longer."""
         deadline = time.monotonic() + timeout_s
         with self._waiting.all_tasks_done:
@@ -83,12 +83,12 @@ _herald = Herald()
 
 
 def tell(what: str, send: Callable[[], object]) -> None:
-    """See `Herald.tell`."""
+    """`Herald.tell` of this process's one herald: returns at once, and raises nothing."""
     _herald.tell(what, send)
 
 
 def flush(*, timeout_s: float = AT_EXIT_S) -> bool:
-    """See `Herald.flush`."""
+    """`Herald.flush` of this process's one herald. False if something is still unsent."""
     return _herald.flush(timeout_s=timeout_s)
 
 

@@ -51,7 +51,7 @@ class RefusedError(Exception):
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """One connection. `in_use` counts those of each address; None where all come from a proxy."""
+    """One connection. `in_use` counts those of each address; None if all come from a proxy."""
 
     def __init__(
         self, *args: Any, limits: HttpLimits, in_use: InUse | None = None, **options: Any
@@ -80,7 +80,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Gives the connection back."""
+        """Gives the connection back to its address, and stops the timer."""
         if self.timer:
             self.timer.cancel()
         if self.in_use is not None and self.counted:
@@ -102,7 +102,7 @@ class BoundedHttp(HttpToolsProtocol):
             self._count(len(data))
 
     def pause_writing(self) -> None:
-        """The client reads more slowly than it is answered."""
+        """The client reads more slowly than it is answered: from now on that is timed as well."""
         super().pause_writing()
         self.unread_s, self.unread_bytes = 0.0, self.transport.get_write_buffer_size()
         self._watch()
@@ -118,7 +118,7 @@ class BoundedHttp(HttpToolsProtocol):
         self.requests += 1
 
     def on_url(self, url: bytes) -> None:
-        """A piece of the address."""
+        """Called with each piece of the address; 414 as soon as they are too long together."""
         super().on_url(url)
         if len(self.url) > self.limits.line_bytes:
             self._stop(414, "The address is too long.")
@@ -141,12 +141,12 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """A piece of the body."""
+        """Counts a piece of the body: how many bytes came decides how long the body may take."""
         self.body_bytes += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The request has come whole."""
+        """The whole request has come: the server waits for nothing, until the next one begins."""
         self.awaited = Awaited.NOTHING
         super().on_message_complete()
 

@@ -39,7 +39,7 @@ def run_once(
     first time, and its answer is kept for whoever sends the same body again.
 
     `act` runs in a transaction that this opens (it raises RuntimeError inside another one), and
-    its answer is JSON. Raises Conflict where the key came with another body or its first request
+    its answer is JSON. Raises Conflict if the key came with another body or its first request
     is still running, InvalidInput for a key that is empty or too long, and whatever `act`
     raises; then nothing is kept, and the key may be sent again with a corrected body.
     """

@@ -15,18 +15,19 @@ Answer = TypeVar("Answer")
 
 
 class PatientEmailBackend(EmailBackend):
-    """Raises MailAway where the server is not reached, or does not answer in EMAIL_TIMEOUT; for a
+    """Raises MailAway if the server is not reached, or does not answer in EMAIL_TIMEOUT; for a
     while after that nobody waits for it. What it refuses stays an smtplib.SMTPException."""
 
     def open(self) -> bool | None:
-        """True for a new connection, False for one that is open already."""
+        """True for a new connection, False for one that is open already. Raises MailAway if the
+        server is known not to answer."""
         let_go_of_database()
         if self.connection is None and not MAIL.is_worth_asking():
             raise MailAway("the mail server is known not to answer")
         return _told(super().open)
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
-        """How many were sent."""
+        """How many mails the server took. Raises MailAway, and SMTPException if it refuses them."""
         let_go_of_database()
         return _told(super().send_messages, email_messages)
 

@@ -19,12 +19,12 @@ from webapp.core.neighbours import NeighbourAway
 
 logger = logging.getLogger(__name__)
 
-# PostgreSQL, the image storage, the mail server, or Valkey where something cannot do without it.
+# PostgreSQL, the image storage, the mail server, or Valkey if something cannot do without it.
 SERVER_ERRORS = (OperationalError, InterfaceError, RedisError, NeighbourAway)
 
 
 def wants_json(request: HttpRequest) -> bool:
-    """True where the caller prefers JSON to a page (scripts, the studio's own fetches)."""
+    """True if the caller prefers JSON to a page (scripts, the studio's own fetches)."""
     preferred = request.get_preferred_type(["text/html", "application/json"])
     return preferred == "application/json"
 
@@ -48,7 +48,7 @@ def error_response(request: HttpRequest, error: DarkroomError) -> HttpResponse:
 
 
 def _page_before(request: HttpRequest) -> str:
-    """The page of this studio that led here; "" where none did, or this very one."""
+    """The page of this studio that led here; "" if none did, or this very one."""
     before = urlsplit(request.META.get("HTTP_REFERER", ""))
     path = f"{before.path}?{before.query}" if before.query else before.path
     is_ours = before.netloc == request.META.get("HTTP_HOST") and path.startswith("/")

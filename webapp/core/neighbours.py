@@ -14,7 +14,7 @@ REST_S = 1.0
 
 
 class Neighbour:
-    """One of them, by its name."""
+    """Another process that Darkroom asks, such as Valkey, and whether it is known not to answer."""
 
     def __init__(self, name: str, *, rest_s: float = REST_S) -> None:
         self.name = name
@@ -40,14 +40,14 @@ class Neighbour:
             return True
 
     def fell_silent(self) -> None:
-        """Somebody waited for as long as there is to wait."""
+        """To be called by whoever waited in vain: for `rest_s` nobody else does."""
         with self._lock:
             if self._asked_again_at is None:
                 logger.error("%s does not answer: nobody waits for it now", self.name)
             self._asked_again_at = time.monotonic() + self.rest_s
 
     def answered(self) -> None:
-        """Somebody was answered, whatever the answer was."""
+        """To be called by whoever was answered, whatever the answer was."""
         if self._asked_again_at is None:
             return
         with self._lock:

@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 def tell_admins(*, code: str, sentence: str, detail: str = "") -> None:
-    """Writes the notice, or counts it up where it stands already; it goes to the log too."""
+    """Writes the notice, or counts it up if it stands already; it goes to the log too."""
     logger.error("%s: %s %s", code, sentence, detail)
     told = Notice.objects.filter(code=code).update(
         sentence=sentence, detail=detail, times=F("times") + 1, last_at=timezone.now()

@@ -25,7 +25,7 @@ if tonumber(redis.call('GET', KEYS[1]) or 0) > 0 then redis.call('DECR', KEYS[1]
 
 
 def count_attempt(*, name: str, limit: int, window_s: int) -> None:
-    """Counts one attempt under `name`. Raises TooMany, with the minutes until the next one, where
+    """Counts one attempt under `name`. Raises TooMany, with the minutes until the next one, if
     more than `limit` were made within `window_s` from the first; those count as well, but they
     never make the window longer."""
     try:
@@ -65,7 +65,7 @@ def _count_in_valkey(key: str, window_s: int) -> tuple[int, float]:
 
 
 class _Counters:
-    """The same in this process; the oldest are forgotten where there are too many."""
+    """The same in this process; the oldest are forgotten if there are too many."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -84,7 +84,7 @@ class _Counters:
         return attempts + 1, ends - now
 
     def give_back(self, name: str) -> None:
-        """Takes one attempt back, where one is counted."""
+        """Takes one attempt back, if one is counted."""
         with self._lock:
             ends, attempts = self._counted.get(name, (0.0, 0))
             if attempts:

@@ -8,10 +8,10 @@ SECRET_BYTES = 50
 
 
 def load_or_create_secret(path: Path) -> str:
-    """The secret in `path`; made there with mode 0600 where the file does not exist yet.
+    """The secret in `path`; made there with mode 0600 if the file does not exist yet.
 
     Two processes that start together agree: the file is linked into place whole, and the one
-    that comes second reads what the first one wrote. Raises OSError where neither is possible.
+    that comes second reads what the first one wrote. Raises OSError if neither is possible.
     """
     try:
         return path.read_text(encoding="ascii")

@@ -14,7 +14,9 @@ Answer = TypeVar("Answer")
 
 
 class PatientStorage(Storage):
-    """A base before a storage's own: whatever it is asked, the connection is given back first."""
+    """A base before a storage's own: whatever it is asked, the database connection is given back
+    first. A storage across a network raises StorageAway from each of these when it does not
+    answer."""
 
     def ask(
         self, act: Callable[Words, Answer], *words: Words.args, **options: Words.kwargs
@@ -24,29 +26,29 @@ class PatientStorage(Storage):
         return act(*words, **options)
 
     def open(self, name: str, mode: str = "rb") -> "File[Any]":
-        """The file; raises FileNotFoundError."""
+        """The file. Raises FileNotFoundError if it is gone."""
         return self.ask(super().open, name, mode)
 
     def save(self, name: str | None, content: Any, max_length: int | None = None) -> str:
-        """The name that it was given."""
+        """Writes the file and returns the name under which it is stored."""
         return self.ask(super().save, name, content, max_length)
 
     def delete(self, name: str) -> None:
-        """Returns where the file is gone already, too."""
+        """Deletes the file; one that is gone already is no error."""
         self.ask(super().delete, name)
 
     def exists(self, name: str) -> bool:
-        """Whether the file is there."""
+        """True if a file has this name."""
         return self.ask(super().exists, name)
 
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
-        """Folders and files in there."""
+        """`(folders, files)` below the path."""
         return self.ask(super().listdir, path)
 
     def size(self, name: str) -> int:
-        """In bytes."""
+        """The file's size in bytes."""
         return self.ask(super().size, name)
 
     def get_modified_time(self, name: str) -> datetime:
-        """By the storage's clock."""
+        """When the file was written, by the storage's own clock."""
         return self.ask(super().get_modified_time, name)

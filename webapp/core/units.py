@@ -7,7 +7,7 @@ UCR_PER_CREDIT = 1_000_000
 
 
 def to_ucr(credits: Decimal) -> int:
-    """Whole micro-credits; raises ValueError where more than six decimals would be lost."""
+    """Whole micro-credits; raises ValueError if more than six decimals would be lost."""
     amount = credits * UCR_PER_CREDIT
     if amount != amount.to_integral_value():
         raise ValueError(f"{credits} credits is finer than a micro-credit")

@@ -31,13 +31,13 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def too_many(request: HttpRequest) -> HttpResponse:
-    """429: allauth calls it where somebody signs in, signs up or asks for mails too often."""
+    """429: allauth calls it when somebody signs in, signs up or asks for mails too often."""
     sentence = _("That was too often in a short time. Wait a minute, then try again.")
     return error_response(request, TooMany(sentence))
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500, or 503 where the failure is a server that does not answer."""
+    """500, or 503 if the failure is a server that does not answer."""
     error = sys.exc_info()[1]
     if isinstance(error, SERVER_ERRORS):
         return server_away(request, error)

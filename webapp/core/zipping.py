@@ -73,7 +73,7 @@ def write_zip(entries: Iterable[ZipEntry]) -> Generator[bytes, None, None]:
 
 
 def read_stored_file(name: str) -> Iterator[bytes]:
-    """The pieces of a file of the media storage; raises FileNotFoundError where it is gone."""
+    """The pieces of a file of the media storage; raises FileNotFoundError if it is gone."""
     with default_storage.open(name) as file:
         while piece := file.read(CHUNK_BYTES):
             yield piece

@@ -62,7 +62,7 @@ def _post(lines: list[tuple[int, int, str]], month: str) -> int:
 
 
 def _amount_ucr(group: UserGroup | None, account: Account) -> int:
-    """What the person gets: nothing (0 or less) where `fill` finds as much already."""
+    """What the person gets: nothing (0 or less) if `fill` finds as much already."""
     assert group is not None  # noqa: S101 - `_members` has nobody without a group
     if group.allowance == UserGroup.Allowance.ADD:
         return group.allowance_ucr

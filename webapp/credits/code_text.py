@@ -44,7 +44,7 @@ def write_code(code: str) -> str:
 
 def read_code(text: str) -> str:
     """The 26 characters of a code that somebody typed: in any case and width, with or without
-    spaces, dashes and "DR", O for 0 and I or L for 1. Raises InvalidInput where it is none."""
+    spaces, dashes and "DR", O for 0 and I or L for 1. Raises InvalidInput if it is none."""
     typed = unicodedata.normalize("NFKC", text).upper()
     kept = "".join(one for one in typed if unicodedata.category(one) not in {"Zs", "Pd", "Cc"})
     if len(kept) == CODE_LENGTH + len(PREFIX):

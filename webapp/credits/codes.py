@@ -46,7 +46,8 @@ FOR SHARE OF b
 
 @dataclass(frozen=True, slots=True)
 class WrittenCode:
-    """One line of a batch's CSV."""
+    """One line of a batch's CSV: a code as it is given out, and how many people can still redeem
+    it."""
 
     text: str
     uses_left: int
@@ -76,7 +77,7 @@ def create_batch(
 ) -> CodeBatch:
     """Makes `count` codes of `amount_ucr` each. The same `batch_id` and body twice is one batch.
 
-    Raises InvalidInput, naming the field, for what a batch cannot have, and Conflict where the
+    Raises InvalidInput, naming the field, for what a batch cannot have, and Conflict if the
     id was used for another batch.
     """
     body: dict[str, Any] = {
@@ -103,7 +104,7 @@ def create_batch(
 def revoke_batch(*, batch_id: uuid.UUID, actor: User, reason: str) -> None:
     """Ends the batch: what was redeemed stays, no further use commits after this returns.
 
-    Raises NotFound without such a batch, InvalidInput without a reason, and Conflict where it
+    Raises NotFound without such a batch, InvalidInput without a reason, and Conflict if it
     was revoked before.
     """
     batch = get_batch(batch_id=batch_id)
@@ -124,7 +125,7 @@ def revoke_batch(*, batch_id: uuid.UUID, actor: User, reason: str) -> None:
 def export_batch(*, batch_id: uuid.UUID, actor: User) -> list[WrittenCode]:
     """Every code of the batch, to be given out; that it was read stands in the audit log.
 
-    Raises NotFound without such a batch, and Conflict where the studio's secret is another one
+    Raises NotFound without such a batch, and Conflict if the studio's secret is another one
     than when the codes were made: what could be written then would be none of them.
     """
     batch = get_batch(batch_id=batch_id)
@@ -140,7 +141,7 @@ def export_batch(*, batch_id: uuid.UUID, actor: User) -> list[WrittenCode]:
 
 
 def get_batch(*, batch_id: uuid.UUID) -> CodeBatch:
-    """The batch; raises NotFound."""
+    """The batch. Raises NotFound if there is none with that id."""
     batch = CodeBatch.objects.filter(pk=batch_id).first()
     if batch is None:
         raise NotFound(_("There is no such batch of codes."))
@@ -155,7 +156,7 @@ def last_day(batch: CodeBatch) -> date | None:
 
 
 def summarise_batch(*, batch: CodeBatch) -> BatchUse:
-    """What became of the batch so far."""
+    """Uses, people, codes that nobody has used and micro-credits given, read now in two queries."""
     uses = CodeUse.objects.filter(code__batch=batch).aggregate(
         uses=Count("id"), people=Count("account", distinct=True)
     )
@@ -175,7 +176,7 @@ def count_redeem_attempt(*, user: User, address: str) -> None:
 
 
 def give_back_redeem_attempt(*, user: User, address: str) -> None:
-    """The code was right: the try does not count."""
+    """Takes back what `count_redeem_attempt` counted: the code was right."""
     give_back_attempt(name=_by_user(user))
     give_back_attempt(name=_by_address(address))
 
@@ -184,8 +185,8 @@ def give_back_redeem_attempt(*, user: User, address: str) -> None:
 def redeem_code(*, user: User, text: str) -> int:
     """Books the code's credits on the user's account, and returns how many micro-credits.
 
-    Raises InvalidInput where there is no such code, and Conflict where it is used up, expired
-    or revoked, where the user redeemed it before, or as many of its batch as one person may:
+    Raises InvalidInput if there is no such code, and Conflict if it is used up, expired
+    or revoked, if the user redeemed it before, or as many of its batch as one person may:
     under this account, or under another one of the same mailbox.
     """
     digest = digest_code(read_code(text))
@@ -217,7 +218,7 @@ def _by_address(address: str) -> str:
 
 
 def _take_use(digest: str) -> bool:
-    """True where one use of the code is this transaction's now."""
+    """True if one use of the code is this transaction's now."""
     with connection.cursor() as cursor:
         cursor.execute(OPEN_BATCH_SQL, [digest])
         if cursor.fetchone() is None:

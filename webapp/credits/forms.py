@@ -28,7 +28,7 @@ class RedeemForm(forms.Form):
     )
 
     def clean_code(self) -> str:
-        """The code as it was typed, where it can be one at all."""
+        """The code as it was typed. Raises ValidationError if no code can look like that."""
         typed: str = self.cleaned_data["code"]
         try:
             read_code(typed)

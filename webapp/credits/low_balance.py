@@ -1,7 +1,7 @@
 """The mail that little is left: once each time a balance falls below `DARKROOM_LOW_BALANCE`.
 
 Told are people who can sign in, with a verified address, who have paid for an image before. An
-account is marked first and told after the commit: two runs at once tell nobody twice. Where the
+account is marked first and told after the commit: two runs at once tell nobody twice. If the
 mail server does not answer, the marks of those who were not told are taken back, and the next
 run tries again; an address that the server refuses is logged and stays marked.
 """
@@ -27,7 +27,7 @@ MAILS_AT_ONCE = 200
 
 def tell_low_balances() -> int:
     """Mails those whose balance has fallen below the threshold since they last had more. Returns
-    how many mails went out: none without a mail server, or where the threshold is 0."""
+    how many mails went out: none without a mail server, or if the threshold is 0."""
     threshold_ucr = to_ucr(settings.LOW_BALANCE)
     if not threshold_ucr or not mails.is_configured():
         return 0
@@ -58,14 +58,14 @@ def _tell(marked: list[int]) -> int:
                 told += _tell_one(untold[-1], connection)
                 untold.pop()
     except mails.MAIL_ERRORS as error:
-        # Also where only the farewell failed: then nobody is left untold, and nothing is undone.
+        # Also if only the farewell failed: then nobody is left untold, and nothing is undone.
         logger.error("%d mails about low balances are put off: %s", len(untold), error)
         low.unmark_low(account_ids=[account.pk for account in untold])
     return told
 
 
 def _tell_one(account: Account, connection: BaseEmailBackend) -> bool:
-    """False where the person is gone, or the server refuses the address for good."""
+    """False if the person is gone, or the server refuses the address for good."""
     if account.user is None:
         return False
     try:

@@ -21,7 +21,7 @@ def is_configured() -> bool:
 
 
 def open_connection() -> BaseEmailBackend:
-    """A connection for several mails. Raises one of MAIL_ERRORS where no server answers."""
+    """A connection for several mails. Raises one of MAIL_ERRORS if no server answers."""
     connection: BaseEmailBackend = get_connection()
     connection.open()
     return connection
@@ -58,5 +58,5 @@ def _send(
 
 
 def _link(name: str) -> str:
-    """The page's whole address; "" where the studio was not told its own."""
+    """The page's whole address; "" if the studio was not told its own."""
     return f"{settings.PUBLIC_URL}{reverse(name)}" if settings.PUBLIC_URL else ""

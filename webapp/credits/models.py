@@ -1,4 +1,4 @@
-"""The books. Only `credits.ledger` writes the first five tables and MailboxGrant (a test keeps it
+"""The ledger. Only `credits.ledger` writes the first five tables and MailboxGrant (a test keeps it
 so).
 
     Account ──< Hold          one per image: held -> captured | released, exactly once
@@ -83,7 +83,7 @@ class Account(models.Model):
 
 
 class Transaction(models.Model):
-    """One event in the books, with who did it and why."""
+    """One event in the ledger, with who did it and why."""
 
     class Kind(models.TextChoices):
         GRANT = "grant", _("welcome credits")
@@ -211,7 +211,7 @@ class Entry(models.Model):
 
 
 class Hold(models.Model):
-    """Credits set aside for one image; `image_id` is a plain UUID: pictures come and go."""
+    """Credits set aside for one image; `image_id` is a plain UUID: images may be deleted."""
 
     class State(models.TextChoices):
         HELD = "held", _("held")
@@ -251,7 +251,7 @@ class Hold(models.Model):
 
 
 class TopUpBatch(models.Model):
-    """Many people topped up at once: one commit, one reason, one line in the books for each."""
+    """Many people topped up at once: one commit, one reason, one line in the ledger for each."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     actor = models.ForeignKey(
@@ -322,7 +322,7 @@ class CodeBatch(models.Model):
 
 
 class Code(models.Model):
-    """One code, as its HMAC."""
+    """One code, as its HMAC: the text is never stored."""
 
     batch = models.ForeignKey(CodeBatch, on_delete=models.RESTRICT, related_name="codes")
     number = models.PositiveIntegerField(_("number"))

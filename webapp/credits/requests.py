@@ -32,7 +32,7 @@ Answered = CreditRequest.State
 def ask_for_credits(*, user: User, amount_ucr: int, reason: str) -> CreditRequest:
     """The user's request, open until somebody answers it.
 
-    Raises InvalidInput for an amount or a reason that is not allowed, Conflict where a request
+    Raises InvalidInput for an amount or a reason that is not allowed, Conflict if a request
     of the user is open already, and TooMany beyond five within a day (withdrawn ones count).
     """
     _check_amount(amount_ucr)
@@ -52,7 +52,7 @@ def ask_for_credits(*, user: User, amount_ucr: int, reason: str) -> CreditReques
 
 @transaction.atomic
 def withdraw_request(*, user: User, request_id: int) -> None:
-    """Takes the user's own request back. Raises NotFound for somebody else's, and Conflict where
+    """Takes the user's own request back. Raises NotFound for somebody else's, and Conflict if
     it was answered before."""
     asked = CreditRequest.objects.filter(pk=request_id, user=user).first()
     if asked is None:
@@ -67,7 +67,7 @@ def approve_request(
     """Gives what was asked for, or `amount_ucr`, and answers the request; the user sees `answer`
     on the statement and gets a mail.
 
-    Raises NotFound, Conflict where it was answered before, and InvalidInput for an amount or an
+    Raises NotFound, Conflict if it was answered before, and InvalidInput for an amount or an
     answer that is not allowed.
     """
     asked = get_request(request_id=request_id)
@@ -107,7 +107,7 @@ def decline_request(*, request_id: int, actor: User, answer: str) -> CreditReque
 
 
 def get_request(*, request_id: int) -> CreditRequest:
-    """The request with its user; raises NotFound."""
+    """The request with its user. Raises NotFound if there is none with that id."""
     asked = CreditRequest.objects.filter(pk=request_id).select_related("user").first()
     if asked is None:
         raise NotFound(_("There is no such request."))
@@ -120,7 +120,7 @@ def count_open_requests() -> int:
 
 
 def tell_decision(*, request_id: int) -> bool:
-    """Mails the answer to the user. False where the request is gone or open, or no mail server is
+    """Mails the answer to the user. False if the request is gone or open, or no mail server is
     configured or answers."""
     asked = CreditRequest.objects.filter(
         pk=request_id, state__in=[Answered.APPROVED, Answered.DECLINED]

@@ -1,4 +1,4 @@
-"""Reading the books: balances, statements, receipts."""
+"""Reading the ledger: balances, statements, receipts."""
 
 import uuid
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Balance:
 
     @property
     def available_ucr(self) -> int:
-        """Posted minus held."""
+        """What can still be spent: posted minus held."""
         return self.posted_ucr - self.held_ucr
 
 
@@ -32,5 +32,5 @@ def count_open_holds(*, user: User) -> int:
 
 
 def get_hold(*, image_id: uuid.UUID) -> Hold | None:
-    """The hold of an image; None where the image was free."""
+    """The hold of an image; None if the image was free."""
     return Hold.objects.filter(image_id=image_id).first()

@@ -33,5 +33,5 @@ def tell_low_balances() -> None:
 
 @shared_task(name="webapp.credits.tasks.tell_decision")
 def tell_decision(request_id: int) -> None:
-    """Mails the answer to a request for credits."""
+    """Mails the answer to a request for credits, unless the request is gone or has none."""
     requests.tell_decision(request_id=request_id)

@@ -1,7 +1,7 @@
 """Who gets the starting credits by themselves, and whose wait for an administrator.
 
 Accounts are free, mailboxes nearly so: what keeps credits from being farmed is how many accounts
-of one network are welcomed in a day, and, where no mail proves a mailbox, of one address. Nobody
+of one network are welcomed in a day, and, if no mail proves a mailbox, of one address. Nobody
 is refused an account. Who came by an invitation is an administrator's guest, and never waits.
 """
 

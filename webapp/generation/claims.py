@@ -75,8 +75,9 @@ def claim_next(
     passed_over: list[int] = []
     while True:
         with transaction.atomic():
-            # Another worker's claim holds a share for milliseconds only: pass it over where there
-            # is another one, wait for it where it is the last.
+            # Another worker's claim holds a share for milliseconds only: pass it over if there is
+            # another one, wait for it if it is the last. A claim that found nothing because others
+            # were claiming would leave images waiting until the next bell.
             shares = waiting.exclude(pk__in=passed_over).order_by("served_cost", "pk")
             share = _lock_fairest_share(shares) or _wait_for_fairest_share(shares)
             if share is None:
@@ -84,6 +85,8 @@ def claim_next(
             image = _lock_oldest_image(share)
             if image is not None:
                 return _lease(image, share=share, worker=worker)
+        # Its images are all locked, by whoever cancels them: they hold the image and wait for this
+        # share, so waiting for the image here would be a deadlock. Let the share go, try another.
         passed_over.append(share.pk)
 
 
@@ -153,14 +156,17 @@ def _lock_oldest_image(share: QueueShare) -> Image | None:
 def _lease(image: Image, *, share: QueueShare, worker: str) -> Claim:
     token, generation = uuid.uuid4(), image.generation
     waited: timedelta = image.waited  # type: ignore[attr-defined]
+    # The row is locked and was read as queued under that lock: this UPDATE cannot miss it.
     Image.objects.filter(pk=image.pk, state=Image.State.QUEUED).update(
         state=Image.State.RUNNING,
         lease_token=token,
         lease_until=lease_end(),
-        drawing_since=None,
+        drawing_since=None,  # a claim is no attempt: `begin_drawings` counts when drawing begins
         started_at=Now(),
         worker=worker,
     )
+    # The owner pays with their turn now, not when the image is done: else one owner would be the
+    # least served for as long as their first image takes. `queue.rejoin` takes it back.
     queue.serve(share=share, cost=image.cost)
     transaction.on_commit(lambda: events.publish_queue_moved())
     words = apply_style(

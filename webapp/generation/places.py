@@ -23,13 +23,19 @@ from webapp.generation.pace import Pace, measure_paces
 # Of a picture that takes longer than pictures usually do, so much is still reckoned with.
 LEAST_LEFT = 0.1
 
+# One statement, so that all numbers are of one moment. Costs are pixels times steps. `worker_s`
+# and `own_s` are seconds for one unit of cost (`pace.Pace`): of a worker's time, which images that
+# are drawn together share, and of one image's own time. NULL if the model was not measured lately.
 PLACES_SQL = """
+-- Which line serves which model, as the workers say. A model may be on several lines.
 WITH served AS (
     SELECT * FROM unnest(%(lines)s::int[], %(slugs)s::text[],
         %(worker_s)s::float8[], %(own_s)s::float8[]) AS one(line, slug, worker_s, own_s)
 ), member AS (
     SELECT served.*, model.id AS model_id
     FROM served JOIN catalog_diffusionmodel model USING (slug)
+-- The last turn that anybody asks for, by line: the owner's served cost after their last image.
+-- Shares whose turn comes after it are not read, however long the queue is.
 ), horizon AS (
     SELECT line, MAX(until) AS until FROM (
         SELECT member.line, share.served_cost + SUM(image.cost) AS until
@@ -40,6 +46,8 @@ WITH served AS (
             AND image.model_id = share.model_id AND image.state = 'queued'
         GROUP BY member.line, share.id) AS mine
     GROUP BY line
+-- The turn of each image until then: what its owner was served, and all of theirs before it. The
+-- image's own cost is not in it: claims compare what was served before the claim.
 ), turns AS (
     SELECT member.line, image.id, share.id AS share_id, image.created_at, image.index,
         image.cost * member.worker_s AS worker_s, image.cost * member.own_s AS own_s,
@@ -51,6 +59,8 @@ WITH served AS (
         AND share.served_cost <= horizon.until
     JOIN generation_image image ON image.owner_id = share.owner_id
         AND image.model_id = share.model_id AND image.state = 'queued'
+-- Sorted by turn, that is the order in which images are handed out, ties as claims break them.
+-- `measured` is smaller than `number` if the seconds of one before it are not known.
 ), placed AS (
     SELECT line, id, own_s, ROW_NUMBER() OVER before_it AS number,
         SUM(worker_s) OVER before_it - worker_s AS ahead_s,
@@ -58,6 +68,7 @@ WITH served AS (
     FROM turns JOIN horizon USING (line) WHERE turn <= until
     WINDOW before_it AS (PARTITION BY line ORDER BY turn, share_id, created_at, index
         ROWS UNBOUNDED PRECEDING)
+-- What the line's workers have in hand: the rest of each image's seconds, by how long it has run.
 ), drawing AS (
     SELECT worker.line, COUNT(*) AS images, COUNT(member.worker_s) AS measured,
         SUM(image.cost * member.worker_s * GREATEST(%(least_left)s, 1 - EXTRACT(
@@ -70,6 +81,8 @@ WITH served AS (
     WHERE image.state = 'running' AND image.lease_until > clock_timestamp()
     GROUP BY worker.line
 )
+-- Every queued image of the owners, each by its home line; without a living worker that serves its
+-- model there is no line, and all numbers are NULL.
 SELECT image.owner_id, image.id, home.line, placed.number,
     CASE WHEN placed.measured = placed.number AND COALESCE(drawing.measured = drawing.images, TRUE)
         THEN placed.ahead_s + COALESCE(drawing.left_s, 0) END, placed.own_s

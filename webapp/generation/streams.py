@@ -34,6 +34,7 @@ def frame(event: str, data: str) -> bytes:
     return f"event: {event}\ndata: {data}\n\n".encode()
 
 
+# The page reads its whole state again. That heals every loss, so no event is kept or numbered.
 RESYNC = frame("resync", "{}")
 
 
@@ -47,6 +48,7 @@ class Stream:
 
     def offer(self, message: bytes) -> None:
         """Queues a frame; a full queue is emptied and the page reloads its state instead."""
+        # Never waits: one tab that sleeps must neither hold up the others nor fill the memory.
         try:
             self.frames.put_nowait(message)
         except asyncio.QueueFull:
@@ -74,8 +76,10 @@ class Hub:
         stream = Stream(user_id)
         mine = self.streams.setdefault(user_id, [])
         mine.append(stream)
+        # Closed by a frame, not by us: a connection that ends otherwise is opened again at once.
         while len(mine) > settings.STREAMS_PER_USER:
             mine.pop(0).offer(frame("replaced", "{}"))
+        # A task that ended by an error nobody expected would leave all pages without news.
         if not self.tasks or any(task.done() for task in self.tasks):
             self._start_anew()
         return stream
@@ -118,7 +122,9 @@ class Hub:
         )
         try:
             async with client.pubsub() as subscription:
+                # One pattern for all users: pages come and go without a word to Valkey.
                 await subscription.psubscribe(f"{CHANNELS}*", QUEUE_CHANNEL)
+                # Subscribed first, then told: what was published in between is not missed.
                 self._offer_all(RESYNC)
                 await self._hear(subscription)
         finally:
@@ -167,14 +173,14 @@ async def stream_events(user_id: int) -> AsyncIterator[bytes]:
     stream = home.open(user_id)
     end = asyncio.get_running_loop().time() + LIFETIME_S
     try:
-        yield b"retry: 2000\n\n"
+        yield b"retry: 2000\n\n"  # milliseconds until the browser opens the next one
         while (left := end - asyncio.get_running_loop().time()) > 0:
             try:
                 message = await asyncio.wait_for(
                     stream.frames.get(), timeout=min(HEARTBEAT_S, left)
                 )
             except TimeoutError:
-                message = b": keep-alive\n\n"
+                message = b": keep-alive\n\n"  # proxies close what is silent for long
             yield message
             if message.startswith(b"event: replaced"):
                 return

@@ -37,7 +37,7 @@ def account(request: SignedInRequest) -> HttpResponse:
         "languages": settings.LANGUAGES,
         "can_change_address": bool(settings.EMAIL_HOST),
         "steps": count_by_kind(list_second_steps(user=request.user)),
-        # Somebody who looks through these eyes is signed in as themselves.
+        # An administrator who views as this user is signed in under their own name.
         "sign_ins": [] if acting_of(request) else list_sign_ins(request),
     }
     return render(request, "accounts/account.html", context)
@@ -46,7 +46,7 @@ def account(request: SignedInRequest) -> HttpResponse:
 @login_required
 @require_POST
 def end_sessions(request: SignedInRequest) -> HttpResponse:
-    """Signs out everywhere else."""
+    """Signs the user out in every other browser; this one stays signed in."""
     end_other_sessions(request)
     messages.success(request, _("You are signed out everywhere else."))
     return redirect("account")
@@ -55,7 +55,8 @@ def end_sessions(request: SignedInRequest) -> HttpResponse:
 @login_required
 @require_POST
 def end_one_session(request: SignedInRequest, session_id: int) -> HttpResponse:
-    """Signs out in one other browser."""
+    """Signs the user out in one other browser. Raises NotFound if it is not one of theirs, or ended
+    before, and Conflict for this one."""
     end_session(request, session_id=session_id)
     messages.success(request, _("That browser is signed out."))
     return redirect("account")

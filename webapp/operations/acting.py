@@ -1,8 +1,7 @@
-"""Looking through a person's eyes: an administrator sees the studio as they do, and changes
-nothing.
+"""Viewing the studio as another user: an administrator sees what they see, and changes nothing.
 
-The session keeps its administrator; one key in it names the person, the line of the audit log that
-says why, and the end. `ActingAs` swaps `request.user` only where that line is there and says so,
+The session keeps its administrator; one key in it names the user, the line of the audit log that
+says why, and the end. `ActingAs` swaps `request.user` only if that line is there and says so,
 which makes a key without its line worth nothing. The line is committed before the key is set.
 """
 
@@ -37,7 +36,7 @@ LOOKS = {"GET", "HEAD", "OPTIONS"}
 
 
 class LooksOnly(DarkroomError):
-    """Who looks through somebody's eyes changes nothing."""
+    """Raised for a request that would change something while an administrator views as another."""
 
     code = "looks_only"
     status = 403
@@ -53,7 +52,7 @@ class _Kept(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Acting:
-    """Who looks through whose eyes, and until when."""
+    """Which administrator views the studio as which user, and until when."""
 
     administrator: User
     person: User
@@ -63,8 +62,8 @@ class Acting:
 def start_acting(request: HttpRequest, *, person: User, reason: str) -> None:
     """From the next request on this session sees the studio as `person` does, for 30 minutes.
 
-    Raises InvalidInput for an empty or long reason, and Conflict where the visitor is no
-    administrator, the person is one, or their account is switched off.
+    Raises InvalidInput for an empty or long reason, and Conflict if the visitor is no
+    administrator, the person is one, or their account is suspended.
     """
     administrator = request.user
     assert isinstance(administrator, User)  # noqa: S101 - only signed-in people come here
@@ -77,8 +76,8 @@ def start_acting(request: HttpRequest, *, person: User, reason: str) -> None:
 
 
 def end_acting(request: HttpRequest) -> User | None:
-    """Back to the administrator's own eyes, which is written down as well. Returns the person;
-    None where nobody acted."""
+    """Ends viewing as another user, with a line in the audit log. Returns that user; None if
+    nobody was viewed."""
     acting = acting_of(request)
     if acting is None:
         return None
@@ -89,12 +88,12 @@ def end_acting(request: HttpRequest) -> User | None:
 
 
 def acting_of(request: HttpRequest) -> Acting | None:
-    """Who looks through whose eyes in this request; None where everybody looks with their own."""
+    """Who views as whom in this request; None if the visitor sees their own studio."""
     return getattr(request, "acting", None)
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    """`acting` for the banner of every page."""
+    """`acting` for templates: the banner of every page says who is viewed."""
     return {"acting": acting_of(request)}
 
 
@@ -108,7 +107,7 @@ class ActingAs:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """The person's page; 403 with a sentence for what is more than looking."""
         has_session = settings.SESSION_COOKIE_NAME in request.COOKIES
-        # The health check answers for itself where the database, and with it the session, is away.
+        # The health check answers for itself if the database, and with it the session, is away.
         if not has_session or request.path == reverse("healthz"):
             return self.get_response(request)
         kept = request.session.get(SESSION_KEY)
@@ -161,7 +160,7 @@ def _may_be_seen(person: User) -> bool:
 
 
 def _read(request: HttpRequest, kept: _Kept) -> Acting | None:
-    """None where it is over, where either may not any more, or where no line stands for it."""
+    """None if it is over, if either may not any more, or if no line stands for it."""
     administrator, until = request.user, kept["until"]
     if not administrator.is_authenticated or until <= time.time():
         return None
@@ -178,7 +177,7 @@ def _find_line(kept: _Kept) -> QuerySet[AuditLine]:
 
 
 def _drop(request: HttpRequest, kept: _Kept) -> None:
-    """Forgets what the session kept; where its line is there, it is written down that it ended."""
+    """Forgets what the session kept; if its line is there, it is written down that it ended."""
     request.session.pop(SESSION_KEY)
     line = _find_line(kept).first()
     if line is None:

@@ -1,4 +1,4 @@
-"""The door back from somebody else's eyes."""
+"""The address that ends viewing the studio as another user."""
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -11,7 +11,7 @@ from webapp.operations.acting import end_acting
 @login_required
 @require_POST
 def end(request: HttpRequest) -> HttpResponse:
-    """Back to the person's page in the admin site; to the studio where nobody acted."""
+    """Redirects to the user's page in the admin site; to the studio if nobody was viewed."""
     person = end_acting(request)
     if person is None:
         return redirect("studio")

@@ -5,8 +5,8 @@ from django.utils.translation import gettext_lazy as _
 
 
 class OperationsConfig(AppConfig):
-    """What the people who run a studio need."""
+    """The admin site, and the commands and pages of those who run a studio."""
 
     name = "webapp.operations"
-    # Of its rows the admin site shows the checks of the books alone, beside the log.
+    # Of its rows the admin site shows the checks of the ledger alone, beside the log.
     verbose_name = _("Log")

@@ -1,4 +1,4 @@
-"""The check of the books and of the queue: `invariants` are asked one by one, files are read one
+"""The check of the ledger and of the queue: `invariants` are asked one by one, files are read one
 by one, and what was found is kept as the studio's health.
 
 posted = sum of entries = balance after the last one        held = sum of open holds
@@ -48,7 +48,7 @@ class Violation:
 
 
 def find_violations(*, files: bool = True) -> Iterator[Violation]:
-    """Each violated invariant; with `files` every stored picture is read too."""
+    """Each violated invariant; with `files` every stored image is read too."""
     for code in INVARIANTS:
         yield from find_violations_of(code=code)
     if files:
@@ -115,7 +115,7 @@ def get_books_state() -> str:
 
 
 def summarise(*, orphans: int = 0) -> str:
-    """How much the books hold, in one line, and how many files no row names, if any."""
+    """How much the ledger holds, in one line, and how many files no row names, if any."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT COUNT(*) FROM credits_transaction")
         (transactions,) = cursor.fetchone()
@@ -141,7 +141,7 @@ def _find_file_violations() -> Iterator[Violation]:
                 "unread", f"the pictures were not read from image {image.pk} on: {error}"
             )
             return
-        # Somebody may have deleted the picture since the row was read.
+        # Somebody may have deleted the image since the row was read.
         if fault and Image.objects.filter(pk=image.pk, file=image.file).exists():
             yield Violation("file", f"image {image.pk}: {fault}", (image.pk,))
 
@@ -157,7 +157,7 @@ def stored_images() -> Iterator[Image]:
 
 
 def _find_fault(image: Image) -> str:
-    """What is wrong with the image's files; "" where nothing is."""
+    """What is wrong with the image's files; "" if nothing is."""
     for name in (image.file, image.thumbnail):
         if not has_file(name):
             return f"its file {name} is gone"

@@ -25,7 +25,7 @@ MAX_WHOLE_DIGITS = 15
 
 @dataclass(frozen=True, slots=True)
 class FileLine:
-    """One line of the file; `problem` says what is wrong with the line itself, "" where nothing."""
+    """One line of the file; `problem` says what is wrong with the line itself, "" if nothing."""
 
     number: int
     email: str

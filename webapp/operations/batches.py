@@ -46,7 +46,7 @@ class Line:
 
     @property
     def after_ucr(self) -> int:
-        """What they could spend after it."""
+        """What the user could spend after this line, in micro-credits."""
         return self.before_ucr + self.amount_ucr
 
 
@@ -167,7 +167,7 @@ def book_draft(*, actor: User, draft: Draft) -> TopUpBatch:
     """The booked batch: all lines in one commit, with one line in the audit log. A draft that was
     booked before answers with the same batch.
 
-    Raises InvalidInput where a line can't be booked (any more), and books nothing then.
+    Raises InvalidInput if a line can't be booked (any more), and books nothing then.
     """
     if draft.wrong:
         raise InvalidInput(_("Some lines cannot be booked: nothing was booked."), field="lines")

@@ -21,7 +21,7 @@ class AdminSitePolicy:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """The response, marked for the other policy where it is the admin site's."""
+        """The response, marked for the other policy if it is the admin site's."""
         response = self.get_response(request)
         if request.path.startswith(reverse("admin:index")):
             response._csp_replace = ADMIN_SITE  # type: ignore[attr-defined]

@@ -1,7 +1,7 @@
-"""`make demo`: a whole studio in a temporary folder, one stranger, one picture, then it stops.
+"""`make demo`: a whole studio in a temporary folder, one stranger, one image, then it stops.
 
-Sign-up and the request go over HTTP, the books are checked by `manage.py check_credits`. Exit 0
-where the picture was stored and the books are clean.
+Sign-up and the request go over HTTP, the ledger is checked by `manage.py check_credits`. Exit 0
+if the image was stored and the ledger is clean.
 """
 
 import os
@@ -20,7 +20,7 @@ NEGATIVE_PROMPT = "white background"
 
 
 def main() -> int:
-    """Exit status 0 or 1."""
+    """0 if the demo went through; 1, with the reason on stderr, if not."""
     try:
         with tempfile.TemporaryDirectory(prefix="darkroom-demo-") as folder:
             run_demo(Trial(Path(folder)))
@@ -45,7 +45,7 @@ def run_demo(trial: Trial) -> None:
 
 
 def draw_one(visitor: Visitor) -> None:
-    """Asks for one picture, waits for it and keeps it; raises TrialFailedError."""
+    """Asks for one image, waits for it and keeps it; raises TrialFailedError."""
     started = time.monotonic()
     asked = visitor.request_images(prompt=PROMPT, negative_prompt=NEGATIVE_PROMPT, seed="7")
     (image,) = visitor.wait_until_ended(asked, timeout_s=IMAGE_TIMEOUT_S).values()
@@ -57,7 +57,8 @@ def draw_one(visitor: Visitor) -> None:
 
 
 def keep_picture(visitor: Visitor, image_id: str) -> Path:
-    """Where the owner's PNG, whose text must name the prompt, was kept for a look."""
+    """Downloads the image, which is kept for a look, and returns where. Raises TrialFailedError if
+    it is no PNG whose text names the prompt."""
     png = visitor.get(f"/images/{image_id}/file/", accept="image/png")
     if not png.startswith(b"\x89PNG") or PROMPT.encode() not in png:
         raise TrialFailedError("the stored file is not a PNG that carries its prompt")

@@ -49,7 +49,7 @@ NOT_PERSONAL = {
 
 
 def list_entries(*, user: User) -> Iterator[ZipEntry]:
-    """profile.json, generations.json, requests.json, statement.csv, then the pictures one by one:
+    """profile.json, generations.json, requests.json, statement.csv, then the images one by one:
     those that were drawn, and those that were handed in as a start."""
     account = Account.objects.get(user=user)
     yield ZipEntry("profile.json", lambda: _json(_profile(user)), compressed=True)
@@ -65,19 +65,19 @@ def list_entries(*, user: User) -> Iterator[ZipEntry]:
 
 
 def count_pictures(*, user: User) -> int:
-    """How many finished pictures there are of the person, those in the bin too."""
+    """How many finished images there are of the person, those in the bin too."""
     return Image.objects.filter(owner=user, state=Image.State.STORED).count()
 
 
 def picture_name(image: Image) -> str:
-    """What a picture is called in the archive: day, words and seed, and no two alike."""
+    """What an image is called in the archive: day, words and seed, and no two alike."""
     day = timezone.localtime(image.created_at).date().isoformat()
     stem = download_name(image).removesuffix(".png")
     return f"pictures/{day}-{stem}-{image.pk.hex[:8]}.png"
 
 
 def upload_name(upload: Upload) -> str:
-    """What a picture that was handed in is called in the archive."""
+    """What an image that was handed in is called in the archive."""
     return f"uploads/{upload.pk}.png"
 
 
@@ -115,7 +115,7 @@ def _requests(user: User) -> list[dict[str, Any]]:
 
 
 def _generations(user: User) -> Iterator[bytes]:
-    """A list of requests, each with its pictures, a batch at a time."""
+    """A list of requests, each with its images, a batch at a time."""
     yield b"["
     mark = b"\n"
     asked = Generation.objects.filter(owner=user).select_related("model")

@@ -1,6 +1,6 @@
 """What the studio is doing, in figures for its first page in the admin site.
 
-The queue is counted now, inside its indexes. Sums over a month of the books are up to a minute
+The queue is counted now, inside its indexes. Sums over a month of the ledger are up to a minute
 old (`read_month`), so that the page costs the same however often it is opened.
 """
 
@@ -35,7 +35,7 @@ GIVEN = (Kind.GRANT, Kind.TOP_UP, Kind.CODE, Kind.ALLOWANCE, Kind.INVITATION)
 
 @dataclass(frozen=True, slots=True)
 class QueueNow:
-    """How many images wait and develop, and since when the first one of them waits."""
+    """How many images wait and are being drawn, and since when the first one of them waits."""
 
     waiting: int
     developing: int
@@ -43,7 +43,7 @@ class QueueNow:
 
     @property
     def oldest_wait_s(self) -> float | None:
-        """How long the first one has waited; None where nothing waits."""
+        """How long the first one has waited; None if nothing waits."""
         if self.oldest_at is None:
             return None
         return max(0.0, (timezone.now() - self.oldest_at).total_seconds())
@@ -70,7 +70,7 @@ class Failures:
 
 @dataclass(frozen=True, slots=True)
 class Spender:
-    """What somebody spent on how many images; the id is None where the account was closed."""
+    """What somebody spent on how many images; the id is None if the account was closed."""
 
     user_id: int | None
     name: str
@@ -80,7 +80,7 @@ class Spender:
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """Thirty days of the books, oldest first, today included."""
+    """Thirty days of the ledger, oldest first, today included."""
 
     days: list[date] = field(default_factory=list)
     granted_ucr: list[int] = field(default_factory=list)
@@ -90,7 +90,7 @@ class Month:
 
 
 def count_queue() -> QueueNow:
-    """The queue as it is now."""
+    """How many images wait and how many are being drawn, and since when the oldest waits."""
     # Each state has an index of its own: asked for both at once, neither would be used.
     queued = Image.objects.filter(state=Image.State.QUEUED)
     waiting = queued.aggregate(waiting=Count("pk"), oldest_at=Min("created_at"))
@@ -155,7 +155,7 @@ def count_open_requests() -> int:
 
 
 def read_month() -> Month:
-    """The last thirty days of the books, at most a minute old; without Valkey just read."""
+    """The last thirty days of the ledger, at most a minute old; without Valkey just read."""
     today = timezone.localdate()
     return _remember(f"figures:month:{settings.TIME_ZONE}:{today}", lambda: _sum_month(today))
 

@@ -1,4 +1,4 @@
-"""What must be true of the books, each one query that finds nothing as long as it is.
+"""What must be true of the ledger, each one query that finds nothing as long as it is.
 
 A row of a query fills its sentence. Every query is one statement, so that it sees the whole of
 every commit and can run while the studio is open; none needs more than one pass over a table and

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 def mail_invitation(*, invitation: Invitation, token: str) -> str:
     """Sends the link with this token to the invitation's address and returns that address.
 
-    "" where the invitation is for anybody, where no mail server is set up, or where it did not
+    "" if the invitation is for anybody, if no mail server is set up, or if it did not
     take the mail, which is logged: the link is on the administrator's page in any case. Call it
     outside of any transaction.
     """

@@ -1,4 +1,4 @@
-"""What a model needs of a device, beside what the workers' devices have: said where one is
+"""What a model needs of a device, beside what the workers' devices have: said when one is
 enabled. The sizes are read from the files' headers, in a process of the worker's."""
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class ModelMemory:
 
     @property
     def sentence(self) -> str:
-        """For administrators."""
+        """Both figures in one sentence, which says if the model's images will fail."""
         figures = {"needed": gigabytes(self.needed), "largest": gigabytes(self.largest)}
         if self.fits:
             told = _(

@@ -16,7 +16,7 @@ class SetupLink(models.Model):
 
 
 class BooksCheck(models.Model):
-    """One run of the check of the books; the newest is shown as the studio's health."""
+    """One run of the check of the ledger; the newest is shown as the studio's health."""
 
     at = models.DateTimeField(_("when"), auto_now_add=True)
     violations = models.PositiveIntegerField(_("violations"))

@@ -1,7 +1,7 @@
-"""What is done to a person as a whole, over all rooms: switched off, switched on, deleted.
+"""What is done to a user as a whole, over all rooms: suspended, restored, deleted.
 
-Deleting is asked for in one commit (switched off, marked, written down) and done afterwards in
-short transactions by `finish_deletions`, which may be killed anywhere and run again.
+Deleting is asked for in one commit (suspended, marked, written down) and done afterwards in short
+transactions by `finish_deletions`, which may be killed anywhere and run again.
 """
 
 import logging
@@ -29,10 +29,10 @@ SESSIONS_AT_ONCE = 500
 
 
 def suspend_user(*, user: User, actor: User, reason: str) -> None:
-    """Switches an account off: sessions end, live images are cancelled, their credits come back.
+    """Suspends an account: sessions end, live images are cancelled, their credits come back.
 
-    Raises InvalidInput for an empty or long reason, and Conflict where it is the actor's own, the
-    last administrator's, or switched off already; then nothing changes.
+    Raises InvalidInput for an empty or long reason, and Conflict if it is the actor's own, the
+    last administrator's, or suspended already; then nothing changes.
     """
     reason = _checked(reason)
     if user.pk == actor.pk:
@@ -56,10 +56,10 @@ def suspend_user(*, user: User, actor: User, reason: str) -> None:
 
 
 def restore_user(*, user: User, actor: User, reason: str) -> None:
-    """Switches an account on again; its sessions stay ended, and what was cancelled stays so.
+    """Lifts a suspension; sessions stay ended, and what was cancelled stays so.
 
-    Raises InvalidInput for an empty or long reason, and Conflict where it is on already or being
-    deleted.
+    Raises InvalidInput for an empty or long reason, and Conflict if the account is not suspended,
+    or is being deleted.
     """
     reason = _checked(reason)
     with transaction.atomic():
@@ -80,10 +80,10 @@ def restore_user(*, user: User, actor: User, reason: str) -> None:
 
 
 def take_off_second_step(*, user: User, actor: User | None, reason: str) -> None:
-    """Removes authenticator app, passkeys and recovery codes of somebody who lost them: the
-    password alone opens the account again. `actor` is None on the command line.
+    """Removes two-factor authentication (app, passkeys, recovery codes) of somebody who lost it:
+    they sign in with the password alone again. `actor` is None on the command line.
 
-    Raises InvalidInput for an empty or long reason, and Conflict where there is no second step.
+    Raises InvalidInput for an empty or long reason, and Conflict if the account has none.
     """
     reason = _checked(reason)
     with transaction.atomic():
@@ -93,10 +93,10 @@ def take_off_second_step(*, user: User, actor: User | None, reason: str) -> None
 
 
 def delete_user(*, user: User, actor: User, reason: str) -> None:
-    """Switches the account off for good and has it deleted, pictures and all, within minutes.
+    """Ends the account for good and has it deleted, images and all, within minutes.
 
-    What is left are the books under a pseudonym, and the administrators' log. Asked for twice it
-    is done once. Raises InvalidInput for an empty or long reason, and Conflict where it is the
+    What is left is the ledger under a pseudonym, and the audit log. Asked for twice it
+    is done once. Raises InvalidInput for an empty or long reason, and Conflict if it is the
     last administrator's; then nothing changes.
     """
     reason = _checked(reason)
@@ -123,8 +123,8 @@ def finish_deletions() -> int:
 
 
 def end_work_of_the_suspended() -> int:
-    """Cancels what is queued or running for accounts that are off: a request that was on its way
-    when somebody switched them off, or what a crash left. Returns how many images."""
+    """Cancels what is queued or running for suspended accounts: a request that was on its way
+    when somebody suspended them, or what a crash left. Returns how many images."""
     waiting = QueueShare.objects.filter(queued__gt=0, owner__is_active=False)
     running = Image.objects.filter(state=Image.State.RUNNING, owner__is_active=False)
     owners = {*waiting.values_list("owner", flat=True), *running.values_list("owner", flat=True)}
@@ -132,7 +132,7 @@ def end_work_of_the_suspended() -> int:
 
 
 def _erase_person(user: User) -> bool:
-    """True where the person is gone now; False where a request came between, or somebody who
+    """True if the person is gone now; False if a request came between, or somebody who
     erases beside us was faster."""
     cancel_all(owner=user)
     erase_pictures(owner=user)
@@ -168,8 +168,8 @@ def _erase_sessions(user_ids: set[str]) -> None:
 
 
 def _keep_an_administrator(*, but: User) -> None:
-    """Raises Conflict where nobody else could open the admin site with all rights. Locks them
-    all, so that two administrators cannot switch each other off."""
+    """Raises Conflict if nobody else could open the admin site with all rights. Locks them
+    all, so that two administrators cannot suspend each other."""
     administrators = User.objects.filter(is_superuser=True, is_active=True)
     ids = list(administrators.select_for_update().order_by("pk").values_list("pk", flat=True))
     if ids == [but.pk]:
@@ -185,5 +185,5 @@ def _checked(reason: str) -> str:
 
 
 def _ring_for_deletions() -> None:
-    """Has it done soon; where the broker is away the next minute's tick does it."""
+    """Has it done soon; if the broker is away the next minute's tick does it."""
     herald.send_task(FINISH_DELETIONS, what="a deletion, which the next tick does,")

@@ -1,6 +1,6 @@
 """What `manage.py check_credits --repair` may do, and no more.
 
-It counts anew what is held, resolves holds whose image has ended (charged where it is stored,
+It counts anew what is held, resolves holds whose image has ended (charged if it is stored,
 given back otherwise), writes the line that an account's balance lacks, and refunds stored images
 whose file is gone; those are failed from then on, and tell their owner why. It never touches a line
 that was written. Each repair is one commit with its line in the audit log.
@@ -23,7 +23,7 @@ from webapp.generation.storage import has_file
 from webapp.operations.audit import find_violations_of, stored_images
 
 REASON = "check_credits --repair"
-# So many files at once are lost only where the storage itself is not there.
+# So many files at once are lost only if the storage itself is not there.
 LOST_AT_ONCE = 20
 
 
@@ -64,7 +64,7 @@ def _refund_lost_files() -> Iterator[str]:
 
 @transaction.atomic
 def _refund_lost_file(image: Image) -> str:
-    """What was done; "" where somebody deleted the image meanwhile."""
+    """What was done; "" if somebody deleted the image meanwhile."""
     if not lose_file(image_id=image.pk, file=image.file):
         return ""
     discard(image.thumbnail, image.strip)
@@ -98,7 +98,7 @@ def _recount_held(account_id: int) -> str:
 
 
 def _resolve_hold(image_id: uuid.UUID) -> str:
-    """What became of the hold; "" where somebody else resolved it meanwhile."""
+    """What became of the hold; "" if somebody else resolved it meanwhile."""
     try:
         return _resolve_ended(image_id)
     except IntegrityError:

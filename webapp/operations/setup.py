@@ -37,7 +37,7 @@ def make_setup_token() -> str:
 
 
 def is_open(*, token: str) -> bool:
-    """True where the token's link is unused, fresh, and there is no administrator yet."""
+    """True if the token's link is unused, fresh, and there is no administrator yet."""
     return not has_admin() and _open_links().filter(token_hash=_hash(token)).exists()
 
 
@@ -58,8 +58,8 @@ def create_first_admin(*, token: str, email: str, password: str) -> User:
 def create_admin_from_environment() -> bool:
     """Makes the administrator that `DARKROOM_ADMIN_EMAIL` and `..._PASSWORD` name.
 
-    True where it was made now; False where nothing is asked for or an administrator is there.
-    Raises ImproperlyConfigured where the two will not do.
+    True if it was made now; False if nothing is asked for or an administrator is there.
+    Raises ImproperlyConfigured if the two will not do.
     """
     if has_admin() or not settings.ADMIN_EMAIL:
         return False

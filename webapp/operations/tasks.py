@@ -17,14 +17,14 @@ from webapp.postgres.limits import CHECK_S, answers_within
 
 logger = logging.getLogger(__name__)
 
-# Reading every picture can take hours, and the broker hands out a task anew after one.
+# Reading every image can take hours, and the broker hands out a task anew after one.
 CHECKING_KEY = "darkroom:books-check"
 CHECKING_S = 12 * 3600
 
 
 @shared_task(name="webapp.operations.tasks.check_nightly")
 def check_nightly() -> None:
-    """Checks the books and keeps what was found; nothing where a check is running already."""
+    """Checks the ledger and keeps what was found; nothing if a check is running already."""
     if not valkey().set(CHECKING_KEY, "1", nx=True, ex=CHECKING_S):
         return
     try:
@@ -49,7 +49,7 @@ def purge() -> None:
 
 @shared_task(name="webapp.operations.tasks.finish_deletions")
 def finish_deletions() -> None:
-    """Erases those who are to be deleted, and ends the work of accounts that are switched off."""
+    """Every minute: erases those who are to be deleted, and ends the work of suspended accounts."""
     try:
         finish_all_deletions()
         end_work_of_the_suspended()

@@ -29,7 +29,7 @@ class Booked:
 def book_credits(
     *, user: User, amount_ucr: int, actor: User, reason: str, key: str, note: str = ""
 ) -> Booked:
-    """Adds credits to the user's account, or takes them away where the amount is negative.
+    """Adds credits to the user's account, or takes them away if the amount is negative.
 
     The same key twice books once. Raises what `ledger.top_up` and `ledger.adjust` raise, and
     changes nothing then.

@@ -57,7 +57,7 @@ class Trial:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """The studio from the moment it is ready until everything has stopped. Where the trial
+        """The studio from the moment it is ready until everything has stopped. If the trial
         fails meanwhile, the end of the studio's log is printed."""
         try:
             self.start()
@@ -71,7 +71,7 @@ class Trial:
     def start(self) -> float:
         """Starts the studio; returns the seconds until its first page was served.
 
-        Raises TrialFailedError where it stops or is not ready in time.
+        Raises TrialFailedError if it stops or is not ready in time.
         """
         with self.log.open("wb") as output:
             started = time.monotonic()
@@ -87,7 +87,7 @@ class Trial:
         return time.monotonic() - started
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
-        """Asks the studio to stop and returns its exit code; 0 where it does not run."""
+        """Asks the studio to stop and returns its exit code; 0 if it does not run."""
         if self.supervisor is None:
             return 0
         self.supervisor.send_signal(number)
@@ -137,7 +137,8 @@ class Trial:
         return target
 
     def sign_up(self, name: str = "visitor") -> "Visitor":
-        """A new person, signed in."""
+        """A visitor with a new account, signed in. Raises TrialFailedError if that does not
+        work."""
         visitor = Visitor(self.base_url)
         visitor.sign_up(email=f"{name}-{uuid.uuid4().hex[:8]}@example.org")
         return visitor
@@ -161,12 +162,14 @@ class Visitor:
         self.opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self.cookies))
 
     def get(self, path: str, *, accept: str = "text/html") -> bytes:
-        """The body; raises TrialFailedError with the status for anything but an answer."""
+        """The body of the answer. Raises TrialFailedError if it is an error's (with its status), or
+        there is none."""
         url = self.base_url + path
         return self._open(urllib.request.Request(url, headers={"Accept": accept}))  # noqa: S310
 
     def post(self, path: str, fields: Mapping[str, str], *, accept: str = "text/html") -> bytes:
-        """The body of a form's answer; the form's token comes from the cookie."""
+        """The body of a form's answer; the form's token comes from the cookie. Raises
+        TrialFailedError as `get` does."""
         request = urllib.request.Request(  # noqa: S310 - our own studio on this machine
             self.base_url + path,
             data=urllib.parse.urlencode(fields).encode(),
@@ -179,19 +182,19 @@ class Visitor:
         return self._open(request)
 
     def cookie(self, name: str) -> str:
-        """The cookie's value; "" where the server never set it."""
+        """The cookie's value; "" if the server never set it."""
         return next((cookie.value or "" for cookie in self.cookies if cookie.name == name), "")
 
     def sign_up(self, *, email: str) -> None:
-        """Makes an account and stays signed in; raises TrialFailedError where it does not work."""
+        """Makes an account and stays signed in; raises TrialFailedError if it does not work."""
         self.get("/accounts/signup/")
         self.post("/accounts/signup/", {"email": email, "password1": uuid.uuid4().hex})
         if not self.cookie("sessionid"):
             raise TrialFailedError("the sign-up form did not sign anybody in")
 
     def request_images(self, **fields: str) -> list[str]:
-        """The ids of the images asked for, one unless `count` says more; the model chosen at
-        first draws them."""
+        """The ids of the images asked for, one unless `count` says more; the model chosen at first
+        draws them. Raises TrialFailedError if the answer names none."""
         page = self.get("/").decode()
         model = re.search(r'<option[^>]* value="([^"]+)"', page[page.index('name="model"') :])
         chosen = {"model": model[1]} if model else {}
@@ -204,8 +207,8 @@ class Visitor:
         return list(dict.fromkeys(found))
 
     def quote(self, asked: Mapping[str, str]) -> str:
-        """What one image of that costs, in micro-credits: the page's own price, and a size's own
-        where it names one."""
+        """What one image of that costs, in micro-credits: the page's own price, and a size's own if
+        it names one. Raises TrialFailedError if the page shows no price."""
         sized = {name: asked[name] for name in PRICED_BY if name in asked}
         if len(sized) == len(PRICED_BY):
             path = f"/prices/quote/?{urllib.parse.urlencode(sized)}"

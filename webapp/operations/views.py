@@ -26,7 +26,8 @@ logger = logging.getLogger(__name__)
 @never_cache
 @require_http_methods(["GET", "POST"])
 def setup(request: HttpRequest, token: str) -> HttpResponse:
-    """The form of the one-time link: it makes the administrator, signs them in and is spent."""
+    """The form of the one-time link: it makes the administrator, signs them in and is spent. Raises
+    NotFound if the link was used or is too old."""
     if request.method == "POST":
         return _create_admin(request, token)
     if not first_run.is_open(token=token):
@@ -38,7 +39,8 @@ def setup(request: HttpRequest, token: str) -> HttpResponse:
 @login_required
 @require_GET
 def welcome(request: SignedInRequest) -> HttpResponse:
-    """What a new administrator looks through; it can be opened again. 403 for everybody else."""
+    """What a new administrator looks through; it can be opened again. Raises Forbidden for
+    everybody but superusers."""
     if not request.user.is_superuser:
         raise Forbidden(_("You may not open this page."))
     studio = describe_studio(admin=request.user)
@@ -48,11 +50,11 @@ def welcome(request: SignedInRequest) -> HttpResponse:
 @never_cache
 @require_GET
 def healthz(request: HttpRequest) -> JsonResponse:
-    """200 where the database answers, 503 where it does not or takes more than 1.5 s; for load
+    """200 if the database answers, 503 if it does not or takes more than 1.5 s; for load
     balancers, no sign-in.
 
     `away` names what else is known not to answer, Valkey or the image storage: pages are served
-    without. `books` is what the newest nightly check said: clean, violated, or unchecked where
+    without. `books` is what the newest nightly check said: clean, violated, or unchecked if
     none ran for two days. It is told and no more: violated books need a person, and taking the
     studio out of service would help nobody, nor would a restart.
     """

@@ -1,5 +1,5 @@
 """What an administrator looks through once, after the first sign-in: hardware, models, credits,
-who may come, and the first picture."""
+who may come, and the first image."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -30,7 +30,7 @@ class Welcome:
 
 
 def describe_studio(*, admin: User) -> Welcome:
-    """Read now; nothing is kept."""
+    """Workers, models, prices and settings, as they are now."""
     return Welcome(
         workers=list_workers(),
         models=list(list_offered_models(user=admin)),

@@ -18,12 +18,13 @@ logger = logging.getLogger(__name__)
 
 
 def run_worker_module(module: str, *arguments: str) -> list[dict[str, Any]]:
-    """Every JSON line that it printed; raises CommandError with its complaint."""
+    """Every JSON line that it printed. Raises CommandError with its complaint if it failed."""
     return list(stream_worker(module, *arguments))
 
 
 def ask_worker(module: str, *arguments: str) -> dict[str, Any]:
-    """The one JSON line that `python -m worker.pipelines.<module>` prints; CommandError without."""
+    """The last JSON line that `python -m worker.pipelines.<module>` prints. Raises CommandError if
+    it prints none, or fails."""
     answers = run_worker_module(module, *arguments)
     if not answers:
         raise CommandError(f"worker.pipelines.{module} said nothing.")
@@ -67,7 +68,7 @@ def stream_worker(module: str, *arguments: str) -> Iterator[dict[str, Any]]:
 
 
 def complaint_of(text: str) -> str:
-    """The sentence on the last line, which is `{"error": ...}` where the worker knew the reason."""
+    """The sentence on the last line, which is `{"error": ...}` if the worker knew the reason."""
     last = (text.strip().splitlines() or ["The worker's module said nothing."])[-1]
     try:
         return str(json.loads(last)["error"])

@@ -24,17 +24,17 @@ class AskedRunner:
         self._on_lost = on_lost
 
     def has_room_for(self, model: ModelSource) -> bool:
-        """See `Runner.has_room_for`; False where the model's size cannot be told."""
+        """See `Runner.has_room_for`; False if the model's size cannot be told."""
         question = f"the size of {model.slug} is not known, loading it will say why"
         return self._ask(lambda: self._runner.has_room_for(model), question, instead=False)
 
     def row_limit(self, denoising: Denoising) -> int | None:
-        """See `Runner.row_limit`; None where the device's memory cannot be asked."""
+        """See `Runner.row_limit`; None if the device's memory cannot be asked."""
         question = "how many rows fit is not known"
         return self._ask(lambda: self._runner.row_limit(denoising.key), question, instead=None)
 
     def gauges(self) -> RunnerGauges:
-        """See `Runner.gauges`, for any thread: empty ones where the device cannot be asked, and a
+        """See `Runner.gauges`, for any thread: empty ones if the device cannot be asked, and a
         lost device is told to `on_lost`, as a worker must not fall silent over its figures."""
         try:
             return self._runner.gauges()
@@ -45,13 +45,14 @@ class AskedRunner:
             return RunnerGauges()
 
     def begin(self, request: ImageRequest) -> Denoising:
-        """See `Runner.begin`."""
+        """See `Runner.begin`; out of memory, once more after other models made way. Raises what
+        that raises."""
         return self._with_room(request, lambda: self._runner.begin(request))
 
     def start_finish(
         self, request: ImageRequest, denoising: Denoising
     ) -> Callable[[], RenderedImage]:
-        """See `Runner.start_finish`; brings the model back where it made way meanwhile."""
+        """See `Runner.start_finish`; brings the model back if it made way meanwhile."""
 
         def start() -> Callable[[], RenderedImage]:
             if not self._runner.is_resident(request.model):
@@ -63,7 +64,8 @@ class AskedRunner:
     def render(
         self, request: ImageRequest, *, on_step: OnStep, should_stop: ShouldStop
     ) -> RenderedImage:
-        """See `Runner.render`."""
+        """See `Runner.render`; out of memory, once more after other models made way. Raises what
+        that raises."""
 
         def render() -> RenderedImage:
             return self._runner.render(request, on_step=on_step, should_stop=should_stop)
@@ -71,7 +73,7 @@ class AskedRunner:
         return self._with_room(request, render)
 
     def make_way(self, request: ImageRequest, error: OutOfMemory) -> None:
-        """See `Runner.make_way`."""
+        """See `Runner.make_way`; what came of it goes to the log."""
         slug, name = request.model.slug, request.request_id
         question = f"no room was made for {slug}"
         have_left = self._ask(lambda: self._runner.make_way(request.model), question, instead=False)

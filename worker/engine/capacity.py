@@ -82,7 +82,7 @@ class RowCap:
         self._known(shape).ceiling = max(1, rows // 2)
 
     def note_memory(self, shape: Hashable, limit: int | None) -> None:
-        """Rows that the device has room for; None where that is not known."""
+        """Rows that the device has room for; None if that is not known."""
         self._known(shape).memory_limit = limit
 
     def _known(self, shape: Hashable) -> _Shape:
@@ -105,7 +105,7 @@ def _trusted(paces: dict[int, _Pace]) -> set[int]:
 
 
 def _is_beaten(known: _Shape, size: int, by: list[int]) -> bool:
-    """True where a larger size is faster by `WORTH_IT` for every doubling."""
+    """True if a larger size is faster by `WORTH_IT` for every doubling."""
     return any(
         gain >= WORTH_IT ** log2(larger / size)
         for larger in by
@@ -114,7 +114,7 @@ def _is_beaten(known: _Shape, size: int, by: list[int]) -> bool:
 
 
 def _gain(known: _Shape, size: int, larger: int) -> float | None:
-    """How much faster the larger size is, by the fastest way that both were called; None where
+    """How much faster the larger size is, by the fastest way that both were called; None if
     there is no such way."""
     for way in WAYS_BY_SPEED:
         paces = known.paces.get(way, {})

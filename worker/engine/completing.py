@@ -29,7 +29,7 @@ class Completions:
 
     def start(self, job: Job, complete: Callable[[], RenderedImage], *, began_s: float) -> None:
         """End `job` with what `complete` returns or raises, which may wait for the device;
-        decoding began at `began_s`. Raises RuntimeError where Python's own end took the thread."""
+        decoding began at `began_s`. Raises RuntimeError if Python's own end took the thread."""
         self._pool.submit(self._complete, job, complete, began_s)
 
     def close(self) -> None:

@@ -68,7 +68,7 @@ def device_lost(error: BaseException) -> DeviceLost:
 
 
 def _loss_within(error: BaseException | None) -> BaseException | None:
-    """The error itself or the one among its causes that says so; None where none does."""
+    """The error itself or the one among its causes that says so; None if none does."""
     while error is not None and not _says_lost(error):
         error = error.__cause__
     return error

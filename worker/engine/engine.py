@@ -1,7 +1,7 @@
 """The engine: one thread that owns the runner, and a safe door onto it for every other thread.
 
 The thread goes round and round: drop what was cancelled, bring in a model if need be, admit and
-encode, decode one finished picture, take one denoiser call for the next batch. What is decided is
+encode, decode one finished image, take one denoiser call for the next batch. What is decided is
 in `scheduler.py`; this file carries it out and keeps every promise made to callers.
 """
 
@@ -76,7 +76,7 @@ class Engine:
     def submit(
         self, request: ImageRequest, *, on_progress: OnProgress | None = None
     ) -> Future[RenderedImage]:
-        """Return a future that resolves to the picture or to an `EngineError`.
+        """Return a future that resolves to the image or to an `EngineError`.
 
         `on_progress` is called once here with stage "waiting", then from the engine's threads; it
         must be quick, and what it raises is logged and dropped. `Future.cancel()` does nothing:
@@ -311,7 +311,7 @@ class Engine:
         self._previews.start(job, every=self.config.preview_every)
 
     def _decode_one(self) -> None:
-        """Decode the picture that was finished first: one, so that others' steps go on."""
+        """Decode the image that was finished first: one, so that others' steps go on."""
         if not self._finished:
             return
         job = self._finished.popleft()
@@ -394,7 +394,7 @@ class Engine:
         self._previews.start(job, every=self.config.preview_every)
 
     def _render_whole(self, job: Job) -> None:
-        """One picture from beginning to end, for families that have no adapter."""
+        """One image from beginning to end, for families that have no adapter."""
         job.begun_s = time.monotonic()
 
         def on_step(stage: Stage, step: int, steps: int, preview: bytes | None) -> None:
@@ -417,7 +417,7 @@ class Engine:
         job.tell(stage, step, job.calls)
 
     def _fail(self, job: Job, error: Exception) -> None:
-        """End one request with what it raised. Raises `DeviceLost` where that ends them all."""
+        """End one request with what it raised. Raises `DeviceLost` if that ends them all."""
         if is_device_lost(error):
             raise device_lost(error)
         self._end(job, job.as_engine_error(error))

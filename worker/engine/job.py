@@ -31,7 +31,7 @@ class Job:
     taken: bool = False
     stage: Stage = "waiting"
     denoising: Denoising | None = None
-    begun_s: float | None = None  # when its own work began: encoding, or the whole picture
+    begun_s: float | None = None  # when its own work began: encoding, or the whole image
     denoising_since_s: float | None = None
     denoised_s: float | None = None
     load_s: float = 0.0
@@ -53,7 +53,7 @@ class Job:
 
     @property
     def done(self) -> int:
-        """Denoiser calls made."""
+        """Denoiser calls made so far; 0 before its first step."""
         return self.denoising.done if self.denoising else 0
 
     def stop(self, reason: EngineError) -> None:
@@ -62,7 +62,7 @@ class Job:
             self.stop_reason = reason
 
     def should_stop(self) -> bool:
-        """True once somebody said so."""
+        """True once `stop` was called: the request ends at the next step."""
         return self.stop_reason is not None
 
     def tell(
@@ -79,15 +79,15 @@ class Job:
         name = self.request.request_id
         try:
             self.on_progress(Progress(name, stage, step, steps, preview, preview_step))
-        # A listener's bug is not the picture's problem.
+        # A listener's bug is not the image's problem.
         except Exception:
             logger.exception("progress of request %s was not told", self.request.request_id)
 
     def needs_preview(self, *, every: int) -> bool:
-        """True where a preview is due and somebody hears of it, 0 being never.
+        """True if a preview is due and somebody hears of it, 0 being never.
 
-        A run begins with one of its noise, and gets six where it has the steps for them: they are
-        kept as its development strip, and a picture of four steps is to develop too.
+        A run begins with one of its noise, and gets six if it has the steps for them: they are
+        kept as its development strip, and an image of four steps is to develop too.
         """
         if self.on_progress is None or self.previewing or self.done >= self.calls:
             return False
@@ -103,7 +103,7 @@ class Job:
         return now_s + call_s * (self.calls - self.done) <= by_s
 
     def timings(self, *, decode_s: float) -> Timings:
-        """Seconds by stage of a picture that was stepped; time parked or behind others' steps
+        """Seconds by stage of an image that was stepped; time parked or behind others' steps
         counts as denoising."""
         began_s = self.denoising_since_s or 0.0
         return Timings(
@@ -123,7 +123,7 @@ class Job:
         return BatchRows(self.rows_seen / max(1, self.done), self.most_rows)
 
     def verdict(self, outcome: RenderedImage | EngineError) -> RenderedImage | EngineError:
-        """A cancelled job is cancelled even if its picture was ready; a drained one keeps it."""
+        """A cancelled job is cancelled even if its image was ready; a drained one keeps it."""
         if isinstance(self.stop_reason, Cancelled):
             return self.stop_reason
         if isinstance(outcome, RenderedImage):

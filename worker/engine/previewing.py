@@ -23,7 +23,7 @@ class Previews:
         )
 
     def start(self, job: Job, *, every: int) -> None:
-        """Show the image so far where that is due, unless the last preview of it is still being
+        """Show the image so far if that is due, unless the last preview of it is still being
         made. Raises what says that the device is lost, and nothing else."""
         if job.denoising is None or not job.needs_preview(every=every):
             return

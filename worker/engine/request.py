@@ -40,7 +40,7 @@ class LoraSource:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture handed in: `height_px` rows of `width_px` RGB byte triples."""
+    """An image handed in: `height_px` rows of `width_px` RGB byte triples."""
 
     pixels: bytes
     width_px: int
@@ -68,9 +68,9 @@ class Mask:
 class ImageRequest:
     """One image to make. Raises `InvalidRequest` when built from values that can never work.
 
-    `mode` says what comes along: "text" nothing; "image" a `start` picture, of which `strength`
+    `mode` says what comes along: "text" nothing; "image" a `start` image, of which `strength`
     (above 0, at most 1) says how much may change; "inpaint" a `mask` too; "upscale" a `start`
-    picture of half the size asked for. Start picture and mask otherwise have the size asked for.
+    image of half the size asked for. Start image and mask otherwise have the size asked for.
     `exact` renders alone, so that the same request gives the same bits whoever else is drawing.
     """
 
@@ -129,7 +129,7 @@ class ImageRequest:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a request stands. `preview` is a small WebP (at most 6 KB) of the picture after
+    """Where a request stands. `preview` is a small WebP (at most 6 KB) of the image after
     `preview_step` steps, which may be fewer than `step` by now; both are None together."""
 
     request_id: str
@@ -153,7 +153,7 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class BatchRows:
-    """Rows of the denoiser calls that a picture took part in, its own included."""
+    """Rows of the denoiser calls that an image took part in, its own included."""
 
     mean: float = 0.0
     most: int = 0
@@ -161,14 +161,14 @@ class BatchRows:
 
 @dataclass(frozen=True, slots=True)
 class RenderedImage:
-    """A finished picture: `pixels` are `height_px` rows of `width_px` RGB byte triples.
+    """A finished image: `pixels` are `height_px` rows of `width_px` RGB byte triples.
 
     `fingerprint` names what made it: device, gpu, torch, diffusers, dtype, compiled, exact, and how
     it was decoded.
     `times` are those that the denoiser was told, one per call, in the model's own schedule; empty
-    where the model's own pipeline called it.
-    `blacked_out` is True where the model brings its own safety checker and that replaced the
-    picture with black.
+    if the model's own pipeline called it.
+    `blacked_out` is True if the model brings its own safety checker and that replaced the
+    image with black.
     """
 
     request_id: str

@@ -1,4 +1,4 @@
-"""What the engine needs of whatever makes pictures. Only the engine thread calls any of it."""
+"""What the engine needs of whatever makes images. Only the engine thread calls any of it."""
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,14 @@ class Denoising(Protocol):
 
     @property
     def key(self) -> Hashable:
-        """Requests with equal keys can share a denoiser call."""
+        """Requests with equal keys can share a denoiser call.
+
+        In it is what must be one for all rows of a call: model and LoRAs (one set of weights),
+        shape and type of the latents and shapes of what the prompt became (rows of one tensor);
+        and the request's id if it is exact, which so has no equal. Everything that a sampler does
+        between two calls is not in it: steps, seed, guidance, strength, mask, and the timestep,
+        which the denoiser takes for each row.
+        """
         ...
 
     @property
@@ -37,7 +44,7 @@ class Denoising(Protocol):
 
     @property
     def done(self) -> int:
-        """Denoiser calls made."""
+        """Denoiser calls made so far."""
         ...
 
 
@@ -65,8 +72,8 @@ class RunnerGauges:
 
 
 class Runner(Protocol):
-    """Makes pictures step by step, several at once. Everything it raises is an `EngineError`, or
-    a defect that the engine reports as one; where `is_device_lost` says so of it, the engine ends.
+    """Makes images step by step, several at once. Everything it raises is an `EngineError`, or
+    a defect that the engine reports as one; if `is_device_lost` says so of it, the engine ends.
     """
 
     def enter_thread(self) -> None:
@@ -74,15 +81,15 @@ class Runner(Protocol):
         ...
 
     def is_resident(self, model: ModelSource) -> bool:
-        """True where the model is on the device, so that `begin` costs no loading."""
+        """True if the model is on the device, so that `begin` costs no loading."""
         ...
 
     def has_room_for(self, model: ModelSource) -> bool:
-        """True where the model is resident, or could be without another leaving the device."""
+        """True if the model is resident, or could be without another leaving the device."""
         ...
 
     def make_resident(self, model: ModelSource) -> None:
-        """Bring the model onto the device; others leave where there is no room for both.
+        """Bring the model onto the device; others leave if there is no room for both.
 
         Raises `ModelUnavailable` or `OutOfMemory`. Denoisings of a model that left may not be
         stepped until it is back.
@@ -91,7 +98,7 @@ class Runner(Protocol):
 
     def make_way(self, model: ModelSource) -> bool:
         """Let every other model leave the device: something of this one's ran out of memory. True
-        where one left."""
+        if one left."""
         ...
 
     def can_step(self, model: ModelSource) -> bool:
@@ -108,9 +115,9 @@ class Runner(Protocol):
     def step(self, batch: Sequence[Denoising], *, shape: Hashable = None) -> list[Exception | None]:
         """One denoiser call for all of `batch` (equal keys), then each one's own sampler.
 
-        Returns what went wrong for each alone, None where it advanced. Raises `OutOfMemory`, or
+        Returns what went wrong for each alone, None if it advanced. Raises `OutOfMemory`, or
         whatever else the shared call raised, with every denoising of the batch as it was before.
-        `shape` comes back with the step's time; None where nobody wants to know it.
+        `shape` comes back with the step's time; None if nobody wants to know it.
         """
         ...
 
@@ -124,16 +131,16 @@ class Runner(Protocol):
 
     def idle(self) -> bool:
         """Nobody waits: do one piece of work that must not stand beside a step, such as to
-        compile. False where there is none."""
+        compile. False if there is none."""
         ...
 
     def row_limit(self, key: Hashable) -> int | None:
-        """Most rows that memory has room for in one call; None where that is not known."""
+        """Most rows that memory has room for in one call; None if that is not known."""
         ...
 
     def start_preview(self, denoising: Denoising) -> Callable[[], bytes | None]:
         """Begin a preview without waiting for the device; the result is called by another thread
-        and returns a WebP of at most 6 KB, or None where the model has no preview."""
+        and returns a WebP of at most 6 KB, or None if the model has no preview."""
         ...
 
     def start_finish(self, denoising: Denoising) -> Callable[[], RenderedImage]:
@@ -147,12 +154,12 @@ class Runner(Protocol):
     def render(
         self, request: ImageRequest, *, on_step: OnStep, should_stop: ShouldStop
     ) -> RenderedImage:
-        """Make the whole picture at once, for families without an adapter; its model is resident.
+        """Make the whole image at once, for families without an adapter; its model is resident.
 
         Calls `on_step(stage, step, steps, preview)` at the start of each stage and after each
         step, and asks `should_stop()` at least once per step; `timings` are filled in but for
         `wait_s` and `load_s`. Raises `Cancelled` when told to stop, another `EngineError` when
-        the picture cannot be made.
+        the image cannot be made.
         """
         ...
 

@@ -10,7 +10,7 @@ as served already; the choice of the next batch does not. Within an owner: first
 served.
 
 Room is rows: requests of one shape are admitted up to the row cap. Somebody with nothing admitted
-does not wait behind another's second picture: that one is parked, which costs nothing, because a
+does not wait behind another's second image: that one is parked, which costs nothing, because a
 request between two steps is only its latents. Requests of other shapes take turns, by owner again.
 
 Models: only requests whose model is on the device are admitted. Another model is brought in when
@@ -29,8 +29,10 @@ from worker.engine.request import ModelSource
 class Entry:
     """One request, as far as the policy cares.
 
-    `shape` is what tells before encoding which requests will probably share calls; `key`, known
-    after, tells which can. `since_s`: when it began to wait. `alone`: shares no call.
+    `shape` (model, LoRAs, size in pixels) is what tells before encoding which requests will
+    probably share calls; rows are capped by it, as the device's time and memory go by it. `key`,
+    known after encoding, tells which can: prompts of other lengths have the same shape and another
+    key. `since_s`: when it began to wait. `alone`: shares no call.
     """
 
     request_id: str
@@ -103,7 +105,7 @@ class Scheduler:
     # Which model is on the device
 
     def next_model(self, now_s: float) -> ModelSource | None:
-        """The model to bring onto the device now; None where those present will do."""
+        """The model to bring onto the device now; None if those present will do."""
         missing = [entry for entry in self._all() if not self._is_resident(entry.model)]
         missing.sort(key=lambda entry: self._claim(entry.owner_id))
         for entry in missing:
@@ -139,7 +141,7 @@ class Scheduler:
         return None
 
     def _make_room(self, entry: Entry, now_s: float) -> bool:
-        """True where the entry's rows fit, if need be after parking others' further requests."""
+        """True if the entry's rows fit, if need be after parking others' further requests."""
         same = [other for other in self._running if other.shape == entry.shape]
         excess = sum(other.rows for other in same) + entry.rows - self._row_cap(entry.shape)
         if excess <= 0 or not same:
@@ -153,7 +155,7 @@ class Scheduler:
 
     def _spare(self, running: list[Entry], excess: int) -> list[Entry]:
         """The requests to park for `excess` rows: the most served owners' latest, one left to
-        each owner; [] where they are not enough."""
+        each owner; [] if they are not enough."""
         left = {owner: 0 for owner in self._served}
         for entry in running:
             left[entry.owner_id] += 1
@@ -178,16 +180,18 @@ class Scheduler:
     # Who shares the next call
 
     def next_batch(self) -> list[Entry]:
-        """The admitted requests that take the next denoiser call together; [] where none is
+        """The admitted requests that take the next denoiser call together; [] if none is
         ready. Whoever was served least defines the key, and others with it fill the rows."""
         ready = [entry for entry in self._running if entry.key is not None]
         ready.sort(key=lambda entry: self._served[entry.owner_id])
         if not ready or ready[0].alone:
             return ready[:1]
+        # Made anew for each call, so that whoever came or left since is in it or is not.
         key, rows = ready[0].key, 0
         batch: list[Entry] = []
         cap = self._row_cap(ready[0].shape)
         for entry in ready:
+            # The first goes even if it alone exceeds the cap, or it would wait for ever.
             fits = not batch or rows + entry.rows <= cap
             if fits and entry.key == key and not entry.alone:
                 batch.append(entry)

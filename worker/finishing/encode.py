@@ -30,7 +30,7 @@ class FinishedImage:
 def finish(rendered: RenderedImage, *, parameters: str) -> FinishedImage:
     """Return the PNG carrying `parameters` as text, and its WebP thumbnail.
 
-    The thumbnail's longest side is 384 px; a smaller picture is not enlarged, and the thumbnail
+    The thumbnail's longest side is 384 px; a smaller image is not enlarged, and the thumbnail
     carries no text. Raises ValueError when the pixels do not fit the size.
     """
     size = (rendered.width_px, rendered.height_px)

@@ -18,10 +18,10 @@ _HELD_AT_MOST = 2 * MOST_PREVIEWS  # while drawing: about 150 KB an image
 
 @dataclass(frozen=True, slots=True)
 class FinishedStrip:
-    """A WebP of frames of one size, left to right; the last one is the finished picture, small.
+    """A WebP of frames of one size, left to right; the last one is the finished image, small.
 
     `steps`: for each frame how many denoiser calls had been made, and the time that the next call
-    was told in the model's own schedule: 0 for the finished picture, None where it is not known.
+    was told in the model's own schedule: 0 for the finished image, None if it is not known.
     """
 
     webp: bytes
@@ -38,7 +38,7 @@ class Strip:
         self._stride = 1  # one of so many is kept; doubles whenever they become too many
 
     def keep(self, progress: Progress) -> None:
-        """Takes the preview where there is one. Called by the engine's threads, one at a time."""
+        """Takes the preview if there is one. Called by the engine's threads, one at a time."""
         self._steps = max(self._steps, progress.steps)
         if progress.preview is None or progress.preview_step is None:
             return
@@ -50,8 +50,8 @@ class Strip:
             self._stride *= 2
 
     def finish(self, rendered: RenderedImage) -> FinishedStrip | None:
-        """The strip of the run that gave `rendered`; None where no preview was kept, or where the
-        previews do not make one, which is logged: a strip is not worth a picture."""
+        """The strip of the run that gave `rendered`; None if no preview was kept, or if the
+        previews do not make one, which is logged: a strip is not worth an image."""
         if not self._kept:
             return None
         try:

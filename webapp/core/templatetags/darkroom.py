@@ -62,7 +62,7 @@ def icon(name: str) -> SafeString:
 
 @register.simple_tag
 def contact() -> str:
-    """The address that people may write to (`DARKROOM_CONTACT`); "" where there is none."""
+    """The address that people may write to (`DARKROOM_CONTACT`); "" if there is none."""
     return str(settings.CONTACT)
 
 
@@ -80,7 +80,7 @@ def signed_credits(amount_ucr: int) -> str:
 
 @register.filter
 def seconds(duration_s: float | None) -> str:
-    """Seconds with one decimal below a hundred, none above; "" where unknown."""
+    """Seconds with one decimal below a hundred, none above; "" if unknown."""
     if duration_s is None:
         return ""
     return f"{duration_s:.1f}" if duration_s < 100 else f"{duration_s:.0f}"

@@ -20,7 +20,7 @@ def top_up(
     """Adds credits by an admin's hand; the same key twice posts once and answers the same.
 
     Raises InvalidInput for an amount that is not positive or absurd, an empty or long reason or
-    a long note; Conflict where the key was used for another amount or person; NotFound where the
+    a long note; Conflict if the key was used for another amount or person; NotFound if the
     account is closed.
     """
     if amount_ucr <= 0:
@@ -33,7 +33,7 @@ def adjust(
 ) -> Transaction:
     """Corrects a balance up or down by an admin's hand; the same key twice posts once.
 
-    Raises as `top_up`, and NotEnoughCredits where less is available than is taken.
+    Raises as `top_up`, and NotEnoughCredits if less is available than is taken.
     """
     if amount_ucr == 0:
         raise InvalidInput(_("An adjustment of 0 changes nothing."), field="amount")
@@ -41,7 +41,7 @@ def adjust(
 
 
 def check_words(*, reason: str, note: str = "") -> None:
-    """Raises InvalidInput where the reason is empty or too long, or the note too long."""
+    """Raises InvalidInput if the reason is empty or too long, or the note too long."""
     if not reason.strip():
         raise InvalidInput(_("Write a reason: the user will see it."), field="reason")
     if len(reason.strip()) > MAX_REASON_LENGTH:

@@ -30,7 +30,7 @@ GRANTED = {
 
 @transaction.atomic
 def open_account(*, user: User, welcome: bool = True) -> Account:
-    """The user's account, opened where there was none; with `welcome` the welcome is granted at
+    """The user's account, opened if there was none; with `welcome` the welcome is granted at
     once, otherwise `grant_welcome` does it when the time has come."""
     account, _created = Account.objects.get_or_create(
         user=user, defaults={"kind": Account.Kind.USER}
@@ -125,7 +125,7 @@ def post_grants(
 
 def close_account(*, user: User) -> None:
     """Cuts the account's link to the user, who is about to be deleted: only the pseudonym is
-    left. Nothing happens where it is cut already. Raises Conflict while holds are open."""
+    left. Nothing happens if it is cut already. Raises Conflict while holds are open."""
     closed = Account.objects.filter(user=user, held_ucr=0).update(user=None)
     if not closed and Account.objects.filter(user=user).exists():
         raise Conflict(_("Pictures of this account are still developing. End them first."))

@@ -31,8 +31,8 @@ def hold_for_images(*, user: User, amounts_ucr: Mapping[uuid.UUID, int]) -> Bala
     and returns the balance after it.
 
     One statement, so that the account's row is locked no longer than it takes. Raises
-    NotEnoughCredits, and holds nothing at all, where the account can't pay for every one;
-    NotFound where it was closed.
+    NotEnoughCredits, and holds nothing at all, if the account can't pay for every one;
+    NotFound if it was closed.
     """
     priced = {image_id: amount for image_id, amount in amounts_ucr.items() if amount}
     needed_ucr = sum(priced.values())
@@ -58,7 +58,7 @@ def hold_for_images(*, user: User, amounts_ucr: Mapping[uuid.UUID, int]) -> Bala
 
 @transaction.atomic
 def capture(*, image_id: uuid.UUID) -> bool:
-    """Charges the image's hold. True where this call charged it; False where it was free,
+    """Charges the image's hold. True if this call charged it; False if it was free,
     or somebody charged or released it before."""
     hold = _resolve(image_id=image_id, state=Hold.State.CAPTURED)
     if hold is None:
@@ -80,14 +80,14 @@ def capture(*, image_id: uuid.UUID) -> bool:
 
 @transaction.atomic
 def release(*, image_id: uuid.UUID) -> bool:
-    """Gives the image's hold back. True where this call released it, False where there was
+    """Gives the image's hold back. True if this call released it, False if there was
     none or it was resolved before."""
     return _resolve(image_id=image_id, state=Hold.State.RELEASED) is not None
 
 
 def _resolve(*, image_id: uuid.UUID, state: Hold.State) -> Hold | None:
     """The hold that this call moved out of `held`, no longer set aside on its account, which is
-    locked now; None where there was none to move."""
+    locked now; None if there was none to move."""
     moved = Hold.objects.filter(image_id=image_id, state=Hold.State.HELD).update(
         state=state, resolved_at=timezone.now()
     )

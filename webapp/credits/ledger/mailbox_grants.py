@@ -26,7 +26,7 @@ Wanted = tuple[int, str]
 
 
 def digest_mailbox(mailbox: str) -> str:
-    """What the table holds instead of a mailbox."""
+    """The mailbox's HMAC, which the table holds in place of the address."""
     return salted_hmac("credits.welcome", mailbox, algorithm="sha256").hexdigest()
 
 

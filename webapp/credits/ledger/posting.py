@@ -90,7 +90,7 @@ def post(
     batch_id: uuid.UUID | None = None,
 ) -> dict[str, int]:
     """Posts one transaction for each line; returns those posted now, `key -> id`. `by` says what
-    posts where nobody does.
+    posts if nobody does.
 
     A key that was posted before is skipped. The caller is in a transaction, holds the locks of
     all the accounts, and made sure that each balance covers what is taken.
@@ -117,7 +117,7 @@ def post(
 
 
 def lock_account(*, user: User) -> Account:
-    """The user's account, locked until the transaction ends. Raises NotFound where it is closed."""
+    """The user's account, locked until the transaction ends. Raises NotFound if it is closed."""
     account = Account.objects.select_for_update().filter(user=user).first()
     if account is None:
         raise closed()

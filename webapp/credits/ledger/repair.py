@@ -13,7 +13,7 @@ from webapp.credits.models import Account, Entry, Hold, Transaction
 def post_difference(*, account_id: int) -> int:
     """Writes the line that was missing between an account's balance and its entries; the balance,
     which its owner has seen and spent from, stays. Returns the line's amount in micro-credits, 0
-    where nothing was missing."""
+    if nothing was missing."""
     account = Account.objects.select_for_update().get(pk=account_id)
     written = Entry.objects.filter(account=account).aggregate(sum=Sum("amount_ucr"))["sum"] or 0
     missing_ucr = account.posted_ucr - int(written)
@@ -35,8 +35,8 @@ def post_difference(*, account_id: int) -> int:
 
 @transaction.atomic
 def recount_held(*, account_id: int) -> bool:
-    """Sets `held_ucr` to the sum of the account's open holds. True where that changed it; False
-    where it was right, or more is held than the balance covers, which only a person can mend."""
+    """Sets `held_ucr` to the sum of the account's open holds. True if that changed it; False
+    if it was right, or more is held than the balance covers, which only a person can mend."""
     account = Account.objects.select_for_update().get(pk=account_id)
     holds = Hold.objects.filter(account=account, state=Hold.State.HELD)
     held_ucr = int(holds.aggregate(sum=Sum("amount_ucr"))["sum"] or 0)

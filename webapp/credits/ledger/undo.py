@@ -24,7 +24,7 @@ UNDOABLE = {
 @dataclass(frozen=True, slots=True)
 class BatchUndo:
     """How many lines of a batch were undone, and which could not be: `(user id, micro-credits
-    that are missing)`. The user's id is None where the account was closed meanwhile."""
+    that are missing)`. The user's id is None if the account was closed meanwhile."""
 
     undone: int
     kept: list[tuple[int | None, int]]
@@ -34,8 +34,8 @@ class BatchUndo:
 def reverse(*, transaction_id: int, actor: User, reason: str) -> Transaction:
     """Undoes a top-up, adjustment, code, allowance or invitation, once, as a new transaction.
 
-    Raises NotFound; Conflict where it was undone before or is of another kind (an image is
-    refunded instead); NotEnoughCredits where the credits were spent meanwhile; InvalidInput for
+    Raises NotFound; Conflict if it was undone before or is of another kind (an image is
+    refunded instead); NotEnoughCredits if the credits were spent meanwhile; InvalidInput for
     a reason that is empty or too long.
     """
     check_words(reason=reason)
@@ -86,7 +86,7 @@ def refund_image(
 ) -> Transaction:
     """Gives back what an image cost, once. Without an actor `by` says what does so.
 
-    Raises Conflict where it was not charged or was refunded before, InvalidInput for a reason
+    Raises Conflict if it was not charged or was refunded before, InvalidInput for a reason
     that is empty or too long.
     """
     check_words(reason=reason)

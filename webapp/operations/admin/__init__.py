@@ -1,4 +1,4 @@
-"""The admin site: people with their credits, the books (read-only), the catalog, the queue."""
+"""The admin site: people with their credits, the ledger (read-only), the catalog, the queue."""
 
 from webapp.operations.admin import (
     audit_log,

@@ -32,7 +32,7 @@ def ask_page(
     buttons: Sequence[Button],
     back: str,
 ) -> TemplateResponse:
-    """The page; with 400 where the form says what is wrong."""
+    """The page; with 400 if the form says what is wrong."""
     context = {
         **admin.admin_site.each_context(request),
         "opts": admin.opts,

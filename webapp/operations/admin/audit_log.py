@@ -21,7 +21,7 @@ LINKED = {"user": User, "topupbatch": TopUpBatch}
 
 
 class AtFilter(DatesFilter):
-    """By the day."""
+    """Lines of some days."""
 
     column = "at"
 
@@ -33,12 +33,11 @@ class ActionFilter(admin.SimpleListFilter):
     parameter_name = "act"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """What was ever done."""
+        """Every act that has a line, by its code."""
         acts = AuditLine.objects.order_by("action").values_list("action", flat=True).distinct()
         return [(act, act) for act in acts]
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
-        """Those acts."""
         return queryset.filter(action=self.value()) if self.value() else queryset
 
 
@@ -88,13 +87,13 @@ class AuditLineAdmin(LongList, ReadOnlyAdmin):
 
 
 def list_changes(line: AuditLine) -> list[tuple[str, Any, Any]]:
-    """`(name, before, after)` of everything the line tells; None where it tells nothing."""
+    """`(name, before, after)` of everything the line tells; None if it tells nothing."""
     names = [*line.before, *(name for name in line.after if name not in line.before)]
     return [(name, line.before.get(name), line.after.get(name)) for name in names]
 
 
 def _find_subject(line: AuditLine) -> str:
-    """Where the subject's page is; "" where there is none (any more)."""
+    """Where the subject's page is; "" if there is none (any more)."""
     if line.subject_kind == "transaction":
         return row_address(Transaction, line.subject_id)
     model = LINKED.get(line.subject_kind)

@@ -24,10 +24,9 @@ SECRET = "password"  # noqa: S105 - the name of a field, whose values are never 
 
 
 class QuietChangeList(ChangeList):  # type: ignore[misc]
-    """Offers to show all only where a search or a filter hides something."""
+    """Offers to show all only if a search or a filter hides something."""
 
     def get_results(self, request: HttpRequest) -> None:
-        """The page that is asked for."""
         super().get_results(request)
         if not self.query and not self.has_active_filters:
             self.full_result_count = self.result_count
@@ -39,19 +38,15 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
     empty_value_display = NOTHING
 
     def get_changelist(self, request: HttpRequest, **more: Any) -> type[ChangeList]:
-        """Such a list."""
         return QuietChangeList
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody adds by hand."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Nobody changes by hand."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Nobody deletes by hand."""
         return False
 
 
@@ -70,7 +65,8 @@ class AuditedAdmin(ModelAdmin):  # type: ignore[misc]
     def formfield_for_dbfield(
         self, db_field: "Field[Any, Any]", request: HttpRequest, **options: Any
     ) -> Any:
-        """Numbers are read by the one reader."""
+        """Django's field for the column; columns of numbers get a field that reads digits only
+        (`webapp.core.digits`)."""
         for column, field in NUMBER_FIELDS.items():
             if isinstance(db_field, column) and not db_field.choices:
                 options["form_class"] = field

@@ -35,10 +35,11 @@ class CreditsField(PlainNumberField):
 
 
 class ChangeField(CreditsField):
-    """An amount that is added, or taken away where it is negative: never 0."""
+    """An amount that is added, or taken away if it is negative: never 0."""
 
     def clean(self, value: Any) -> Any:
-        """Micro-credits."""
+        """Micro-credits, negative to take away; None for an empty field that may be empty. Raises
+        ValidationError for 0."""
         amount_ucr: int | None = super().clean(value)
         if amount_ucr == 0:
             raise ValidationError(gettext("0 credits change nothing."))
@@ -46,7 +47,7 @@ class ChangeField(CreditsField):
 
 
 class ReasonForm(forms.Form):
-    """Why; the user sees it."""
+    """The reason of a transaction, which the user reads on the statement."""
 
     reason = forms.CharField(
         label=_("Reason"),
@@ -56,7 +57,7 @@ class ReasonForm(forms.Form):
 
 
 def require_booker(request: HttpRequest) -> User:
-    """The administrator, where they may change people's credits; raises PermissionDenied
+    """The administrator, if they may change people's credits; raises PermissionDenied
     otherwise."""
     actor = cast("User", request.user)
     if not actor.has_perm("accounts.change_user"):

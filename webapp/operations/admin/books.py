@@ -1,4 +1,4 @@
-"""The books: the ledger with its filters, one transaction, accounts and holds. To be looked at;
+"""The ledger with its filters, one transaction, accounts and holds. All are read-only;
 what can be done is to undo, which writes new lines."""
 
 import uuid
@@ -101,7 +101,7 @@ class TransactionAdmin(LongList, ReadOnlyAdmin):
     def get_paginator(
         self, request: HttpRequest, queryset: "QuerySet[Any]", per_page: int, *more: Any
     ) -> LedgerPaginator:
-        """Pages by the filter's lines where amounts are filtered, by transactions otherwise."""
+        """Pages by the filter's lines if amounts are filtered, by transactions otherwise."""
         rows = self.get_queryset(request)
         return LedgerPaginator(queryset, per_page, *more, rows=rows, lines=find_lines(request))
 
@@ -116,7 +116,6 @@ class TransactionAdmin(LongList, ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("when"))
     def when(self, posted: Transaction) -> str:
-        """On one line."""
         return short_time(posted.created_at)
 
     @admin.display(description=gettext_lazy("by"))
@@ -126,17 +125,16 @@ class TransactionAdmin(LongList, ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("kind"))
     def what(self, posted: Transaction) -> str:
-        """In words."""
         return posted.get_kind_display()
 
     @admin.display(description=gettext_lazy("credits"))
     def amount(self, posted: Transaction) -> str:
-        """What moved on the user's account."""
+        """What moved on the user's account, with its sign."""
         return unbroken(signed_credits(_moved_ucr(posted)))
 
     @admin.display(description=gettext_lazy("balance after"))
     def left(self, posted: Transaction) -> str:
-        """What the account held after it."""
+        """The user's posted credits after the transaction."""
         left = [format_credits(line.balance_after_ucr or 0) for line in user_lines(posted)]
         return unbroken(", ".join(left))
 
@@ -160,7 +158,8 @@ class TransactionAdmin(LongList, ReadOnlyAdmin):
         )
 
     def export(self, request: HttpRequest) -> StreamingHttpResponse:
-        """What the list's filter fits, all of it, as CSV; oldest first."""
+        """All transactions that fit the list's filter, as CSV, oldest first. Raises Http404 for
+        whoever may not see them."""
         if not self.has_view_permission(request):
             raise Http404
         self.request = request
@@ -175,7 +174,7 @@ class TransactionAdmin(LongList, ReadOnlyAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """One transaction with its lines, and the way back where there is one."""
+        """One transaction with its lines, and the way back if there is one."""
         posted = self.get_object(request, object_id)
         if request.method == "POST" or posted is None or not self.has_view_permission(request):
             return super().change_view(request, object_id, form_url, extra_context)  # type: ignore[no-any-return]
@@ -196,7 +195,8 @@ class TransactionAdmin(LongList, ReadOnlyAdmin):
         return TemplateResponse(request, "operations/transaction.html", context)
 
     def undo(self, request: HttpRequest, transaction_id: int) -> HttpResponse:
-        """Takes the transaction back by a new one."""
+        """Asks for the reason, then undoes the transaction by a new one. Raises Http404 if there is
+        no such transaction."""
         posted = self.get_object(request, str(transaction_id))
         if posted is None:
             raise Http404
@@ -290,12 +290,10 @@ class AccountAdmin(LongList, ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("posted credits"), ordering="posted_ucr")
     def posted(self, account: Account) -> str:
-        """In credits."""
         return format_credits(account.posted_ucr)
 
     @admin.display(description=gettext_lazy("held credits"), ordering="held_ucr")
     def held(self, account: Account) -> str:
-        """In credits."""
         return format_credits(account.held_ucr)
 
 
@@ -324,5 +322,4 @@ class HoldAdmin(LongList, ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("credits"))
     def amount(self, hold: Hold) -> str:
-        """In credits."""
         return format_credits(hold.amount_ucr)

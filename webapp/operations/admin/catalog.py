@@ -62,7 +62,7 @@ class DiffusionModelAdmin(AuditedAdmin):
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Pictures point at their model: it is switched off instead."""
+        """False: images refer to their model, so it is disabled instead."""
         return False
 
     def formfield_for_manytomany(

@@ -77,7 +77,8 @@ class MakeCodesForm(forms.Form):
     batch_id = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
 
     def clean_last_day(self) -> date | None:
-        """The day; one without a day after it cannot be a last one."""
+        """The day, or None. Raises ValidationError in the last year that a date can have: codes end
+        at the beginning of the day after."""
         day: date | None = self.cleaned_data["last_day"]
         if day is not None and day.year == MAXYEAR:
             raise forms.ValidationError(_("That day is too far away."))
@@ -98,7 +99,7 @@ class MakeCodesForm(forms.Form):
 
 
 class RevokeForm(forms.Form):
-    """Why a batch is ended."""
+    """The reason for revoking a batch, which the audit log keeps."""
 
     reason = forms.CharField(
         label=gettext_lazy("Reason"),
@@ -142,7 +143,7 @@ class CodeBatchAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("credits"), ordering="amount_ucr")
     def amount(self, batch: CodeBatch) -> str:
-        """What one code gives."""
+        """What one code gives to each who redeems it."""
         return format_credits(batch.amount_ucr)
 
     @admin.display(description=gettext_lazy("redeemed"), ordering="uses")
@@ -290,7 +291,7 @@ class CodeUseAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("batch"))
     def batch(self, use: CodeUse) -> str:
-        """Whose code it was."""
+        """The batch that the code is of."""
         return use.code.batch.name
 
     @admin.display(description=gettext_lazy("number"))
@@ -300,7 +301,7 @@ class CodeUseAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("credits"))
     def amount(self, use: CodeUse) -> str:
-        """What it gave."""
+        """What the user got by it."""
         return format_credits(use.code.batch.amount_ucr)
 
 
@@ -310,7 +311,7 @@ def _allow(request: HttpRequest, permission: str) -> None:
 
 
 def _make(request: HttpRequest, form: MakeCodesForm) -> CodeBatch | None:
-    """None where the sentence that says why not stands on the form now."""
+    """None if the sentence that says why not stands on the form now."""
     told = form.cleaned_data
     try:
         return codes.create_batch(

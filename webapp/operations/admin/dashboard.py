@@ -31,13 +31,13 @@ class NoticeAdmin(ReadOnlyAdmin):
     list_display = ["sentence", "times", "last_at"]
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """As the admin's own rights say."""
+        """True for superusers alone."""
         return bool(request.user.is_active and request.user.is_superuser)
 
 
 @admin.register(BooksCheck)
 class BooksCheckAdmin(ReadOnlyAdmin):
-    """Each run of the check of the books."""
+    """Results of `check_credits`, one row for each check that was kept; nightly ones are."""
 
     list_display = ["at", "violations", "summary", "took"]
     fields = ["at", "violations", "found", "summary", "took"]
@@ -45,12 +45,12 @@ class BooksCheckAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("seconds"), ordering="took_s")
     def took(self, check: BooksCheck) -> str:
-        """How long it took."""
+        """Seconds, with one decimal."""
         return f"{check.took_s:.1f}"
 
     @admin.display(description=gettext_lazy("found"))
     def found(self, check: BooksCheck) -> str:
-        """The first sentences, one under the other."""
+        """The first violations as sentences, one a line."""
         return "\n".join(check.first_sentences) or "–"
 
 

@@ -42,7 +42,7 @@ class FormFilter(admin.ListFilter):
         return [str(name) for name in self.form_class.base_fields]
 
     def has_output(self) -> bool:
-        """Always there."""
+        """True: a form can always be filled in, whatever rows there are."""
         return True
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
@@ -50,7 +50,7 @@ class FormFilter(admin.ListFilter):
         return iter(())
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
-        """The rows that fit; all where nothing was filled in."""
+        """The rows that fit; all if nothing was filled in."""
         if not self.used_parameters:
             return queryset
         if self.form.is_valid():
@@ -60,12 +60,13 @@ class FormFilter(admin.ListFilter):
         return queryset.none()
 
     def narrow(self, queryset: "QuerySet[Any]", given: dict[str, Any]) -> "QuerySet[Any]":
-        """The rows that fit what was given (a field that was left empty is None)."""
+        """The rows that fit what was given (a field that was left empty is None). Raises
+        NotImplementedError: each subclass says it."""
         raise NotImplementedError
 
 
 class DatesForm(forms.Form):
-    """Two days, both included."""
+    """First and last day, both included; either may be empty."""
 
     since = DayField(
         label=_("From"), required=False, widget=forms.DateInput(attrs={"type": "date"})
@@ -73,7 +74,7 @@ class DatesForm(forms.Form):
     until = DayField(label=_("To"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
 
     def clean_until(self) -> date | None:
-        """Not before the first day."""
+        """The last day, or None. Raises ValidationError if the first day comes after it."""
         since: date | None = self.cleaned_data.get("since")
         until: date | None = self.cleaned_data["until"]
         if since and until and until < since:
@@ -99,7 +100,7 @@ class DatesFilter(FormFilter):
 
 
 class CreatedFilter(DatesFilter):
-    """By `created_at`."""
+    """Rows that were made on some days."""
 
     column = "created_at"
 

@@ -138,14 +138,15 @@ class UserGroupAdmin(AuditedAdmin):
 
     @admin.display(description=_("credits a month"), ordering="allowance_ucr")
     def monthly(self, group: UserGroup) -> str:
-        """What is given, and how."""
+        """The monthly allowance and whether it is added or filled up to; a dash if there is
+        none."""
         if group.allowance == UserGroup.Allowance.NONE:
             return "–"
         return f"{format_credits(group.allowance_ucr)} ({group.get_allowance_display()})"
 
     @admin.display(description=_("credits a day"), ordering="daily_spend_ucr")
     def a_day(self, group: UserGroup) -> str:
-        """The limit of each member."""
+        """What each member may spend a day; a dash if that is not limited."""
         return "–" if group.daily_spend_ucr is None else format_credits(group.daily_spend_ucr)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
@@ -158,7 +159,7 @@ class UserGroupAdmin(AuditedAdmin):
         self, request: HttpRequest, form: "BaseModelForm[Any]", formsets: Any, change: bool
     ) -> None:
         """Saves the group and its line in the log, and makes the next version of the price list
-        where its share is another: one transaction."""
+        if its share is another: one transaction."""
         super().save_related(request, form, formsets, change)
         if not change or "multiplier" in form.changed_data:
             made = price_group(

@@ -30,8 +30,8 @@ class AmountForm(forms.Form):
 
 
 def find_lines(request: HttpRequest) -> QuerySet[Entry] | None:
-    """People's lines, newest first, that the ledger's whole filter fits; None where no amount is
-    filtered, or where what is searched for is a single transaction anyway."""
+    """People's lines, newest first, that the ledger's whole filter fits; None if no amount is
+    filtered, or if what is searched for is a single transaction anyway."""
     amounts, days = AmountForm(request.GET), DatesForm(request.GET)
     if not amounts.is_valid() or not days.is_valid():
         return None
@@ -46,7 +46,7 @@ def find_lines(request: HttpRequest) -> QuerySet[Entry] | None:
 
 
 def limit_amounts(given: dict[str, Any]) -> dict[str, int]:
-    """The lookups on a line for the form's amounts; {} where none was given."""
+    """The lookups on a line for the form's amounts; {} if none was given."""
     names = {"amount_ucr__gte": "at_least", "amount_ucr__lte": "at_most"}
     return {lookup: given[name] for lookup, name in names.items() if given[name] is not None}
 
@@ -81,7 +81,7 @@ def _narrow_days(lines: QuerySet[Entry], given: dict[str, Any]) -> QuerySet[Entr
 
 
 def _first_line(moment: datetime) -> int:
-    """The id of the first line from that moment on; one that no line reaches where there is
+    """The id of the first line from that moment on; one that no line reaches if there is
     none."""
     later = Transaction.objects.filter(created_at__gte=moment).order_by("created_at", "pk")
     first = later.values_list("entries__pk", flat=True).first()

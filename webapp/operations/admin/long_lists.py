@@ -23,10 +23,9 @@ MOST_COUNTED = 10_000
 
 
 class LongChangeList(ChangeList):  # type: ignore[misc]
-    """Takes its rows from the paginator, also where one page holds them all."""
+    """Takes its rows from the paginator, also if one page holds them all."""
 
     def get_results(self, request: HttpRequest) -> None:
-        """The page that is asked for."""
         super().get_results(request)
         # Without it the head of the page offers to show all of what is shown already.
         self.full_result_count = self.result_count
@@ -43,7 +42,6 @@ class LongList:
     show_facets = ShowFacets.NEVER
 
     def get_changelist(self, request: HttpRequest, **more: Any) -> type[ChangeList]:
-        """Such a list."""
         return LongChangeList
 
 
@@ -57,12 +55,12 @@ class LongListPaginator(Paginator):  # type: ignore[type-arg]
 
     @property
     def is_cut(self) -> bool:
-        """True where there are more rows than were counted."""
+        """True if there are more rows than were counted."""
         return self.counted > MOST_COUNTED
 
     @cached_property
     def count(self) -> int:
-        """What the pages are reckoned from."""
+        """The rows that can be turned to: at most `MOST_COUNTED`."""
         return min(self.counted, MOST_COUNTED)
 
     def page(self, number: int | str) -> Page[Any]:
@@ -93,14 +91,14 @@ class WholeListPaginator(LongListPaginator):
 
     @cached_property
     def counted(self) -> int:
-        """How many rows there are."""
+        """How many rows there are, exactly."""
         return self._keys().order_by().count()
 
     is_cut = False
 
     @cached_property
     def count(self) -> int:
-        """All of them."""
+        """The rows that can be turned to: all of them."""
         return self.counted
 
     def _page_keys(self, first: int, end: int) -> list[Any]:
@@ -111,9 +109,9 @@ class WholeListPaginator(LongListPaginator):
 
 
 class LedgerPaginator(LongListPaginator):
-    """Every transaction is counted where nothing is filtered, and any page found by its rank.
+    """Every transaction is counted if nothing is filtered, and any page found by its rank.
 
-    `lines`, where it is given, is the same filter asked of the transactions' lines, newest first;
+    `lines`, if it is given, is the same filter asked of the transactions' lines, newest first;
     `rows` are all transactions, with what a row of the list needs.
     """
 
@@ -123,24 +121,25 @@ class LedgerPaginator(LongListPaginator):
 
     @cached_property
     def is_whole(self) -> bool:
-        """True where nothing is filtered."""
+        """True if nothing is filtered."""
         return not self._rows.query.where
 
     @cached_property
     def counted(self) -> int:
-        """All where nothing is filtered; otherwise as for all long lists."""
+        """All if nothing is filtered; otherwise as for all long lists."""
         if self.is_whole:
             return count_transactions()
         return self._keys().order_by()[: MOST_COUNTED + 1].count()
 
     @property
     def is_cut(self) -> bool:
-        """True where a filter fits more rows than were counted."""
+        """True if a filter fits more rows than were counted."""
         return not self.is_whole and self.counted > MOST_COUNTED
 
     @cached_property
     def count(self) -> int:
-        """What the pages are reckoned from."""
+        """The rows that can be turned to: all if nothing is filtered, otherwise at most
+        `MOST_COUNTED`."""
         return self.counted if self.is_whole else min(self.counted, MOST_COUNTED)
 
     def _keys(self) -> "QuerySet[Any, Any]":

@@ -91,12 +91,12 @@ def icon_url(request: HttpRequest) -> str:
 
 
 def charts_css(request: HttpRequest) -> str:
-    """The studio's charts."""
+    """The address of the style sheet of the studio's charts."""
     return static("css/charts.css")
 
 
 def admin_css(request: HttpRequest) -> str:
-    """What the admin site's own pages add to its theme."""
+    """The address of the style sheet of what our pages add to the theme."""
     return static("css/admin.css")
 
 

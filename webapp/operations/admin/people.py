@@ -82,24 +82,23 @@ class PersonForm(UserChangeForm):  # type: ignore[misc]
 
 
 class AvailableForm(forms.Form):
-    """An amount in credits."""
+    """The amount of credits below which users are listed."""
 
     below = CreditsField(label=gettext_lazy("Below"), required=False, min_value=0)
 
 
 class AvailableFilter(FormFilter):
-    """By what is left to spend."""
+    """Users who have less to spend than was typed in."""
 
     title = gettext_lazy("available credits")
     form_class = AvailableForm
 
     def narrow(self, queryset: "QuerySet[Any]", given: dict[str, Any]) -> "QuerySet[Any]":
-        """Those who have less."""
         return queryset.filter(account__posted_ucr__lt=F("account__held_ucr") + given["below"])
 
 
 class JoinedFilter(DatesFilter):
-    """By the day of joining."""
+    """Users who joined on some days."""
 
     title = gettext_lazy("joined")
     column = "date_joined"
@@ -112,7 +111,6 @@ class LowFilter(admin.SimpleListFilter):
     parameter_name = "low"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Only those."""
         return [("1", _("Yes"))]
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
@@ -131,11 +129,9 @@ class WelcomeFilter(admin.SimpleListFilter):
     parameter_name = "welcome"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Only those."""
         return [("1", _("Yes"))]
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
-        """Whose account says why."""
         return queryset.exclude(account__welcome_held="") if self.value() == "1" else queryset
 
 
@@ -194,7 +190,7 @@ class UserAdmin(LongList, PersonActions, DjangoUserAdmin, AuditedAdmin):  # type
         return False
 
     def get_urls(self) -> list[URLPattern]:
-        """The form of a top-up."""
+        """Django's, and that of the form which gives or takes one user's credits."""
         book = self.admin_site.admin_view(self.book_credits)
         return [
             path("<int:user_id>/credits/", book, name="accounts_user_credits"),
@@ -203,7 +199,6 @@ class UserAdmin(LongList, PersonActions, DjangoUserAdmin, AuditedAdmin):  # type
 
     @admin.display(description=gettext_lazy("joined"), ordering="date_joined")
     def joined(self, user: User) -> str:
-        """On one line."""
         return short_time(user.date_joined)
 
     def get_actions_detail(self, request: HttpRequest, object_id: int) -> list[Any]:
@@ -212,7 +207,7 @@ class UserAdmin(LongList, PersonActions, DjangoUserAdmin, AuditedAdmin):  # type
 
     @admin.display(description=gettext_lazy("available credits"), ordering="account__posted_ucr")
     def available(self, user: User) -> str:
-        """What the person can spend."""
+        """What the user can spend; a dash without an account of credits."""
         account = getattr(user, "account", None)
         return format_credits(account.available_ucr) if account else "–"
 
@@ -316,7 +311,7 @@ def _list_acts(user: User) -> list[dict[str, Any]]:
 
 
 def _book(actor: User, user: User, form: TopUpForm) -> Booked | None:
-    """What was booked; None where its sentence stands on the form now."""
+    """What was booked; None if its sentence stands on the form now."""
     given = form.cleaned_data
     try:
         return book_credits(

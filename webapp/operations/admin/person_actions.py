@@ -1,6 +1,6 @@
-"""What an administrator does to a person beside their credits: take a lost second step off, switch
-off and on, delete, look through their eyes. `UserAdmin` takes `PersonActions` as a base, and
-`PERSON_ACTIONS` among its `actions_detail`."""
+"""What an administrator does to a user beside their credits: remove lost two-factor
+authentication, suspend and restore, delete, view the studio as them. `UserAdmin` takes
+`PersonActions` as a base, and `PERSON_ACTIONS` among its `actions_detail`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ PERSON_ACTIONS = [
 
 
 class ReasonForm(forms.Form):
-    """Why; the audit log keeps it."""
+    """The reason of an act, which the audit log keeps."""
 
     reason = forms.CharField(
         label=gettext_lazy("Reason"),
@@ -57,11 +57,11 @@ class _Act:
 
 
 class PersonActions:
-    """Each action is a page that asks why, and for the password where it was not given lately."""
+    """Each action is a page that asks why, and for the password if it was not given lately."""
 
     @action(description=gettext_lazy("See as they do"), url_path="eyes", icon="visibility")  # type: ignore[untyped-decorator]
     def act_as(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Then the studio, as the person sees it."""
+        """Shows the studio as this user sees it, for half an hour and read-only; leads there."""
         person = _person(request, object_id)
         act = _Act(
             title=_("See the studio as %(person)s") % {"person": person},
@@ -80,7 +80,8 @@ class PersonActions:
         description=gettext_lazy("Give the welcome credits"), url_path="welcome", icon="redeem"
     )
     def give_welcome(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Then the user's page."""
+        """Gives the welcome credits that wait for an administrator; leads back to the user's
+        page."""
         person = _person(request, object_id)
         act = _Act(
             title=_("Give %(person)s the welcome credits") % {"person": person},
@@ -97,7 +98,8 @@ class PersonActions:
         description=gettext_lazy("Take the second step off"), url_path="second-step", icon="key_off"
     )
     def take_off_second_step(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Then the person's page."""
+        """Removes two-factor authentication of a user who lost it; leads back to the user's
+        page."""
         person = _person(request, object_id)
         act = _Act(
             title=_("Take the second step of %(person)s off") % {"person": person},
@@ -121,7 +123,7 @@ class PersonActions:
         variant=ActionVariant.DANGER,
     )
     def suspend(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Then the person's page."""
+        """Suspends the account; leads back to the user's page."""
         person = _person(request, object_id)
         act = _Act(
             title=_("Switch off %(person)s") % {"person": person},
@@ -140,7 +142,7 @@ class PersonActions:
 
     @action(description=gettext_lazy("Switch on"), url_path="restoration", icon="check_circle")  # type: ignore[untyped-decorator]
     def restore(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Then the person's page."""
+        """Lifts the suspension; leads back to the user's page."""
         person = _person(request, object_id)
         act = _Act(
             title=_("Switch on %(person)s") % {"person": person},
@@ -160,7 +162,7 @@ class PersonActions:
         variant=ActionVariant.DANGER,
     )
     def delete_person(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Then the list of people."""
+        """Has the account deleted within minutes; leads to the list of users."""
         person = _person(request, object_id)
         act = _Act(
             title=_("Delete %(person)s") % {"person": person},

@@ -25,7 +25,7 @@ FEW = 5
 
 
 def describe_person(user: User) -> dict[str, Any]:
-    """What the page of a person shows below its form; neither prompts nor pictures."""
+    """What the page of a person shows below its form; neither prompts nor images."""
     account = Account.objects.filter(user=user).first()
     return {
         "account": account,
@@ -74,7 +74,7 @@ def _list_lines(account: Account | None) -> list[Entry]:
 
 
 def _list_images(user: User) -> list[Image]:
-    """The newest images, each with its hold (None where it was free), without its prompt."""
+    """The newest images, each with its hold (None if it was free), without its prompt."""
     newest = Generation.objects.filter(owner=user).order_by("-created_at").values("pk")[:LINES]
     images = list(
         Image.objects.filter(generation__in=list(newest.values_list("pk", flat=True)))
@@ -90,7 +90,7 @@ def _list_images(user: User) -> list[Image]:
 
 
 def _drawn_s(image: Image) -> float | None:
-    """As its receipt tells it: without the time in the queue. None where it was not drawn to the
+    """As its receipt tells it: without the time in the queue. None if it was not drawn to the
     end."""
     if image.started_at is None or image.finished_at is None:
         return None

@@ -41,7 +41,7 @@ class CreditsField(PlainNumberField):
 
 @dataclass(frozen=True, slots=True)
 class ModelRow:
-    """The fields of one model."""
+    """A model and its four fields of the form: way of pricing, flat price, factor and floor."""
 
     model: DiffusionModel
     mode: BoundField
@@ -109,7 +109,7 @@ class PriceForm(forms.Form):
 
     @property
     def group_fields(self) -> list[BoundField]:
-        """The field of each group."""
+        """One field for each group: its share of the price."""
         return [self[f"group_{group.pk}"] for group in self.groups]
 
     def clean(self) -> dict[str, Any]:

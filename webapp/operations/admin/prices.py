@@ -39,36 +39,36 @@ class _VersionInline(TabularInline):  # type: ignore[misc]
 
 
 class ModelPriceInline(_VersionInline):
-    """Models that cost otherwise."""
+    """The models of a version that have a price of their own."""
 
     model = ModelPrice
     fields = readonly_fields = ["model", "mode", "one_image", "by_factor", "never_below"]
 
     @admin.display(description=_("one image"))
     def one_image(self, price: ModelPrice) -> str:
-        """In credits."""
+        """The flat price in credits; empty for a metered one."""
         return "" if price.flat_ucr is None else format_credits(price.flat_ucr)
 
     @admin.display(description=_("factor"))
     def by_factor(self, price: ModelPrice) -> str:
-        """Without an exponent."""
+        """The factor of a metered price, without an exponent; empty for a flat one."""
         return "" if price.factor is None else plain(price.factor)
 
     @admin.display(description=_("never below"))
     def never_below(self, price: ModelPrice) -> str:
-        """In credits."""
+        """The least that a metered image costs, in credits; empty for a flat price."""
         return "" if price.floor_ucr is None else format_credits(price.floor_ucr)
 
 
 class GroupPriceInline(_VersionInline):
-    """What each group paid."""
+    """The share of the price that each group paid under a version."""
 
     model = GroupPrice
     fields = readonly_fields = ["group_name", "share"]
 
     @admin.display(description=_("share of the price"))
     def share(self, price: GroupPrice) -> str:
-        """Without trailing zeros."""
+        """The share without trailing zeros."""
         return plain(price.multiplier)
 
 
@@ -84,16 +84,15 @@ class PriceListAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("version"), ordering="pk")
     def version(self, version: PriceList) -> str:
-        """Its number."""
         return str(version.pk)
 
     @admin.display(description=_("one image"), ordering="flat_ucr")
     def one_image(self, version: PriceList) -> str:
-        """In credits."""
+        """The flat price of one image, in credits."""
         return format_credits(version.flat_ucr)
 
     def has_publish_permission(self, request: HttpRequest) -> bool:
-        """Who may add a version."""
+        """True if the administrator may add a version, which is what changing prices does."""
         return request.user.has_perm("catalog.add_pricelist")
 
     @action(  # type: ignore[untyped-decorator]
@@ -152,7 +151,7 @@ def _look(form: PriceForm, number: int | None) -> list[Preview]:
 
 
 def _publish(request: HttpRequest, form: PriceForm) -> bool:
-    """True where the next version is in force; False where its sentence stands on the form."""
+    """True if the next version is in force; False if its sentence stands on the form."""
     try:
         made = publish_prices(
             draft=form.draft(),

@@ -40,7 +40,7 @@ TERMS = {
 
 
 class FailureForm(forms.Form):
-    """A code of failure."""
+    """The whole code of a failure."""
 
     failure = forms.CharField(label=gettext_lazy("Code"), required=False, max_length=40)
 
@@ -52,13 +52,12 @@ class FailureFilter(FormFilter):
     form_class = FailureForm
 
     def narrow(self, queryset: "QuerySet[Any]", given: dict[str, Any]) -> "QuerySet[Any]":
-        """Those that failed so."""
         return queryset.filter(state=Image.State.FAILED, failure_code=given["failure"])
 
 
 @admin.register(Image)
 class ImageAdmin(LongList, ReadOnlyAdmin):
-    """The queue and what became of it. Prompts and pictures stay their owner's."""
+    """The queue and what became of it. Prompts and images stay their owner's."""
 
     list_display = ["when", "who", "model", "state", "attempt", "worker", "failure_code"]
     list_filter = ["state", "model", CreatedFilter, FailureFilter]
@@ -92,7 +91,6 @@ class ImageAdmin(LongList, ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("asked for"))
     def when(self, image: Image) -> str:
-        """On one line."""
         return short_time(image.created_at)
 
     @admin.display(description=gettext_lazy("owner"))
@@ -107,7 +105,7 @@ class ImageAdmin(LongList, ReadOnlyAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """What became of the image, and its money; neither its prompt nor the picture."""
+        """What became of the image, and its money; neither its prompt nor the image."""
         image = self.get_object(request, object_id)
         if request.method == "POST" or image is None or not self.has_view_permission(request):
             return super().change_view(request, object_id, form_url, extra_context)  # type: ignore[no-any-return]
@@ -132,7 +130,8 @@ class ImageAdmin(LongList, ReadOnlyAdmin):
         return TemplateResponse(request, "operations/image.html", context)
 
     def refund(self, request: HttpRequest, image_id: uuid.UUID) -> HttpResponse:
-        """Gives the image's price back by a new entry."""
+        """Asks for the reason, then gives the image's price back by a new entry. Raises Http404 if
+        nothing was ever held for it."""
         hold = Hold.objects.select_related("account").filter(image_id=image_id).first()
         if hold is None:
             raise Http404

@@ -6,14 +6,14 @@ from django.http import HttpRequest
 
 
 def require_password(request: HttpRequest) -> None:
-    """Call it where a form that was sent is about to be acted on. Raises ReauthenticationRequired
-    where the last password is too long ago: the middleware asks for it, and sends the form again
+    """Call it when a form that was sent is about to be acted on. Raises ReauthenticationRequired
+    if the last password is too long ago: the middleware asks for it, and sends the form again
     afterwards."""
     query = request.GET
     try:
         _require_password(request)
     except ReauthenticationRequired:
-        # The form is sent again only where its whole address is its path; a query, such as the
+        # The form is sent again only if its whole address is its path; a query, such as the
         # list's filters, is kept beside it.
         request.META["QUERY_STRING"] = ""
         request.GET = query

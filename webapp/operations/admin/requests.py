@@ -96,7 +96,7 @@ class CreditRequestAdmin(ReadOnlyAdmin):
         return with_applicants(super().get_queryset(request))
 
     def get_ordering(self, request: HttpRequest) -> Sequence[Any]:
-        """Open ones first."""
+        """Open requests first, the newest first among each."""
         return [Case(When(state=OPEN, then=Value(0)), default=Value(1)), "-created_at"]
 
     def has_answer_permission(self, request: HttpRequest) -> bool:
@@ -114,12 +114,11 @@ class CreditRequestAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("asks for"), ordering="amount_ucr")
     def asked(self, asked: CreditRequest) -> SafeString:
-        """In credits."""
         return _unbroken(format_credits(asked.amount_ucr))
 
     @admin.display(description=gettext_lazy("reason"))
     def why(self, asked: CreditRequest) -> str:
-        """The beginning of it."""
+        """The reason, cut to 80 characters."""
         return Truncator(asked.reason).chars(80)
 
     @admin.display(description=gettext_lazy("has"), ordering="available_ucr")
@@ -134,7 +133,7 @@ class CreditRequestAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("given"))
     def granted(self, asked: CreditRequest) -> str:
-        """In credits."""
+        """What was given; a dash if nothing was."""
         return "–" if asked.granted_ucr is None else format_credits(asked.granted_ucr)
 
     def get_list_display(self, request: HttpRequest) -> Sequence[str]:
@@ -227,7 +226,7 @@ def _approve_posted(request: HttpRequest, page: CreditRequestAdmin, object_id: s
 
 
 def _approve(request: HttpRequest, request_id: int) -> bool:
-    """True where it is approved; False where a message says why not."""
+    """True if it is approved; False if a message says why not."""
     try:
         requests.approve_request(request_id=request_id, actor=cast("User", request.user))
     except DarkroomError as error:
@@ -237,7 +236,7 @@ def _approve(request: HttpRequest, request_id: int) -> bool:
 
 
 def _answer(request: HttpRequest, asked: CreditRequest, form: AnswerForm) -> bool:
-    """True where it is answered; False where the sentence that says why not is on the form."""
+    """True if it is answered; False if the sentence that says why not is on the form."""
     told: dict[str, Any] = form.cleaned_data
     actor = cast("User", request.user)
     try:
@@ -263,7 +262,7 @@ def _allow(page: CreditRequestAdmin, request: HttpRequest) -> None:
 
 
 def _number(object_id: str) -> int:
-    """The row's number; 0, which no row has, where it is none."""
+    """The row's number; 0, which no row has, if it is none."""
     try:
         return read_whole(object_id)
     except ValueError:

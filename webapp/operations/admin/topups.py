@@ -37,7 +37,7 @@ DateInput = forms.DateInput(attrs={"type": "date"})
 
 
 class WordsForm(forms.Form):
-    """Why; what only administrators read."""
+    """The reason, which users read on their statement, and a note that only administrators read."""
 
     reason = forms.CharField(
         label=gettext_lazy("Reason"),
@@ -64,7 +64,8 @@ class FileForm(WordsForm):
     )
 
     def clean_file(self) -> Any:
-        """The file's lines; a file that can't be read is this field's error."""
+        """The file's lines. Raises ValidationError with the sentence that says why the file cannot
+        be read."""
         file = self.cleaned_data["file"]
         try:
             return read_batch_file(file.read(MAX_BYTES + 1))
@@ -125,7 +126,6 @@ class TopUpBatchAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("credits"), ordering="total_ucr")
     def total(self, batch: TopUpBatch) -> str:
-        """In credits."""
         return format_credits(batch.total_ucr)
 
     def get_urls(self) -> list[URLPattern]:
@@ -143,7 +143,7 @@ class TopUpBatchAdmin(ReadOnlyAdmin):
 
     @action(description=gettext_lazy("New batch"), url_path="start", icon="playlist_add")  # type: ignore[untyped-decorator]
     def start(self, request: HttpRequest) -> HttpResponse:
-        """The button above the list."""
+        """The button above the list: redirects to the form of a new batch."""
         return redirect("admin:credits_topupbatch_new")
 
     def start_batch(self, request: HttpRequest) -> HttpResponse:
@@ -203,7 +203,8 @@ class TopUpBatchAdmin(ReadOnlyAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """A booked batch with the result for each person."""
+        """A booked batch with the result for each user; 403 for whoever may not see it. Raises
+        Http404 if there is no such batch."""
         batch = self.get_object(request, object_id)
         if batch is None:
             raise Http404
@@ -213,7 +214,8 @@ class TopUpBatchAdmin(ReadOnlyAdmin):
         return self._page(request, "batch", str(batch), batch=batch, lines=lines)
 
     def undo(self, request: HttpRequest, batch_id: uuid.UUID) -> HttpResponse:
-        """Takes back what can be taken, and tells whose credits were spent meanwhile."""
+        """Asks for the reason, takes back what can be taken, and tells whose credits were spent
+        meanwhile. Raises Http404 if there is no such batch."""
         batch = TopUpBatch.objects.filter(pk=batch_id).first()
         if batch is None:
             raise Http404
@@ -231,7 +233,8 @@ class TopUpBatchAdmin(ReadOnlyAdmin):
         )
 
     def send_lines(self, request: HttpRequest, batch_id: uuid.UUID) -> StreamingHttpResponse:
-        """The result for each person, as CSV."""
+        """The result for each user, as CSV. Raises Http404 if there is no such batch, or it may not
+        be seen."""
         batch = TopUpBatch.objects.filter(pk=batch_id).first()
         if batch is None or not self.has_view_permission(request, batch):
             raise Http404
@@ -239,7 +242,7 @@ class TopUpBatchAdmin(ReadOnlyAdmin):
         return send_csv(name, RESULT_COLUMNS, _list_lines(batch), _cells)
 
     def send_template(self, request: HttpRequest) -> HttpResponse:
-        """A file to fill in."""
+        """A CSV file with the right columns and an example line, to fill in."""
         response = HttpResponse(template_file(), content_type="text/csv; charset=utf-8")
         response["Content-Disposition"] = 'attachment; filename="top-ups.csv"'
         return response

@@ -1,4 +1,4 @@
-"""`manage.py check_credits`: exit 0 when the books are clean, 1 with a line for each fault."""
+"""`manage.py check_credits`: exit 0 if the ledger is clean, 1 with a line for each fault."""
 
 import json
 import time
@@ -32,7 +32,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="say it as one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Prints what it mended and found; raises CommandError (exit 1) where anything is still
+        """Prints what it mended and found; raises CommandError (exit 1) if anything is still
         violated. A check with files is kept, as the nightly one is."""
         files = not options["no_files"]
         repairs = self._repair(files, quiet=options["json"]) if options["repair"] else []

@@ -24,12 +24,11 @@ BAR_WIDTH = 30
 
 
 class Command(BaseCommand):
-    """Lists, adds, finds, downloads and switches models."""
+    """Lists, adds, finds, downloads, enables and disables models."""
 
     help = "Manages the models on offer: list, add, scan, download, enable, disable."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """One sub-command each."""
         commands = parser.add_subparsers(dest="action", required=True)
         commands.add_parser("list", help="every model, with where it lies and whether it is on")
         add = commands.add_parser("add", help="add a folder, a .safetensors file or a hub id")
@@ -53,7 +52,8 @@ class Command(BaseCommand):
         scan.add_argument("folder", nargs="?", default="")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Runs the sub-command; its mistakes end in one sentence and exit 1."""
+        """Runs the sub-command. Raises CommandError with one sentence, which ends the command with
+        status 1."""
         try:
             getattr(self, f"run_{options['action']}")(**options)
         except DarkroomError as error:
@@ -62,7 +62,8 @@ class Command(BaseCommand):
             raise CommandError(" ".join(error.messages)) from error
 
     def run_list(self, **options: Any) -> None:
-        """A line a model."""
+        """Prints a line for each model: on or off, the default's star, slug, family and where it
+        is."""
         for model in DiffusionModel.objects.all():
             state = "on " if model.enabled and model.is_installed else "off"
             here = model.path or f"not downloaded: {model.location} ({model.licence})"
@@ -70,7 +71,8 @@ class Command(BaseCommand):
             self.stdout.write(f"{state} {star} {model.slug:24} {model.family:5} {here}")
 
     def run_add(self, **options: Any) -> None:
-        """Looks at what lies there, then writes the row."""
+        """Adds a folder or file, and offers it if asked to; what is no path is taken for a hub id.
+        Raises CommandError if the worker cannot use it."""
         path = Path(options["location"]).expanduser()
         if not path.exists():
             self.add_hub_model(**options)
@@ -104,7 +106,8 @@ class Command(BaseCommand):
         )
 
     def run_enable(self, *, slug: str, default: bool = False, **options: Any) -> None:
-        """Offers a model whose files are here."""
+        """Offers a model whose files are here, and prints what memory it needs if workers say
+        so."""
         model = services.enable_model(slug=slug, default=default)
         self.stdout.write(f"{model.name} is on offer{', chosen at first' if default else ''}.")
         memory = model_memory(model=model)
@@ -116,7 +119,8 @@ class Command(BaseCommand):
         self.stdout.write(f"{services.disable_model(slug=slug).name} is off.")
 
     def run_download(self, *, slug: str, yes: bool, **options: Any) -> None:
-        """Shows licence and size, asks, downloads with a progress bar, writes where it lies."""
+        """Shows licence and size, asks, downloads with a progress bar, writes where it lies. Raises
+        CommandError if the licence is not accepted, or the worker cannot fetch it."""
         model = services.get_hub_model(slug=slug)
         wanted = ("--revision", model.revision) if model.revision else ()
         facts = ask_worker("download", "describe", model.location, *wanted)
@@ -143,7 +147,8 @@ class Command(BaseCommand):
         self.stdout.flush()
 
     def run_scan(self, *, folder: str, **options: Any) -> None:
-        """Adds what is new below the folder; what cannot be used is named with its reason."""
+        """Adds what is new below the folder; what cannot be used is printed with its reason. Raises
+        CommandError if it is no folder."""
         root = Path(folder or settings.MODELS_ROOT)
         if not root.is_dir():
             raise CommandError(f"{root} is not a folder.")
@@ -175,7 +180,8 @@ def is_aside(path: Path) -> bool:
 
 
 def inspect(path: Path) -> dict[str, Any]:
-    """What the worker says about a path; CommandError with its sentence where it won't do."""
+    """What the worker says about a path. Raises CommandError with the worker's sentence if it
+    cannot be used."""
     found = ask_worker("inspect", str(path))
     if not found["ok"]:
         raise CommandError(found["sentence"])

@@ -40,7 +40,9 @@ class Command(BaseCommand):
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK_ID])
 
     def prepare(self, address: str) -> None:
-        """The steps, in order."""
+        """Does the steps in order: closes private folders, migrates, collects static files, lists
+        known models, offers the starter model, asks for the first administrator. Each may be done
+        again."""
         self.close_folders()
         call_command("migrate", verbosity=0, interactive=False, stdout=self.stdout)
         self.collect_static()
@@ -59,7 +61,7 @@ class Command(BaseCommand):
                 self.stderr.write(f"{sentence}; {len(left) - 1} more below {top}.")
 
     def collect_static(self) -> None:
-        """Collects static files only where they changed: it is the slowest step of a warm start."""
+        """Collects static files only if they changed: it is the slowest step of a warm start."""
         stamp = Path(settings.STATIC_ROOT) / ".stamp"
         wanted = static_digest()
         if stamp.exists() and stamp.read_text() == wanted:

@@ -15,11 +15,10 @@ class Command(BaseCommand):
     help = "Takes somebody's second step off: the password alone opens the account again."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Whose."""
         parser.add_argument("address", help="e-mail address of the account")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Says that it is done; raises CommandError where there is no such account or step."""
+        """Says that it is done; raises CommandError if there is no such account or step."""
         user = User.objects.filter(email__iexact=options["address"]).first()
         if user is None:
             raise CommandError(f"There is no account {options['address']}.")
