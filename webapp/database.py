@@ -22,7 +22,7 @@ def django_database(url: str, *, pooled: bool) -> dict[str, Any]:
     """Django's DATABASES entry for a libpq URL (`postgresql://user:password@host:port/name?...`).
 
     `pooled` keeps connections in one pool per process, which suits a threaded server.
-    Raises ImproperlyConfigured where the URL is not one that libpq understands.
+    Raises ImproperlyConfigured if the URL is not one that libpq understands.
     """
     try:
         parts = {key: str(value) for key, value in conninfo_to_dict(url).items()}

@@ -17,14 +17,14 @@ FALSE_WORDS = {"0", "false", "no", "off", ""}
 
 
 def text(name: str, default: str = "") -> str:
-    """The variable's value, or `default` where it is unset or empty."""
+    """The variable's value, or `default` if it is unset or empty."""
     return os.environ.get(name, "") or default
 
 
 def secret(name: str) -> str:
     """The value of `NAME`, or the content of the file that `NAME_FILE` names; "" without both.
 
-    Raises ImproperlyConfigured where the file cannot be read.
+    Raises ImproperlyConfigured if the file cannot be read.
     """
     if value := text(name):
         return value
@@ -62,7 +62,8 @@ def integer(name: str, default: int, *, minimum: int, maximum: int) -> int:
 
 
 def decimal(name: str, default: str, *, minimum: Decimal, maximum: Decimal) -> Decimal:
-    """A decimal number with at most six places, within both bounds."""
+    """A decimal number with at most six places, within both bounds. Raises ImproperlyConfigured
+    with one sentence for anything else."""
     value = text(name, default)
     try:
         number = read_decimal(value)

@@ -25,7 +25,7 @@ STARTUP_FAILURE = 3
 
 
 def main() -> int:
-    """Serves until SIGINT or SIGTERM; 0 after that, 3 where it could not start."""
+    """Serves until SIGINT or SIGTERM; 0 after that, 3 if it could not start."""
     wanted = _parser().parse_args()
     server = uvicorn.Server(build_config(vars(wanted)))
     server.run()
@@ -48,7 +48,7 @@ def build_config(options: dict[str, Any]) -> uvicorn.Config:
 
 
 def read_limits() -> HttpLimits:
-    """The limits of the settings."""
+    """The bounds of a request as the settings say, kilobytes turned into bytes."""
     return HttpLimits(
         line_bytes=settings.HEADER_LINE_KB * KILOBYTE,
         header_bytes=settings.HEADER_KB * KILOBYTE,

@@ -283,7 +283,7 @@ QUEUE_LIMIT_PER_USER = env.integer("DARKROOM_QUEUE_LIMIT", 200, minimum=1, maxim
 STREAMS_PER_USER = 2
 DECODERS = env.integer("DARKROOM_DECODERS", 2, minimum=1, maximum=64)
 
-# -- The nightly check of the books -------------------------------------------------------------
+# -- The nightly check of the ledger -------------------------------------------------------------
 CHECK_HOUR = env.integer("DARKROOM_CHECK_HOUR", 4, minimum=0, maximum=23)
 CHECK_FILES = env.boolean("DARKROOM_CHECK_FILES", default=True)
 

@@ -25,7 +25,7 @@ class Identity:
         return self.owner.pw_uid if self.owner else None
 
     def adopt(self, folder: Path) -> None:
-        """Give `folder` and what is in it to the owner, where there is one."""
+        """Give `folder` and what is in it to the owner, if there is one."""
         if self.owner is None:
             return
         for path in (folder, *folder.rglob("*")):
@@ -33,7 +33,7 @@ class Identity:
                 os.chown(path, self.owner.pw_uid, self.owner.pw_gid, follow_symlinks=False)
 
     def open_way_through(self, folder: Path) -> None:
-        """Let the owner, where there is one, pass through `folder`, which stays ours; nobody but
+        """Let the owner, if there is one, pass through `folder`, which stays ours; nobody but
         us can list it."""
         if self.owner is not None:
             folder.chmod(stat.S_IMODE(folder.stat().st_mode) | stat.S_IXOTH)
@@ -53,8 +53,8 @@ def server_identity(data_dir: Path) -> Identity:
     """Return how to run a server whose data is, or will be, in `data_dir`.
 
     An ordinary user runs it directly. Root runs it in a user namespace, in which it is not root
-    while its files stay root's; where the kernel refuses that, or the data already belongs to
-    somebody, as that user. Raises DataFolderError where neither is possible, or that user cannot
+    while its files stay root's; if the kernel refuses that, or the data already belongs to
+    somebody, as that user. Raises DataFolderError if neither is possible, or that user cannot
     reach this Python.
     """
     if os.geteuid() != 0 and _has_name(os.geteuid()):

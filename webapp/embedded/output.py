@@ -159,7 +159,7 @@ class LinePump:
 
 
 def _widen(pipe: int) -> None:
-    """Lets more wait in a pipe, where the system can."""
+    """Lets more wait in a pipe, if the system can."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError):  # more than this user may have in all
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)

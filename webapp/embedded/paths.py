@@ -101,7 +101,7 @@ class VarLayout:
         return f"redis+socket://{quote(str(self.valkey_socket))}?virtual_host=0"
 
     def create(self) -> None:
-        """Make `var` and its logs with mode 0700, where there are none."""
+        """Make `var` and its logs with mode 0700, if there are none."""
         for folder in (self.var_dir, self.logs):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 

@@ -46,7 +46,7 @@ SYSTEM_LOCALE = "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8"
 
 
 def prepare_postgres(layout: VarLayout, *, fsync: bool = True) -> Service:
-    """Return the service, its data folder made where there was none.
+    """Return the service, its data folder made if there was none.
 
     `fsync=False` is for throw-away data only: a power cut may destroy it. Raises
     BinaryNotFoundError, DataFolderError (another major version, an unreachable folder) or

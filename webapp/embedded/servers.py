@@ -13,7 +13,7 @@ from webapp.embedded.valkey import prepare_valkey
 
 @dataclass(frozen=True)
 class ServerUrls:
-    """Where the servers listen."""
+    """The addresses of both servers, for Django and for Celery."""
 
     postgres: str
     valkey: str

@@ -43,7 +43,7 @@ ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - how to reach it
 
 @dataclass(frozen=True)
 class Stack:
-    """What `up` was asked to run."""
+    """What one `up` runs: its folder, its address, and what its children inherit."""
 
     layout: VarLayout
     host: str

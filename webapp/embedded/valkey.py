@@ -14,7 +14,7 @@ PING_TIMEOUT_S = 1.0
 
 
 def prepare_valkey(layout: VarLayout, *, fsync: bool = True) -> Service:
-    """Return the service, its folders made where there were none.
+    """Return the service, its folders made if there were none.
 
     With `fsync` an append-only file is synced each second; without, nothing is kept.
     Raises BinaryNotFoundError or DataFolderError.

@@ -47,7 +47,7 @@ def default_node() -> str:
 
 
 def own_var() -> Path:
-    """This process's DARKROOM_VAR."""
+    """The folder that DARKROOM_VAR names, `var` of the project without it."""
     return Path(os.environ.get("DARKROOM_VAR") or _PROJECT / "var")
 
 

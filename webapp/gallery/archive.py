@@ -1,4 +1,4 @@
-"""Many pictures as one zip, written while it is sent."""
+"""Many images as one zip, written while it is sent."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -27,7 +27,7 @@ FIELDS = ("file", "seed", "finished_at", "generation__prompt")
 @login_required
 @require_POST
 def archive(request: SignedInRequest) -> HttpResponseBase:
-    """The pictures of the selection as they were stored, in one zip.
+    """The images of the selection as they were stored, in one zip.
 
     What is in it is known before the first byte is sent, and the database connection given back:
     a download may take minutes.
@@ -58,7 +58,7 @@ def list_entries(*, owner: User, selection: Selection) -> list[ZipEntry]:
 
 
 def _names(images: list[Image]) -> Iterator[str]:
-    """`a-fox-7.png`, and where that is taken `a-fox-7-2.png`."""
+    """`a-fox-7.png`, and if that is taken `a-fox-7-2.png`."""
     taken: set[str] = set()
     for image in images:
         name = wanted = download_name(image)

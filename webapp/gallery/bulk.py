@@ -1,9 +1,9 @@
-"""What is done to many pictures at once: each act is one statement over the owner's images.
+"""What is done to many images at once: each act is one statement over the owner's images.
 
-The bin: a picture in it has `binned_at`; all that one act put there have the same moment, by
+The bin: an image in it has `binned_at`; all that one act put there have the same moment, by
 which that act is undone. After 30 days it is gone for everybody, and `empty_bins` removes row
 and files within a minute or so. Deleting for good moves that moment to long ago, so that however
-many pictures it is about, it is one statement, and nothing is left half done. Credits are not
+many images it is about, it is one statement, and nothing is left half done. Credits are not
 touched by any of it.
 """
 
@@ -28,14 +28,14 @@ ROWS_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class Binning:
-    """How many pictures went into the bin, and when: `at` undoes it."""
+    """How many images went into the bin, and when: `at` undoes it."""
 
     pictures: int
     at: datetime
 
 
 def mark_favourites(*, images: QuerySet[Image], is_favourite: bool) -> int:
-    """Marks the pictures, or takes the mark back. Returns how many had it differently."""
+    """Marks the images, or takes the mark back. Returns how many had it differently."""
     changed = images.filter(binned_at=None, is_favourite=not is_favourite)
     return changed.update(is_favourite=is_favourite)
 
@@ -53,18 +53,18 @@ def undo_binning(*, owner: User, at: datetime) -> int:
 
 
 def restore_images(*, images: QuerySet[Image]) -> int:
-    """Takes the pictures out of the bin; returns how many were in it."""
+    """Takes the images out of the bin; returns how many were in it."""
     return images.filter(binned_at__gt=bin_kept_since()).update(binned_at=None)
 
 
 def delete_binned(*, images: QuerySet[Image]) -> int:
-    """Deletes for good those of the pictures that are in the bin; returns how many. They are gone
+    """Deletes for good those of the images that are in the bin; returns how many. They are gone
     from every page at once; rows and files follow."""
     return images.filter(binned_at__gt=bin_kept_since()).update(binned_at=LONG_AGO)
 
 
 def add_to_collection(*, owner: User, collection_id: uuid.UUID, images: QuerySet[Image]) -> int:
-    """Puts the pictures into the owner's collection; returns how many were not in it yet. Raises
+    """Puts the images into the owner's collection; returns how many were not in it yet. Raises
     NotFound for a collection that is not the owner's."""
     with transaction.atomic():
         collection = _lock_collection(owner, collection_id)
@@ -83,7 +83,7 @@ def add_to_collection(*, owner: User, collection_id: uuid.UUID, images: QuerySet
 def remove_from_collection(
     *, owner: User, collection_id: uuid.UUID, images: QuerySet[Image]
 ) -> int:
-    """Takes the pictures out of the owner's collection; returns how many were in it. Raises
+    """Takes the images out of the owner's collection; returns how many were in it. Raises
     NotFound for a collection that is not the owner's."""
     collection = get_collection(owner=owner, collection_id=collection_id)
     items = CollectionItem.objects.filter(collection=collection, image__in=images.values("pk"))
@@ -92,8 +92,8 @@ def remove_from_collection(
 
 
 def empty_bins(*, batches: int) -> int:
-    """Removes pictures that nobody may see any more, up to 500 a batch and transaction; their
-    files go with the next sweep, their lines in the books stay. Returns how many it removed."""
+    """Removes images that nobody may see any more, up to 500 a batch and transaction; their
+    files go with the next sweep, their lines in the ledger stay. Returns how many it removed."""
     removed = 0
     for _batch in range(batches):
         batch = _remove_batch()
@@ -116,13 +116,13 @@ def _remove_batch() -> int:
 
 
 def _remove_empty_requests(ids: Iterable[uuid.UUID]) -> None:
-    """Locked first: of two who remove the last pictures of a request, the second sees it empty."""
+    """Locked first: of two who remove the last images of a request, the second sees it empty."""
     requests = Generation.objects.select_for_update().filter(pk__in=ids).order_by("pk")
     locked = [one.pk for one in requests.only("pk")]
     Generation.objects.filter(pk__in=locked, images=None).delete()
 
 
 def _lock_collection(owner: User, collection_id: uuid.UUID) -> Collection:
-    """It cannot be deleted while pictures are put into it."""
+    """It cannot be deleted while images are put into it."""
     get_collection(owner=owner, collection_id=collection_id)
     return Collection.objects.select_for_update(no_key=True).get(pk=collection_id)

@@ -1,4 +1,4 @@
-"""The doors of what is done to many pictures: read the selection, call one service, answer.
+"""The doors of what is done to many images: read the selection, call one service, answer.
 
 Scripts get JSON with a sentence to show; plain forms get the sentence on the page they came from.
 """
@@ -29,7 +29,8 @@ from webapp.generation.models import Image
 @login_required
 @require_POST
 def mark_favourites(request: SignedInRequest) -> HttpResponse:
-    """Marks the selection as favourites (`on=1`), or takes the mark back (`on=0`)."""
+    """Marks the selection as favourites (`on=1`), or takes the mark back (`on=0`). Raises
+    InvalidInput for another `on`, or a selection that cannot be read."""
     wanted = request.POST.get("on", "")
     if wanted not in {"0", "1"}:
         raise InvalidInput(_("on can be one of: 0, 1."), field="on")
@@ -60,7 +61,8 @@ def bin_images(request: SignedInRequest) -> HttpResponse:
 @login_required
 @require_POST
 def undo_binning(request: SignedInRequest) -> HttpResponse:
-    """Takes out again what one act put into the bin at the moment `at`."""
+    """Takes out again what one act put into the bin at the moment `at`. Raises InvalidInput if `at`
+    is none."""
     try:
         at = read_moment(request.POST.get("at", ""))
     except ValueError as error:
@@ -105,7 +107,7 @@ def collect_images(request: SignedInRequest) -> HttpResponse:
 @login_required
 @require_POST
 def uncollect_images(request: SignedInRequest) -> HttpResponse:
-    """Takes the selection out of a collection; the pictures stay in the gallery."""
+    """Takes the selection out of a collection; the images stay in the gallery."""
     removed = bulk.remove_from_collection(
         owner=request.user, collection_id=_collection_id(request), images=_selected(request)
     )
@@ -118,7 +120,7 @@ def uncollect_images(request: SignedInRequest) -> HttpResponse:
 
 
 def answer(request: SignedInRequest, sentence: str, *, back: str, **facts: Any) -> HttpResponse:
-    """JSON for a script; for a plain form the sentence, on the page of the form's `next` where
+    """JSON for a script; for a plain form the sentence, on the page of the form's `next` if
     that is one of ours, on `back` elsewhere."""
     if wants_json(request):
         return JsonResponse({"sentence": sentence, **facts})

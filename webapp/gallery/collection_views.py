@@ -26,7 +26,7 @@ from webapp.gallery.strings import gallery_strings
 @login_required
 @require_http_methods(["GET", "POST"])
 def collections(request: SignedInRequest) -> HttpResponse:
-    """The owner's collections; a POST makes one, with the selection in it where there is one.
+    """The owner's collections; a POST makes one, with the selection in it if there is one.
     A plain form whose name is refused gets the page again, with the sentence."""
     if request.method == "GET":
         return _page(request)
@@ -53,14 +53,14 @@ def rename_collection(request: SignedInRequest, collection_id: uuid.UUID) -> Htt
 @login_required
 @require_POST
 def delete_collection(request: SignedInRequest, collection_id: uuid.UUID) -> HttpResponse:
-    """Deletes the collection; its pictures stay."""
+    """Deletes the collection; its images stay."""
     services.delete_collection(owner=request.user, collection_id=collection_id)
     sentence = _("The collection is deleted. Its pictures are still in the gallery.")
     return answer(request, sentence, back="collections")
 
 
 def _make(request: SignedInRequest) -> Collection:
-    """One commit: where the pictures cannot be added, no collection is made."""
+    """One commit: if the images cannot be added, no collection is made."""
     with transaction.atomic():
         made = services.create_collection(owner=request.user, name=request.POST.get("name", ""))
         if request.POST.get("image") or request.POST.get("all"):

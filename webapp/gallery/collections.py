@@ -1,4 +1,4 @@
-"""Collections: named sets of one person's pictures. Deleting one leaves the pictures alone."""
+"""Collections: named sets of one person's images. Deleting one leaves the images alone."""
 
 import uuid
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ COLLECTIONS_MOST = 500
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """A collection as the list of them shows it: how many pictures it has outside the bin, and
+    """A collection as the list of them shows it: how many images it has outside the bin, and
     the newest of them, or None."""
 
     collection: Collection
@@ -29,7 +29,7 @@ class Shelf:
 
 def create_collection(*, owner: User, name: str) -> Collection:
     """The new, empty collection. Raises InvalidInput for a name that is empty or too long,
-    Conflict where the owner has one of that name, and TooMany beyond 500 collections."""
+    Conflict if the owner has one of that name, and TooMany beyond 500 collections."""
     name = _check_name(name)
     if Collection.objects.filter(owner=owner).count() >= COLLECTIONS_MOST:
         sentence = _("You can have up to %(most)d collections.")
@@ -55,7 +55,7 @@ def rename_collection(*, owner: User, collection_id: uuid.UUID, name: str) -> No
 
 
 def delete_collection(*, owner: User, collection_id: uuid.UUID) -> None:
-    """Deletes the collection; its pictures stay in the gallery. Raises NotFound."""
+    """Deletes the collection; its images stay in the gallery. Raises NotFound."""
     with transaction.atomic():
         mine = Collection.objects.select_for_update().filter(owner=owner, pk=collection_id)
         collection = mine.first()
@@ -79,7 +79,7 @@ def list_shelves(*, owner: User) -> list[Shelf]:
 
 
 def list_holding(*, image: Image) -> set[uuid.UUID]:
-    """The ids of the collections that the picture is in."""
+    """The ids of the collections that the image is in."""
     items = CollectionItem.objects.filter(image=image)
     return set(items.values_list("collection_id", flat=True))
 

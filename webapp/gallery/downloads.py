@@ -1,4 +1,4 @@
-"""A picture as a file to keep: in another format, with or without what made it."""
+"""An image as a file to keep: in another format, with or without what made it."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from webapp.generation.storage import read_file
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A format on offer."""
+    """A format that an image can be downloaded in: the ending of its name and its content type."""
 
     suffix: str
     content_type: str
@@ -26,11 +26,11 @@ FORMATS = {
 
 
 def encode(image: Image, *, name: str, with_metadata: bool, asker: object) -> tuple[bytes, Format]:
-    """The picture's bytes in that format. A PNG with its metadata is the file as it was stored.
+    """The image's bytes in that format. A PNG with its metadata is the file as it was stored.
     `asker` is whoever waits for it, one image at a time.
 
-    Raises InvalidInput for a format that is not on offer, NotFound where the file is gone, TooMany
-    and Unavailable where no turn to encode it comes soon.
+    Raises InvalidInput for a format that is not on offer, NotFound if the file is gone, TooMany
+    and Unavailable if no turn to encode it comes soon.
     """
     if name not in FORMATS:
         sentence = _("A picture can be had as: %(allowed)s.") % {"allowed": ", ".join(FORMATS)}
@@ -45,7 +45,7 @@ def encode(image: Image, *, name: str, with_metadata: bool, asker: object) -> tu
 
 
 def read_picture(image: Image) -> bytes:
-    """The file as it was stored; raises NotFound where it is gone."""
+    """The file as it was stored; raises NotFound if it is gone."""
     try:
         body = read_file(image.file) if image.file else None
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Whether a picture can be drawn at twice its size, how large that is, and what it costs."""
+"""Whether an image can be drawn at twice its size, how large that is, and what it costs."""
 
 from dataclasses import dataclass
 
@@ -11,8 +11,8 @@ from webapp.generation.modes import DEFAULT_STRENGTH, Mode, check_steps_left, en
 
 @dataclass(frozen=True, slots=True)
 class Enlargement:
-    """What the button says; `problem` is the sentence that stands in its place where there can be
-    none, and `price_ucr` None where there is no price."""
+    """What the button says; `problem` is the sentence that stands in its place if there can be
+    none, and `price_ucr` None if there is no price."""
 
     width_px: int = 0
     height_px: int = 0
@@ -21,7 +21,7 @@ class Enlargement:
 
 
 def read_enlargement(*, owner: User, image: Image) -> Enlargement | None:
-    """The picture at twice its size; None where there is no picture."""
+    """The image at twice its size; None if there is no image."""
     if image.state != Image.State.STORED:
         return None
     asked, model = image.generation, image.generation.model

@@ -1,4 +1,4 @@
-"""Which pictures a wall shows: read from the address, written back into it."""
+"""Which images a wall shows: read from the address, written back into it."""
 
 import re
 import uuid
@@ -27,7 +27,7 @@ STYLE = re.compile("[a-z0-9_-]{0,32}")
 
 @dataclass(frozen=True, slots=True)
 class WallFilter:
-    """Where to look (`place`: "" is every picture outside the bin, else "favourites", "bin" or
+    """Where to look (`place`: "" is every image outside the bin, else "favourites", "bin" or
     the id of a collection) and what for; "" and None do not narrow."""
 
     place: str = ""
@@ -41,7 +41,7 @@ class WallFilter:
 
     @property
     def is_bin(self) -> bool:
-        """True where it looks into the bin."""
+        """True if it looks into the bin."""
         return self.place == BIN
 
     @property
@@ -51,12 +51,12 @@ class WallFilter:
 
     @property
     def is_narrow(self) -> bool:
-        """True where it leaves pictures of its place out."""
+        """True if it leaves images of its place out."""
         return self != WallFilter(place=self.place)
 
     @property
     def query(self) -> str:
-        """As it stands in an address, without the question mark; "" for every picture."""
+        """As it stands in an address, without the question mark; "" for every image."""
         pairs = ((NAMES[one.name], getattr(self, one.name)) for one in fields(self))
         return urlencode([(name, str(value)) for name, value in pairs if value])
 
@@ -104,7 +104,7 @@ def start_of(day: date) -> datetime:
 
 
 def end_of(day: date) -> datetime:
-    """Midnight after it."""
+    """Midnight after the visitor's day: the first moment that is no longer part of it."""
     return start_of(day + timedelta(days=1))
 
 

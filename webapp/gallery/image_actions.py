@@ -1,4 +1,4 @@
-"""What the page of one picture offers to do with it."""
+"""What the page of one image offers to do with it."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from webapp.generation.models import Image
 
 @dataclass(frozen=True, slots=True)
 class ImageActions:
-    """The owner's collections, each with whether the picture is in it; the link to it, where
+    """The owner's collections, each with whether the image is in it; the link to it, if
     there is one; and the sentences of the scripts."""
 
     collections: list[tuple[Collection, bool]]
@@ -22,7 +22,7 @@ class ImageActions:
 
 
 def read_actions(*, owner: User, image: Image) -> ImageActions:
-    """What `gallery/_image_actions.html` shows; nothing but sentences where the picture is not
+    """What `gallery/_image_actions.html` shows; nothing but sentences if the image is not
     finished."""
     if image.state != Image.State.STORED:
         return ImageActions([], None, gallery_strings())

@@ -1,4 +1,4 @@
-"""The page of one picture: how it developed, what made it, and what it came from."""
+"""The page of one image: how it developed, what made it, and what it came from."""
 
 import uuid
 from dataclasses import dataclass
@@ -29,8 +29,8 @@ RELATIVES_SHOWN = 12
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """Where a picture stands among the owner's others; each list is in the order of drawing and
-    holds twelve at most. `parent` is None where it was deleted, or where there never was one."""
+    """Where an image stands among the owner's others; each list is in the order of drawing and
+    holds twelve at most. `parent` is None if it was deleted, or if there never was one."""
 
     parent: Image | None
     siblings: list[Image]
@@ -46,7 +46,7 @@ class Lineage:
 @login_required
 @require_GET
 def image(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
-    """One picture with everything that made it, and its receipt."""
+    """One image with everything that made it, and its receipt."""
     found = get_owned_image(owner=request.user, image_id=image_id)
     context = {
         "image": found,
@@ -71,7 +71,7 @@ def image(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
 
 
 def read_lineage(found: Image) -> Lineage:
-    """What the owner's picture was made from, what came of it, and what was drawn with it."""
+    """What the owner's image was made from, what came of it, and what was drawn with it."""
     parent_id = found.generation.parent_id
     siblings = _shown(found).filter(generation_id=found.generation_id).exclude(pk=found.pk)
     children = _shown(found).filter(generation__parent=found)
@@ -83,7 +83,7 @@ def read_lineage(found: Image) -> Lineage:
 
 
 def _shown(found: Image) -> QuerySet[Image]:
-    """Pictures of the same owner that have something to show."""
+    """Images of the same owner that have something to show."""
     stored = Image.objects.filter(
         owner_id=found.owner_id, state=Image.State.STORED, binned_at__isnull=True
     )

@@ -1,4 +1,4 @@
-"""The bytes of private pictures: the owner is asked for on every fetch."""
+"""The bytes of private images: the owner is asked for on every fetch."""
 
 import uuid
 
@@ -22,7 +22,7 @@ NAME_LENGTH = 60
 @login_required
 @require_GET
 def image_file(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
-    """The picture itself, PNG."""
+    """The owner's image as it was stored, PNG. Raises NotFound for anybody else's."""
     image = get_owned_image(owner=request.user, image_id=image_id)
     return _private(image.file, content_type="image/png")
 
@@ -30,7 +30,7 @@ def image_file(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
 @login_required
 @require_GET
 def image_thumbnail(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
-    """A small copy of it, WebP."""
+    """A small copy of the owner's image, WebP. Raises NotFound for anybody else's."""
     image = get_owned_image(owner=request.user, image_id=image_id)
     return _private(image.thumbnail, content_type="image/webp")
 
@@ -38,7 +38,7 @@ def image_thumbnail(request: SignedInRequest, image_id: uuid.UUID) -> HttpRespon
 @login_required
 @require_GET
 def image_strip(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
-    """The previews of its run side by side, WebP; 404 where none were kept."""
+    """The previews of its run side by side, WebP; 404 if none were kept."""
     image = get_owned_image(owner=request.user, image_id=image_id)
     return _private(image.strip, content_type="image/webp")
 
@@ -46,7 +46,7 @@ def image_strip(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
 @login_required
 @require_GET
 def image_download(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
-    """The picture as a file named after its prompt and seed: `?format=` png (as it was stored),
+    """The image as a file named after its prompt and seed: `?format=` png (as it was stored),
     jpeg or webp, `&metadata=no` without what made it."""
     image = get_owned_image(owner=request.user, image_id=image_id)
     with_metadata = _read_metadata(request.GET.get("metadata", "yes"))

@@ -1,4 +1,4 @@
-"""What people make of their pictures: collections, and links that show one to others."""
+"""What people make of their images: collections, and links that show one to others."""
 
 import uuid
 
@@ -10,7 +10,7 @@ from webapp.generation.models import Image
 
 
 class Collection(models.Model):
-    """A named set of one person's pictures; a picture may be in several."""
+    """A named set of one person's images; an image may be in several."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(
@@ -32,7 +32,7 @@ class Collection(models.Model):
 
 
 class CollectionItem(models.Model):
-    """One picture in one collection. `finished_at` is the picture's own, copied so that a page
+    """One image in one collection. `finished_at` is the image's own, copied so that a page
     of a large collection is one index scan."""
 
     collection = models.ForeignKey(Collection, on_delete=models.CASCADE, related_name="items")
@@ -54,7 +54,7 @@ class CollectionItem(models.Model):
 
 
 class Share(models.Model):
-    """A link that shows one picture to whoever has it, until it is revoked. The token in the
+    """A link that shows one image to whoever has it, until it is revoked. The token in the
     address is random and only its hash is kept; the owner sees it when the link is made."""
 
     image = models.OneToOneField(Image, on_delete=models.CASCADE, related_name="share")

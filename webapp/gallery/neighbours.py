@@ -1,4 +1,4 @@
-"""The pictures before and after one, in the order of the gallery."""
+"""The images before and after one, in the order of the gallery."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class Neighbours:
 
 
 def get_neighbours(image: Image) -> Neighbours:
-    """The owner's stored pictures next to this one; none for a picture that is not stored, or
+    """The owner's stored images next to this one; none for an image that is not stored, or
     in the bin."""
     if image.state != Image.State.STORED or image.binned_at:
         return Neighbours(None, None)

@@ -1,4 +1,4 @@
-"""What a picture cost: how its price came about, what was held, charged and given back, and the
+"""What an image cost: how its price came about, what was held, charged and given back, and the
 seconds it took."""
 
 from collections.abc import Mapping
@@ -39,9 +39,9 @@ class Quoted:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What happened to a picture's credits and when; None where it has not happened.
+    """What happened to an image's credits and when; None if it has not happened.
 
-    `hold` is None for a picture that was free. `charged` is the books' line, `given_back` are the
+    `hold` is None for an image that was free. `charged` is the ledger's line, `given_back` are the
     refunds and corrections after it. `stages_s` are seconds by stage, in their order.
     """
 
@@ -63,7 +63,7 @@ class Receipt:
 
 
 def read_receipt(*, image: Image) -> Receipt:
-    """The receipt of a picture in any state, in three queries at most."""
+    """The receipt of an image in any state, in three queries at most."""
     hold = get_hold(image_id=image.pk)
     lines = _lines_of(image, hold)
     charges = [line for line in lines if line.kind == Transaction.Kind.CAPTURE]
@@ -83,7 +83,7 @@ def read_receipt(*, image: Image) -> Receipt:
 
 
 def _lines_of(image: Image, hold: Hold | None) -> list[Entry]:
-    """The owner's lines in the books for this picture, oldest first."""
+    """The owner's lines in the ledger for this image, oldest first."""
     if hold is None:
         return []
     entries = Entry.objects.filter(image_id=image.pk, account_id=hold.account_id)
@@ -100,7 +100,7 @@ def _quoted(generation: Generation) -> Quoted:
 
 
 def _mode_words(terms: Mapping[str, Any]) -> str:
-    """ "" for a picture from before there were terms."""
+    """ "" for an image from before there were terms."""
     if terms.get("mode") == ModelPrice.Mode.METERED:
         words = _(
             "by size and steps: %(width)s × %(height)s, %(steps)s steps, never below %(floor)s"
@@ -119,7 +119,7 @@ def _mode_words(terms: Mapping[str, Any]) -> str:
 
 
 def _group_words(terms: Mapping[str, Any]) -> str:
-    """ "" where the whole price was to be paid."""
+    """ "" if the whole price was to be paid."""
     share = Decimal(terms.get("multiplier", WHOLE_PRICE))
     if share == WHOLE_PRICE:
         return ""
@@ -133,7 +133,7 @@ def _stages(timings_s: Mapping[str, float]) -> list[tuple[str, float]]:
 
 
 def _device(fingerprint: Mapping[str, str]) -> str:
-    """The card's name, else the kind of device in capitals; "" where nothing is known."""
+    """The card's name, else the kind of device in capitals; "" if nothing is known."""
     return fingerprint.get("gpu") or fingerprint.get("device", "").upper()
 
 

@@ -19,14 +19,14 @@ QUERY = "({facets}::tsquery && to_tsquery('simple', {words}))"
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What the requests of the pictures must hold: lexemes with a colon, and words."""
+    """What the requests of the images must hold: lexemes with a colon, and words."""
 
     facets: str
     words: str
 
 
 def write_search(*, owner: User, wall: WallFilter) -> Search | None:
-    """The search that a filter asks for; None where it asks for no word, model, style, shape or
+    """The search that a filter asks for; None if it asks for no word, model, style, shape or
     mode. Raises InvalidInput for a model that is not there and for words without a letter."""
     named = {"style": wall.style, "shape": wall.shape, "mode": wall.mode}
     facets = [f"'{name}:{value}'" for name, value in named.items() if value]

@@ -1,4 +1,4 @@
-"""Which pictures an act is about: some that were picked, or all that a filter shows."""
+"""Which images an act is about: some that were picked, or all that a filter shows."""
 
 import uuid
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ PICKED_MOST = 2000
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Picked ids; or, where there are none, the filter and when its page was made: what came
+    """Picked ids; or, if there are none, the filter and when its page was made: what came
     after that was never seen, and is not meant."""
 
     ids: tuple[uuid.UUID, ...] = ()
@@ -33,7 +33,7 @@ class Selection:
 
 def read_selection(data: QueryDict) -> Selection:
     """From a form: `image` (ids, one a field or with commas between them), or `all` with the
-    filter and `seen`. Raises InvalidInput where neither can be read."""
+    filter and `seen`. Raises InvalidInput if neither can be read."""
     if data.get("all"):
         return Selection(wall=read_filter(data), seen_at=_read_moment(data.get("seen", "")))
     ids = [one for text in data.getlist("image") for one in text.split(",") if one]
@@ -48,7 +48,7 @@ def read_selection(data: QueryDict) -> Selection:
 def select_images(*, owner: User, selection: Selection) -> QuerySet[Image]:
     """The owner's stored images of the selection, in no order, without any join.
 
-    Raises NotFound for a collection that is not theirs, and where none of the picked ones is
+    Raises NotFound for a collection that is not theirs, and if none of the picked ones is
     there or theirs; InvalidInput for a search that cannot be asked for.
     """
     images = Image.objects.filter(owner=owner, state=Image.State.STORED)

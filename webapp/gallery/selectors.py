@@ -57,8 +57,8 @@ Found = tuple[list[Place], int, bool]
 
 @dataclass(frozen=True, slots=True)
 class WallPage:
-    """Up to 60 pictures, newest first; `next_cursor` is "" on the last page. `counted` is how many
-    there are behind the cursor, at most 1,000; where `is_more`, there are more than that."""
+    """Up to 60 images, newest first; `next_cursor` is "" on the last page. `counted` is how many
+    there are behind the cursor, at most 1,000; if `is_more`, there are more than that."""
 
     pictures: list[Picture]
     next_cursor: str
@@ -130,7 +130,7 @@ def _ordered(images: QuerySet[Image], clock: str) -> Walk:
 
 
 def _look(walk: Walk) -> WallPage:
-    """Without a search: one query for the page, and one that counts where it is full."""
+    """Without a search: one query for the page, and one that counts if it is full."""
     rows = list(walk.images.values_list(walk.clock, *SHOWN)[: PAGE_SIZE + 1])
     pictures = [Picture(*shown) for _when, *shown in rows[:PAGE_SIZE]]
     if len(rows) <= PAGE_SIZE:
@@ -163,7 +163,7 @@ def _places(walk: Walk) -> "QuerySet[Image, Place]":
 
 
 def _find_edge(walk: Walk) -> datetime | None:
-    """The time of the 1,000th image of the walk; None where it is shorter."""
+    """The time of the 1,000th image of the walk; None if it is shorter."""
     last = walk.images.values_list(walk.clock, flat=True)[LOOKED_AT_MOST - 1 : LOOKED_AT_MOST]
     return next(iter(last), None)
 

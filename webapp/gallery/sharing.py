@@ -1,4 +1,4 @@
-"""Links that show one picture to whoever has them. The token is random, and only its hash is
+"""Links that show one image to whoever has them. The token is random, and only its hash is
 kept: whoever reads the database cannot open a link."""
 
 import hashlib
@@ -17,9 +17,9 @@ TOKEN_BYTES = 24
 
 
 def share_image(*, owner: User, image_id: uuid.UUID, shows_prompt: bool) -> str:
-    """The token of a new link to the picture; one that was made before leads nowhere from now on.
+    """The token of a new link to the image; one that was made before leads nowhere from now on.
 
-    Raises NotFound for a picture that is not there or not theirs, and Conflict for one that is
+    Raises NotFound for an image that is not there or not theirs, and Conflict for one that is
     not finished or in the bin.
     """
     token = secrets.token_urlsafe(TOKEN_BYTES)
@@ -34,7 +34,7 @@ def share_image(*, owner: User, image_id: uuid.UUID, shows_prompt: bool) -> str:
 
 
 def revoke_share(*, owner: User, image_id: uuid.UUID) -> bool:
-    """Ends the link to the picture; False where there was none. Raises NotFound for a picture
+    """Ends the link to the image; False if there was none. Raises NotFound for an image
     that is not there or not theirs."""
     with transaction.atomic():
         image = _lock_image(owner, image_id)
@@ -43,13 +43,13 @@ def revoke_share(*, owner: User, image_id: uuid.UUID) -> bool:
 
 
 def get_share(*, image: Image) -> Share | None:
-    """The link to the picture, where there is one."""
+    """The link to the image, if there is one."""
     return Share.objects.filter(image=image).first()
 
 
 def get_shared(*, token: str) -> Share:
-    """The link of that token with its picture and request. Raises NotFound for a token that is
-    wrong or revoked, and while the picture is in the bin."""
+    """The link of that token with its image and request. Raises NotFound for a token that is
+    wrong or revoked, and while the image is in the bin."""
     found = (
         Share.objects.select_related("image__generation")
         .filter(token_hash=hash_token(token), image__binned_at=None, image__owner__is_active=True)

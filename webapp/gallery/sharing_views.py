@@ -34,7 +34,7 @@ def share(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
 @login_required
 @require_POST
 def revoke(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
-    """Ends the link."""
+    """Revokes the link; says so, or that there was none."""
     was_shared = revoke_share(owner=request.user, image_id=image_id)
     sentence = _("The link leads nowhere now.") if was_shared else _("There was no link.")
     return answer(request, sentence, back=reverse("image", kwargs={"image_id": image_id}))
@@ -42,7 +42,7 @@ def revoke(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
 
 @require_GET
 def shared(request: HttpRequest, token: str) -> HttpResponse:
-    """The picture for whoever has the link, and its prompt where the owner wanted that."""
+    """The image for whoever has the link, and its prompt if the owner wanted that."""
     found = get_shared(token=token)
     context = {
         "token": token,
@@ -54,7 +54,7 @@ def shared(request: HttpRequest, token: str) -> HttpResponse:
 
 @require_GET
 def shared_file(request: HttpRequest, token: str) -> HttpResponse:
-    """The picture itself, PNG; what made it is inside only where the prompt is shown."""
+    """The image itself, PNG; what made it is inside only if the prompt is shown."""
     found = get_shared(token=token)
     body, form = encode(
         found.image, name="png", with_metadata=found.shows_prompt, asker=f"link {found.image.pk}"

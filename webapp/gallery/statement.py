@@ -1,4 +1,4 @@
-"""The page of credits: what there is, what was spent, and each line with its picture."""
+"""The page of credits: what there is, what was spent, and each line with its image."""
 
 from typing import Any
 from urllib.parse import urlencode

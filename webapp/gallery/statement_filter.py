@@ -43,17 +43,17 @@ class StatementFilter:
 
     @property
     def is_empty(self) -> bool:
-        """True where every line is asked for."""
+        """True if every line is asked for."""
         return self == StatementFilter()
 
     @property
     def starts_at(self) -> datetime | None:
-        """The first moment that is asked for; None where there is no such limit."""
+        """The first moment that is asked for; None if there is no such limit."""
         return _midnight(self.since) if self.since else None
 
     @property
     def ends_before(self) -> datetime | None:
-        """The first moment that is no longer asked for; None where there is no such limit."""
+        """The first moment that is no longer asked for; None if there is no such limit."""
         return _midnight(self.until + timedelta(days=1)) if self.until else None
 
     @property

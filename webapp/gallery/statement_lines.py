@@ -1,4 +1,4 @@
-"""The lines of a statement: entries of the books and holds that were given back, merged by time.
+"""The lines of a statement: entries of the ledger and holds that were given back, merged by time.
 
 Each of the two is read backwards along its own index from its own place, so that any page of any
 filter costs the same, and none is shown twice or left out, whatever the clocks say.
@@ -49,7 +49,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What a line tells about its picture."""
+    """What a line tells about its image."""
 
     state: str
     failure: str
@@ -60,8 +60,8 @@ class Picture:
 class Line:
     """One line; one that was not charged has neither amount nor balance.
 
-    `kind_name` says what it is, `reason` why where somebody wrote it. `image` is None where the
-    line has none, and where its picture was deleted.
+    `kind_name` says what it is, `reason` why if somebody wrote it. `image` is None if the
+    line has none, and if its image was deleted.
     """
 
     key: str
@@ -76,8 +76,8 @@ class Line:
 
     @property
     def words(self) -> str:
-        """The prompt of the picture, else the reason, else what kind of line it is; "" for a
-        picture that was deleted."""
+        """The prompt of the image, else the reason, else what kind of line it is; "" for an
+        image that was deleted."""
         if self.image:
             return self.image.prompt
         return "" if self.image_id else self.reason or self.kind_name
@@ -85,7 +85,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Lines, newest first, and where the next page begins; None where there is none."""
+    """Lines, newest first, and where the next page begins; None if there is none."""
 
     lines: list[Line]
     next_place: Place | None
@@ -139,12 +139,12 @@ def _between(moment: str, asked: StatementFilter) -> dict[str, object]:
 
 
 def _is_newer(entries: deque[Entry], holds: deque[Hold]) -> bool:
-    """True where the next line is an entry."""
+    """True if the next line is an entry."""
     return bool(entries) and (not holds or entries[0].at >= _when(holds[0]))
 
 
 def _place(entries: deque[Entry], holds: deque[Hold]) -> Place | None:
-    """Just above the first line of each that is left over; None where nothing is."""
+    """Just above the first line of each that is left over; None if nothing is."""
     if not entries and not holds:
         return None
     entry_id = entries[0].pk + 1 if entries else 0

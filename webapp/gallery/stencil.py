@@ -1,5 +1,5 @@
 """The tiles of a wall. Sixty of them are most of what a page costs: the template is drawn once a
-page, with holes where the pictures differ, and the holes are filled sixty times.
+page, with holes where the images differ, and the holes are filled sixty times.
 """
 
 import re
@@ -18,7 +18,7 @@ NO_ID = "00000000-0000-0000-0000-000000000000"
 
 
 def cut_stencil(*, is_bin: bool) -> Callable[[Picture], str]:
-    """A function that draws the tile of a picture as HTML, escaped."""
+    """A function that draws the tile of an image as HTML, escaped."""
     context = {"holes": HOLES, "no_id": NO_ID, "is_bin": is_bin}
     stencils = {}
     for is_favourite in (False, True):

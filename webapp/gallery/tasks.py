@@ -14,7 +14,7 @@ BATCHES = 40
 
 @shared_task(name="webapp.gallery.tasks.empty_bins")
 def empty_bins() -> None:
-    """Removes what was binned 30 days ago or deleted for good, up to 20,000 pictures a time."""
+    """Removes what was binned 30 days ago or deleted for good, up to 20,000 images a time."""
     try:
         removed = empty(batches=BATCHES)
     except OperationalError as error:

@@ -1,4 +1,4 @@
-"""The addresses of finished pictures and of what people make of them, and of the statement."""
+"""The addresses of finished images and of what people make of them, and of the statement."""
 
 from django.urls import path
 

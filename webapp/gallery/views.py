@@ -1,4 +1,4 @@
-"""The deletion of one picture."""
+"""The deletion of one image."""
 
 import uuid
 
@@ -16,7 +16,7 @@ from webapp.generation import services
 @login_required
 @require_POST
 def delete_image(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
-    """Deletes the picture and goes back to the gallery."""
+    """Deletes the image and goes back to the gallery."""
     services.delete_image(owner=request.user, image_id=image_id)
     messages.success(request, _("The picture is deleted."))
     return redirect("gallery")

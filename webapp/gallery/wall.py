@@ -1,4 +1,4 @@
-"""The wall of one's pictures: every place and search of it is one address."""
+"""The wall of one's images: every place and search of it is one address."""
 
 from dataclasses import dataclass, fields
 from datetime import date, datetime
@@ -58,7 +58,7 @@ class Condition:
 @login_required
 @require_GET
 def gallery(request: SignedInRequest) -> HttpResponse:
-    """The owner's pictures by day, 60 at a time, as the filter of the address says; `?cursor=`
+    """The owner's images by day, 60 at a time, as the filter of the address says; `?cursor=`
     goes on where a page ended. A filter that cannot be read shows its sentence, with status 400."""
     data = request.GET.dict()
     seen_at = timezone.now()

@@ -33,7 +33,7 @@ def fold(text: str) -> str:
 
 def write_tsquery(text: str) -> str:
     """All words of the text, the last one (and every Korean one) also as the beginning of a word;
-    "" where there is no word in it. Only letters, numbers and marks come from the text."""
+    "" if there is no word in it. Only letters, numbers and marks come from the text."""
     words = _cut(fold(text))
     last = len(words) - 1
     return " & ".join(_write_word(word, number == last) for number, word in enumerate(words))

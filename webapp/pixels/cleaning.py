@@ -20,7 +20,7 @@ REPAINTED = 128  # a mask's grey from which a pixel is drawn anew
 MASK = "mask"
 PNG_COMPRESS_LEVEL = 3
 BAND_PX = 256
-# The greatest sample of a PNG by the end of its raw mode, where tRNS is not in 8 bits.
+# The greatest sample of a PNG by the end of its raw mode, if tRNS is not in 8 bits.
 GREATEST_SAMPLE = {"1": 1, "L;2": 3, "L;4": 15, "RGB;16B": 65_535}
 # What Pillow's decoders raise for damaged files, beside their own OSError.
 DAMAGED = (
@@ -79,7 +79,7 @@ def clean(file: IO[bytes], *, kind: str) -> Clean:
 def _shrunk(opened: Image.Image) -> Image.Image:
     """At most 2048 px long, in a mode that can be resized and turned; what Pillow knows of the
     file stays with it."""
-    if opened.format == "JPEG":  # decoded at a half or less of its size, where that is enough
+    if opened.format == "JPEG":  # decoded at a half or less of its size, if that is enough
         opened.draft(None, (LONGEST_SIDE_PX, LONGEST_SIDE_PX))
     image = _plain(opened)
     image.thumbnail((LONGEST_SIDE_PX, LONGEST_SIDE_PX), Image.Resampling.LANCZOS, reducing_gap=3.0)
@@ -115,7 +115,7 @@ def _eight_bits(opened: Image.Image) -> Image.Image:
 
 
 def _differing(band: Image.Image, grey: int) -> Image.Image:
-    """White where the band has another grey."""
+    """White if the band has another grey."""
     differing = ImageMath.lambda_eval(
         lambda given: given["convert"]((given["band"] != grey) * 255, "L"), band=band
     )

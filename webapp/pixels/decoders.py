@@ -25,7 +25,7 @@ KILL_TIMEOUT_S = 5
 
 
 class BusyError(Exception):
-    """No turn came in time; `is_own` where the user's own images are what is being worked on."""
+    """No turn came in time; `is_own` if the user's own images are what is being worked on."""
 
     def __init__(self, *, is_own: bool) -> None:
         super().__init__("busy")
@@ -57,8 +57,8 @@ class Child:
         self.connection: socket.socket
 
     def ask(self, facts: dict[str, Any], blobs: Sequence[bytes | Iterable[bytes]]) -> Message:
-        """Its answer. Raises RefusedImageError: with the child's own code, with "too_slow" where
-        it took longer than it may, with "unreadable" where it died; it is ended then. What a blob
+        """Its answer. Raises RefusedImageError: with the child's own code, with "too_slow" if
+        it took longer than it may, with "unreadable" if it died; it is ended then. What a blob
         raises while it is read goes through."""
         if self.process is None or self.process.poll() is not None:
             self._start()
@@ -140,8 +140,8 @@ class Decoders:
 
     @contextmanager
     def turn(self, owner: str) -> Iterator[Child]:
-        """A child that nobody else asks until the block ends. Raises BusyError where that would
-        take longer than `wait_s`, or where enough wait already."""
+        """A child that nobody else asks until the block ends. Raises BusyError if that would
+        take longer than `wait_s`, or if enough wait already."""
         child = self._take(owner)
         try:
             yield child
@@ -152,7 +152,7 @@ class Decoders:
                 self._changed.notify_all()
 
     def end(self) -> None:
-        """Ends all of them."""
+        """Ends every child process; nothing can be asked afterwards."""
         for child in self._all:
             child.end()
 

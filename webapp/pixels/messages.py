@@ -17,7 +17,7 @@ def write_message(
 ) -> None:
     """Sends facts and blobs; a blob that is no bytes is an iterable of pieces, sent as they come.
 
-    Raises TimeoutError where the other end does not take them in the socket's time, OSError where
+    Raises TimeoutError if the other end does not take them in the socket's time, OSError if
     it is gone.
     """
     _write_piece(to, json.dumps(facts).encode())
@@ -30,7 +30,7 @@ def write_message(
 
 
 def read_message(source: socket.socket) -> Message | None:
-    """The next one; None where the other end has hung up. Raises TimeoutError, OSError, and
+    """The next one; None if the other end has hung up. Raises TimeoutError, OSError, and
     ValueError for what is no message."""
     first = _read_piece(source)
     if first is None:

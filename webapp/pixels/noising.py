@@ -53,8 +53,8 @@ def _mixed(channel: Image.Image, noise: Image.Image, signal: float, share: float
 
 @lru_cache(maxsize=8)
 def _noise(size: tuple[int, int]) -> tuple[Image.Image, ...]:
-    """Unit noise, one picture of it a channel."""
-    draws = random.Random(SEED)  # noqa: S311 - a picture, no secret
+    """Unit noise, one image of it a channel."""
+    draws = random.Random(SEED)  # noqa: S311 - an image, no secret
     count = size[0] * size[1]
     return tuple(
         Image.frombytes("F", size, array("f", (draws.gauss() for _pixel in range(count))).tobytes())

@@ -24,8 +24,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     @property
     def pool(self) -> Pool | None:
-        """This process's pool; None where connections are not pooled. It has what Django uses of
-        psycopg_pool's: getconn and putconn."""
+        """This process's pool; None if connections are not pooled. It has what Django uses of
+        psycopg_pool's: getconn and putconn. Raises ImproperlyConfigured if CONN_MAX_AGE is set
+        beside it."""
         options = self.settings_dict["OPTIONS"].get("pool")
         if not options or self.settings_dict["NAME"] is None:
             return None

@@ -64,7 +64,7 @@ class Pool:
         self._is_in_doubt = False  # an answer was given up: idle connections are tried before use
 
     def getconn(self) -> BoundedConnection:
-        """A connection that works, as far as can be known. Raises psycopg.OperationalError where
+        """A connection that works, as far as can be known. Raises psycopg.OperationalError if
         none is free in time, none can be made, or the server is known to be silent."""
         limit_s = answer_limit_s()
         wait_s = self._wait_s if limit_s is None else min(limit_s, self._wait_s)
@@ -113,7 +113,7 @@ class Pool:
             return None
 
     def _works(self, connection: BoundedConnection) -> bool:
-        """Raises psycopg.OperationalError where the server is silent: it would be to all others
+        """Raises psycopg.OperationalError if the server is silent: it would be to all others
         that are idle, too."""
         if not self._is_in_doubt and not POSTGRES.is_silent and not has_news(connection):
             return True
@@ -161,7 +161,7 @@ class Pool:
 
 def is_tidy(connection: BoundedConnection) -> bool:
     """Whether the connection is outside of any transaction now: one that was left open is rolled
-    back. False where it is broken or in the middle of a statement."""
+    back. False if it is broken or in the middle of a statement."""
     status = connection.pgconn.transaction_status
     if status in {TransactionStatus.INTRANS, TransactionStatus.INERROR}:
         try:

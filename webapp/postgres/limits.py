@@ -13,7 +13,7 @@ WEB_S = 4.0
 HEALTH_S = 1.5
 LONG_S = 60.0  # an administrator's work on much at once
 WORKER_S = 60.0
-CHECK_S = 3600.0  # the check of the books reads everything
+CHECK_S = 3600.0  # the check of the ledger reads everything
 
 _process_s: float | None = None
 _here_s: ContextVar[float | None] = ContextVar("answers_within", default=None)
