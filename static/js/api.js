@@ -13,8 +13,13 @@ export const getJson = async (url) => (await ask(url, { headers: { Accept: "appl
 export const getHtml = async (url) => (await ask(url, { headers: { Accept: "text/html" } })).text();
 
 export async function postForm(form, body = new FormData(form)) {
+  return post(form.action, body);
+}
+
+// As URLSearchParams a text keeps its line ends as they are; as FormData each becomes two characters.
+export async function post(url, body) {
   const options = { method: "POST", body, headers: { Accept: "application/json" } };
-  return (await ask(form.action, options)).json();
+  return (await ask(url, options)).json();
 }
 
 async function ask(url, options) {

@@ -1,4 +1,5 @@
 // The list of earlier prompts above the card: searched while typing, a click puts both words in.
+import { placeAboveCard, walkByArrows } from "darkroom/card-list";
 import { openPast, put } from "darkroom/history";
 import { say } from "darkroom/strings";
 
@@ -7,7 +8,6 @@ const words = document.getElementById("history-words");
 const list = popover.querySelector("[data-past]");
 const none = popover.querySelector("[data-none]");
 const older = popover.querySelector("[data-older]");
-const card = document.getElementById("composer");
 const AT_ONCE = 50;
 const SEARCH_AFTER_MS = 200;
 const date = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium" });
@@ -19,7 +19,7 @@ export function startHistoryList() {
   popover.addEventListener("toggle", (event) => {
     if (event.newState === "open" && matchMedia("(hover: hover)").matches) words.focus({ preventScroll: true });
   });
-  popover.addEventListener("keydown", onKey);
+  walkByArrows(popover, words, list);
   words.addEventListener("input", () => {
     clearTimeout(searching);
     searching = setTimeout(search, SEARCH_AFTER_MS);
@@ -36,11 +36,7 @@ export function startHistoryList() {
 }
 
 function open() {
-  const box = card.getBoundingClientRect();
-  popover.style.setProperty("--left", `${box.left}px`);
-  popover.style.setProperty("--wide", `${box.width}px`);
-  popover.style.setProperty("--above", `${innerHeight - box.top + 8}px`);
-  popover.style.setProperty("--room", `${box.top - 24}px`);
+  placeAboveCard(popover);
   words.value = "";
   search();
 }
@@ -85,15 +81,4 @@ function choose(one) {
   put(one);
   popover.hidePopover();
   document.getElementById("prompt").focus({ preventScroll: true });
-}
-
-function onKey(event) {
-  // A browser would only empty the search at the first Escape.
-  if (event.key === "Escape") return popover.hidePopover();
-  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-  if (!step || event.altKey || event.ctrlKey || event.metaKey) return;
-  const stops = [words, ...list.querySelectorAll("button")];
-  const next = stops[stops.indexOf(document.activeElement) + step];
-  event.preventDefault();
-  next?.focus();
 }

@@ -1,10 +1,17 @@
 // The settings: sliders that drive the fields, the shape, and what changes with the model.
-import { RATIOS, nearestRatio, ratioText, sizeFor } from "darkroom/shapes";
+import { RATIOS, nearestRatio, ratioText, shapesOf, sizeFor } from "darkroom/shapes";
+import { say } from "darkroom/strings";
+import { showStyles } from "darkroom/styles";
 
 const models = JSON.parse(document.getElementById("models").textContent);
 const field = (name) => document.getElementById(name);
 const shape = document.querySelector("[data-shape]");
 const current = () => models[field("model").value];
+const size = () => [Number(field("width").value), Number(field("height").value)];
+let shapes = RATIOS;
+
+// The place on the slider of the shape that suits a picture best.
+export const nearestShape = (width, height) => nearestRatio(width, height, shapes);
 
 export function startSettings(changed) {
   for (const slider of document.querySelectorAll("[data-drives]")) drive(slider, changed);
@@ -37,16 +44,16 @@ function showSlider(slider) {
 }
 
 function fill(slider) {
-  const share = (slider.value - slider.min) / (slider.max - slider.min);
+  const share = (slider.value - slider.min) / Math.max(1, slider.max - slider.min);
   slider.style.setProperty("--at", `${100 * share}%`);
 }
 
 function chooseModel() {
-  const kept = RATIOS[shape.value];
+  const kept = shapes[shape.value] ?? size();
   for (const [name, value] of Object.entries(current().values)) if (name !== "sampler") field(name).value = value;
   showModel(current().values.sampler);
-  const isOwnShape = nearestRatio(Number(field("width").value), Number(field("height").value)) === Number(shape.value);
-  if (!isOwnShape) [field("width").value, field("height").value] = sizeFor(kept, current());
+  const wanted = nearestShape(...kept);
+  if (nearestShape(...size()) !== wanted) putSize(shapes[wanted]);
   showShape();
   document.querySelectorAll("[data-drives]").forEach(showSlider);
 }
@@ -60,18 +67,37 @@ function showModel(sampler = field("sampler").value) {
   // A model that takes no negative prompt refuses one: then the field is away, its words are kept.
   document.querySelector("[data-negative]").hidden = !model.uses_negative_prompt;
   field("negative_prompt").disabled = !model.uses_negative_prompt;
+  showStyles(field("model").value, field("model").selectedOptions[0].text);
+  showSizes(model);
+}
+
+// A model that names its sizes draws those and no others: there is nothing to type.
+function showSizes(model) {
+  shapes = shapesOf(model);
+  shape.max = shapes.length - 1;
+  const box = document.querySelector("[data-sizes]");
+  box.toggleAttribute("data-named", model.sizes.length > 0);
+  box.toggleAttribute("data-single", shapes.length === 1);
+  const limits = { least: model.min_side_px, most: model.max_side_px, grid: model.side_multiple_px };
+  document.querySelector("[data-limits]").textContent = say("size_limits", limits);
+  const isNamed = model.sizes.some(([width, height]) => width === size()[0] && height === size()[1]);
+  if (model.sizes.length && !isNamed) putSize(shapes[nearestShape(...size().map((side) => side || 1))]);
+}
+
+function putSize(wanted) {
+  [field("width").value, field("height").value] = sizeFor(wanted, current());
 }
 
 function chooseShape() {
   if (!current()) return;
-  [field("width").value, field("height").value] = sizeFor(RATIOS[shape.value], current());
+  putSize(shapes[shape.value]);
   showShape();
 }
 
 function showShape() {
-  const [width, height] = [Number(field("width").value), Number(field("height").value)];
+  const [width, height] = size();
   if (!(width > 0 && height > 0)) return;
-  shape.value = nearestRatio(width, height);
+  shape.value = nearestShape(width, height);
   fill(shape);
   const text = ratioText(width, height);
   shape.setAttribute("aria-valuetext", text);

@@ -9,7 +9,7 @@ const FLICK_PX_PER_MS = 0.5;
 let start = null;
 
 export function startSheet() {
-  for (const one of [sheet, document.getElementById("history")]) one.addEventListener("beforetoggle", cover);
+  for (const name of ["settings", "history", "vocabulary"]) document.getElementById(name).addEventListener("beforetoggle", cover);
   head.addEventListener("pointerdown", take);
   head.addEventListener("pointermove", pull);
   head.addEventListener("pointerup", release);

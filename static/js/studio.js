@@ -15,6 +15,8 @@ import { startSheet } from "darkroom/sheet";
 import { startPanel } from "darkroom/start/panel";
 import { listen } from "darkroom/stream";
 import { startStyles } from "darkroom/styles";
+import { startLine } from "darkroom/vocabulary/line";
+import { startList } from "darkroom/vocabulary/list";
 
 const studio = document.querySelector("[data-studio]");
 const form = document.getElementById("composer");
@@ -68,6 +70,8 @@ document.addEventListener("submit", async (event) => {
 startHistory();
 startHistoryList();
 startIdeas();
+startLine();
+startList();
 startFeedKeys();
 startSheet();
 

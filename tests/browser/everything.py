@@ -79,6 +79,7 @@ def furnish() -> Everything:
         **move_credits(alice, charlie),
         **open_doors(alice, charlie),
         **hold_second_steps(alice),
+        "model_words slug": model.slug,
         "image_id": pictures["stored"].pk,
         "generation_id": pictures["stored"].generation_id,
     }

@@ -47,25 +47,21 @@ def test_there_are_seventeen_styles_beside_none() -> None:
 
 
 def test_no_style_changes_nothing() -> None:
-    words = apply_style(
-        PLAIN, prompt="a {fox}", negative_prompt="people", uses_negative_prompt=True
-    )
+    words = apply_style(PLAIN, prompt="a {fox}", negative_prompt="people", model=DiffusionModel())
     assert (words.prompt, words.negative_prompt) == ("a {fox}", "people")
 
 
 @pytest.mark.parametrize("style", WORDED, ids=lambda style: style.slug)
 def test_a_style_keeps_the_persons_own_words_whole(style: Any) -> None:
     asked = "a fox {prompt} {0} (very:1.2) % at dusk"
-    words = apply_style(
-        style.slug, prompt=asked, negative_prompt="people", uses_negative_prompt=True
-    )
+    words = apply_style(style.slug, prompt=asked, negative_prompt="people", model=DiffusionModel())
     assert asked in words.prompt
     assert len(words.prompt) > len(asked)
     assert words.negative_prompt == f"people, {style.negative}"
 
 
 def test_what_a_style_leaves_out_stands_alone_where_the_person_leaves_nothing_out() -> None:
-    words = apply_style("anime", prompt="a fox", negative_prompt="", uses_negative_prompt=True)
+    words = apply_style("anime", prompt="a fox", negative_prompt="", model=DiffusionModel())
     assert words.negative_prompt == STYLES["anime"].negative
 
 
@@ -99,7 +95,7 @@ def test_a_request_of_a_style_that_was_taken_off_is_still_drawn(
     Generation.objects.update(style="steampunk")
     claimed = claim(offered_model)
     assert (claimed.prompt, claimed.negative_prompt) == ("a fox at dusk", "people")
-    assert style_name("steampunk") == "steampunk"
+    assert style_name("steampunk", model=offered_model) == "steampunk"
 
 
 def test_the_file_carries_the_composed_prompt_and_the_style(

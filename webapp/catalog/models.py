@@ -65,6 +65,16 @@ class DiffusionModel(models.Model):
         blank=True,
         help_text=_("What the worker last said when it could not load it."),
     )
+    vocabulary_digest = models.CharField(
+        max_length=64, blank=True, editable=False, default="", db_default=""
+    )
+    vocabulary_problem = models.TextField(
+        _("problem of its vocabulary"),
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("What is wrong with the vocabulary.json in its folder: an older one is kept."),
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -107,6 +117,28 @@ class DiffusionModel(models.Model):
         slugs = samplers_of(self.family)
         ordered = sorted(slugs, key=lambda slug: slug != self.sampler)
         return [(slug, SAMPLER_NAMES[slug]) for slug in ordered]
+
+
+class ModelVocabulary(models.Model):
+    """What a model's folder says that it knows (`catalog.vocabulary`), kept here since hosts that
+    serve pages need not have the folder. Of a model without one there is no row.
+
+    `body` is the file's JSON, as text: the order of its phrases counts, and jsonb would lose it. ""
+    after the file was taken away. `style_names` are those of all styles that it ever had, slug ->
+    language -> name, for the images that were drawn with them. `digest` is of both; the model's
+    `vocabulary_digest` is the same, so that a page that has the model need not look here.
+    """
+
+    model = models.OneToOneField(
+        DiffusionModel, on_delete=models.CASCADE, primary_key=True, related_name="vocabulary"
+    )
+    digest = models.CharField(max_length=64)
+    body = models.TextField(blank=True)
+    style_names = models.JSONField(default=dict, blank=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"{self.model_id}: {self.digest[:12]}"
 
 
 def queue_name(slug: str) -> str:

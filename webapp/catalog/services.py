@@ -10,6 +10,11 @@ from django.utils.translation import gettext as _
 from webapp.catalog.families import Family
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.samplers import samplers_of
+from webapp.catalog.vocabulary_services import (
+    keep_vocabulary,
+    read_vocabulary,
+    refresh_vocabulary,
+)
 from webapp.core.errors import Conflict, InvalidInput, NotFound
 
 USUAL_SIDE_PX = {Family.SD: 512, Family.SDXL: 1024, Family.SD3: 1024, Family.FLUX: 1024}
@@ -64,27 +69,33 @@ def add_local_model(
     steps: int = 0,
 ) -> DiffusionModel:
     """The new row, off, for a folder or file that the worker has looked at (`found`: its
-    `family`, `kind` and `native_size_px`). Raises Conflict where it is in the catalog already."""
+    `family`, `kind` and `native_size_px`), with its vocabulary, if it carries one. Raises Conflict
+    where it is in the catalog already, and InvalidInput for a vocabulary that will not do."""
     known = DiffusionModel.objects.filter(location=str(path)).first()
     if known is not None:
         raise Conflict(_("It is in the catalog already, as %(slug)s.") % {"slug": known.slug})
-    return _add(
-        source=DiffusionModel.Source(found["kind"]),
-        location=str(path),
-        slug=slug or _slug_of(path.stem if found["kind"] == "file" else path.name),
-        name=name or path.stem,
-        summary=summary,
-        family=family or found["family"],
-        side_px=side_px or found.get("native_size_px") or 0,
-        steps=steps,
-    )
+    raw = read_vocabulary(path)
+    with transaction.atomic():
+        model = _add(
+            source=DiffusionModel.Source(found["kind"]),
+            location=str(path),
+            slug=slug or _slug_of(path.stem if found["kind"] == "file" else path.name),
+            name=name or path.stem,
+            summary=summary,
+            family=family or found["family"],
+            side_px=side_px or found.get("native_size_px") or 0,
+            steps=steps,
+        )
+        keep_vocabulary(model=model, raw=raw)
+    return get_model(slug=model.slug)
 
 
 def offer_starter_model(*, path: Path) -> bool:
     """Puts the built-in model at `path` on offer, chosen at first where no other model is.
 
     True where it is new. A row that is there is an admin's own, but for where its files lie: the
-    studio may have moved. Nothing happens where `path` holds no model.
+    studio may have moved. Nothing happens where `path` holds no model. Raises InvalidInput if it is
+    new and its vocabulary will not do.
     """
     if not (path / "model_index.json").is_file():
         return False
@@ -92,12 +103,15 @@ def offer_starter_model(*, path: Path) -> bool:
     if known.exists():
         known.exclude(location=str(path)).update(location=str(path), problem="")
         return False
-    DiffusionModel.objects.create(
-        slug=STARTER_SLUG,
-        source=DiffusionModel.Source.FOLDER,
-        location=str(path),
-        **STARTER,
-    )
+    raw = read_vocabulary(path)
+    with transaction.atomic():
+        model = DiffusionModel.objects.create(
+            slug=STARTER_SLUG,
+            source=DiffusionModel.Source.FOLDER,
+            location=str(path),
+            **STARTER,
+        )
+        keep_vocabulary(model=model, raw=raw)
     enable_model(slug=STARTER_SLUG)
     return True
 
@@ -128,11 +142,13 @@ def add_hub_model(
 
 
 def mark_downloaded(*, slug: str, path: Path, revision: str) -> DiffusionModel:
-    """Writes down where a hub model's files lie now, and of which commit they are."""
+    """Writes down where a hub model's files lie now, and of which commit they are, and takes in its
+    vocabulary, if it carries one (`vocabulary_problem` says what is wrong with it)."""
     model = get_hub_model(slug=slug)
     DiffusionModel.objects.filter(pk=model.pk).update(
         installed_path=str(path), revision=revision, problem=""
     )
+    refresh_vocabulary(model=get_model(slug=slug))
     return get_model(slug=slug)
 
 

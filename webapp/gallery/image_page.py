@@ -59,7 +59,7 @@ def image(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
         "lineage": read_lineage(found),
         "actions": read_actions(owner=request.user, image=found),
         "fingerprint": [(name, value) for name, value in found.fingerprint.items() if value],
-        "style": style_name(found.generation.style),
+        "style": style_name(found.generation.style, model=found.generation.model),
         "enlargement": read_enlargement(owner=request.user, image=found),
         "enlarge_key": uuid.uuid4(),
         "variations": VARIATIONS,

@@ -1,5 +1,6 @@
 """The wall of one's images: every place and search of it is one address."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from itertools import groupby
@@ -11,12 +12,15 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 
 from webapp.accounts.models import User
 from webapp.accounts.requests import SignedInRequest
 from webapp.catalog.models import DiffusionModel
+from webapp.catalog.vocabulary import in_language
+from webapp.catalog.vocabulary_selectors import kept_vocabulary
 from webapp.core.errors import InvalidInput
 from webapp.core.methods import require_GET
 from webapp.gallery.filters import FAVOURITES, NAMES, SHAPES, WallFilter, read_filter
@@ -81,6 +85,7 @@ def _page(
     seen_at: datetime | None = None,
 ) -> HttpResponse:
     models = _list_models(request.user)
+    styles = list_styles(models)
     collections = list_collections(owner=request.user)
     context = {
         "wall": wall,
@@ -94,8 +99,8 @@ def _page(
         "models": models,
         "modes": Generation.Mode.choices,
         "shapes": SHAPES.items(),
-        "styles": list_styles(),
-        "conditions": _conditions(wall, models),
+        "styles": styles,
+        "conditions": _conditions(wall, models, styles),
         "hidden": _hidden(wall),
         "kept_days": BIN_DAYS,
         "counted_most": COUNTED_MOST,
@@ -117,15 +122,22 @@ def _by_day(pictures: list[Picture], *, is_bin: bool) -> list[Day]:
     ]
 
 
-def list_styles() -> list[tuple[str, str]]:
-    """(slug, name) of the styles that a request may have."""
-    return [(slug, str(style.name)) for slug, style in STYLES.items() if slug != PLAIN]
+def list_styles(models: Iterable[DiffusionModel]) -> list[tuple[str, str]]:
+    """(slug, name) of the styles that a request may have had: ours, then those that the models have
+    of their own, or had."""
+    names = {slug: str(style.name) for slug, style in STYLES.items() if slug != PLAIN}
+    language = get_language() or "en"
+    for model in models:
+        for slug, own in kept_vocabulary(model).style_names.items():
+            names.setdefault(slug, in_language(own, language))
+    return list(names.items())
 
 
 def _list_models(owner: User) -> list[DiffusionModel]:
     """Those that the owner ever asked to draw: each of them has a share of a queue."""
+    needed = ("slug", "name", "vocabulary_digest")
     used = QueueShare.objects.filter(owner=owner, model=OuterRef("pk"))
-    return list(DiffusionModel.objects.filter(Exists(used)).only("slug", "name").order_by("name"))
+    return list(DiffusionModel.objects.filter(Exists(used)).only(*needed).order_by("name"))
 
 
 def _here(owner: User, wall: WallFilter, collections: list[Collection]) -> Collection | None:
@@ -148,11 +160,13 @@ def _hidden(wall: WallFilter) -> list[tuple[str, str]]:
     return [(name, str(value)) for name, value in pairs if value]
 
 
-def _conditions(wall: WallFilter, models: list[DiffusionModel]) -> list[Condition]:
+def _conditions(
+    wall: WallFilter, models: list[DiffusionModel], styles: list[tuple[str, str]]
+) -> list[Condition]:
     """What narrows the wall beside its words, each with the way to be rid of it."""
     names: dict[str, dict[str, Any]] = {
         "model": {one.slug: one.name for one in models},
-        "style": dict(list_styles()),
+        "style": dict(styles),
         "shape": dict(SHAPES),
         "mode": dict(Generation.Mode.choices),
     }

@@ -173,7 +173,7 @@ def _lease(image: Image, *, share: QueueShare, worker: str) -> Claim:
         generation.style,
         prompt=generation.prompt,
         negative_prompt=generation.negative_prompt,
-        uses_negative_prompt=image.model.uses_negative_prompt,
+        model=image.model,
     )
     return Claim(
         image_id=image.pk,

@@ -69,7 +69,7 @@ class Group:
     @property
     def style_name(self) -> str:
         """The name of its style; "" where none was chosen."""
-        return style_name(self.generation.style)
+        return style_name(self.generation.style, model=self.generation.model)
 
     @property
     def charged_ucr(self) -> int:

@@ -18,10 +18,12 @@ from webapp.core.digits import read_whole
 from webapp.core.errors import DarkroomError, InvalidInput
 from webapp.generation import services
 from webapp.generation.enlarging import complete_enlargement
+from webapp.generation.knowledge import count_sentence, follows_sentence
 from webapp.generation.models import Generation, Image
 from webapp.generation.repeating import image_values, request_again
 from webapp.generation.spec import MAX_COUNT, parse_spec
-from webapp.generation.styles import PLAIN, STYLES, Style
+from webapp.generation.styles import PLAIN, Style, offered_styles, style_name
+from webapp.generation.vocabulary_checks import list_sizes, offered_sizes, style_or_none
 
 FIRST_COUNT = 4
 MAX_PRICE_DIGITS = 18
@@ -50,7 +52,8 @@ class Composer:
     """The form as it is shown: `values` are strings as typed, `error` the sentence to show.
 
     `price_each_ucr` is what one image costs as the form stands; None where that can't be said
-    (a group without a price, a size that is none).
+    (a group without a price, a size that is none). `lost_style` says that the model has no
+    such style as the image had whose settings these are.
     """
 
     models: list[DiffusionModel]
@@ -58,8 +61,39 @@ class Composer:
     prices: Prices
     values: dict[str, str]
     error: DarkroomError | None = None
-    styles: list[Style] = field(default_factory=lambda: list(STYLES.values()))
+    lost_style: str = ""
     counts: list[str] = field(default_factory=lambda: [str(n + 1) for n in range(MAX_COUNT)])
+
+    @property
+    def styles(self) -> list[Style]:
+        """Those that the model offers."""
+        return offered_styles(self.model)
+
+    @property
+    def chosen_style(self) -> str:
+        """The slug of the one that is chosen; None's where the model does not offer what was."""
+        return style_or_none(self.values.get("style", PLAIN), model=self.model)
+
+    @property
+    def sizes(self) -> str:
+        """The sizes that the model names, in words; "" if its limits alone decide."""
+        sizes = offered_sizes(self.model) if self.model else ()
+        return list_sizes(sizes) if sizes else ""
+
+    @property
+    def size_count(self) -> int:
+        """How many sizes the model names; 0 if its limits alone decide."""
+        return len(offered_sizes(self.model)) if self.model else 0
+
+    @property
+    def knows(self) -> str:
+        """How much the model knows, in a sentence; "" if it carries no vocabulary."""
+        return count_sentence(self.model)
+
+    @property
+    def follows(self) -> str:
+        """What it makes of negative prompts, in a sentence; "" if it says nothing of them."""
+        return follows_sentence(self.model)
 
     @property
     def wrong_field(self) -> str:
@@ -107,8 +141,26 @@ def composer_of_image(image: Image, *, owner: User) -> Composer:
     first = models[0] if models else None
     model = next((one for one in models if one.pk == image.generation.model_id), first)
     values = {name: str(value) for name, value in image_values(image).items()}
-    values["count"] = str(FIRST_COUNT)
-    return Composer(models, model, read_prices(user=owner), values)
+    values |= {"count": str(FIRST_COUNT), **_size_for(model, values)}
+    lost = _lost_style(image.generation, model)
+    return Composer(models, model, read_prices(user=owner), values, lost_style=lost)
+
+
+def _size_for(model: DiffusionModel | None, values: Mapping[str, str]) -> dict[str, str]:
+    """The model's usual size, where it draws that of the values no more."""
+    sizes = offered_sizes(model) if model else ()
+    drawn = {(str(width_px), str(height_px)) for width_px, height_px in sizes}
+    if not sizes or (values["width"], values["height"]) in drawn:
+        return {}
+    usual = _model_values(model)
+    return {name: usual[name] for name in ("width", "height")}
+
+
+def _lost_style(asked: Generation, model: DiffusionModel | None) -> str:
+    if model is None or style_or_none(asked.style, model=model) == asked.style:
+        return ""
+    facts = {"model": model.name, "style": style_name(asked.style, model=asked.model)}
+    return _("{model} has no style {style}: none is chosen now.").format(**facts)
 
 
 def composer_of_start(image: Image, *, owner: User) -> Composer:
@@ -194,6 +246,9 @@ def model_facts(composer: Composer) -> dict[str, dict[str, Any]]:
             "max_pixels": model.max_pixels,
             "side_multiple_px": model.side_multiple_px,
             "max_steps": model.max_steps,
+            "sizes": offered_sizes(model),
+            "knows": count_sentence(model),
+            "follows": follows_sentence(model),
             "is_metered": composer.prices.terms_of(model).is_metered,
             "price_ucr": _flat_price(composer.prices, model),
             "start_levels": start_levels(model),

@@ -1,33 +1,67 @@
 """Prompts for somebody who does not know where to begin: what the chosen model draws well."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from webapp.catalog.lexicon import Lexicon
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.services import STARTER_SLUG
+from webapp.catalog.vocabulary_selectors import lexicon_of
+from webapp.generation.knowledge import thing_names
+from webapp.generation.understanding import understand
 
 SHOWN = 6
+MOST_IDEAS = 40
+SIMPLE, RICH = "simple", "rich"
 
 
 def page_ideas(models: Iterable[DiffusionModel]) -> dict[str, Any]:
     """For the page's script: `of` names the list of each model by slug, `lists` holds them."""
-    return {
-        "shown": SHOWN,
-        "of": {model.slug: _kind_of(model) for model in models},
-        "lists": {"simple": simple_ideas(), "rich": rich_ideas()},
-    }
+    lists = {SIMPLE: simple_ideas(), RICH: rich_ideas()}
+    of = {}
+    for model in models:
+        kind = _kind_of(model)
+        of[model.slug] = kind
+        if kind not in lists:
+            lists[kind] = _ideas_of(model)
+    return {"shown": SHOWN, "of": of, "lists": lists}
 
 
 def first_ideas(model: DiffusionModel | None) -> list[str]:
     """The few that an empty studio shows."""
-    ideas = simple_ideas() if model and _kind_of(model) == "simple" else rich_ideas()
-    return ideas[:SHOWN]
+    return (_ideas_of(model) if model else rich_ideas())[:SHOWN]
 
 
 def _kind_of(model: DiffusionModel) -> str:
-    return "simple" if model.slug == STARTER_SLUG else "rich"
+    """A model with a vocabulary has a list of its own; slugs have no colon."""
+    if lexicon_of(model) is not None:
+        return f"of:{model.slug}"
+    return SIMPLE if model.slug == STARTER_SLUG else RICH
+
+
+def _ideas_of(model: DiffusionModel) -> list[str]:
+    lexicon = lexicon_of(model)
+    if lexicon is not None:
+        return list(_known_ideas(lexicon, get_language() or "en"))
+    return simple_ideas() if model.slug == STARTER_SLUG else rich_ideas()
+
+
+@lru_cache(maxsize=64)
+def _known_ideas(lexicon: Lexicon, language: str) -> tuple[str, ...]:
+    """Ideas of which the model knows every word; where those are few, its things by their names."""
+    ideas = [idea for idea in simple_ideas() if _is_known(idea, lexicon)]
+    if len(ideas) < SHOWN:
+        ideas += thing_names(lexicon.vocabulary, language)[: MOST_IDEAS - len(ideas)]
+    return tuple(ideas)
+
+
+def _is_known(idea: str, lexicon: Lexicon) -> bool:
+    understood = understand(idea, lexicon)
+    return bool(understood.things) and not understood.unknown
 
 
 def simple_ideas() -> list[str]:

@@ -17,6 +17,7 @@ from webapp.catalog.models import DiffusionModel
 from webapp.core.digits import read_float
 from webapp.core.errors import InvalidInput
 from webapp.generation.models import Generation, Upload
+from webapp.generation.vocabulary_checks import check_named_size
 
 Mode = Generation.Mode
 MIN_STRENGTH, MAX_STRENGTH = 0.05, 1.0
@@ -158,6 +159,7 @@ def enlarged_size(model: DiffusionModel, *, width_px: int, height_px: int) -> tu
             "pixels": model.max_pixels,
         }
         raise InvalidInput(sentence % facts, field="start")
+    check_named_size(model, width_px=width, height_px=height, field="start")
     return width, height
 
 

@@ -14,7 +14,8 @@ from webapp.catalog.samplers import SAMPLER_NAMES
 from webapp.core.digits import read_float, read_whole
 from webapp.core.errors import InvalidInput
 from webapp.generation.modes import check_mode, parse_mode
-from webapp.generation.styles import PLAIN, STYLES
+from webapp.generation.styles import PLAIN
+from webapp.generation.vocabulary_checks import check_named_size, check_style, check_words
 
 MAX_PROMPT_LENGTH = 2000
 MIN_GUIDANCE, MAX_GUIDANCE = 1.0, 30.0
@@ -97,8 +98,9 @@ def check_spec(spec: GenerationSpec, *, model: DiffusionModel) -> None:
     if spec.seed is not None:
         _check_range("seed", _("The seed"), spec.seed, 0, SEEDS - 1)
     _check_sampler(spec, model=model)
-    _check_style(spec)
+    check_style(spec, model=model)
     check_mode(spec)
+    check_words(spec, model=model)
 
 
 def _check_prompts(spec: GenerationSpec, *, model: DiffusionModel) -> None:
@@ -123,6 +125,8 @@ def _check_prompts(spec: GenerationSpec, *, model: DiffusionModel) -> None:
 
 
 def _check_size(spec: GenerationSpec, *, model: DiffusionModel) -> None:
+    size = {"width_px": spec.width_px, "height_px": spec.height_px}
+    check_named_size(model, **size, field="width")
     for field, label, side_px in (
         ("width", _("Width"), spec.width_px),
         ("height", _("Height"), spec.height_px),
@@ -158,18 +162,6 @@ def _check_sampler(spec: GenerationSpec, *, model: DiffusionModel) -> None:
                 "offered": ", ".join(offered.values()),
             },
             field="sampler",
-        )
-
-
-def _check_style(spec: GenerationSpec) -> None:
-    if spec.style not in STYLES:
-        raise InvalidInput(
-            _("There is no style “%(style)s”. On offer: %(offered)s.")
-            % {
-                "style": spec.style[:32],
-                "offered": ", ".join(str(style.name) for style in STYLES.values()),
-            },
-            field="style",
         )
 
 

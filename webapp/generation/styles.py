@@ -1,14 +1,26 @@
-"""The styles on offer: a few words of ours around the person's own.
+"""The styles on offer: a few words of ours around the person's own. A model that learned styles of
+its own (`catalog.vocabulary`) has those and no others.
 
 What a person wrote is stored as written; the words of the style come in when a worker takes the
 image, so that a request reads the same however a style is worded by then. Slugs are those that
 Stability's interface calls `style_preset`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
+from django.contrib.staticfiles import finders
+from django.templatetags.static import static
 from django.utils.functional import Promise
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
+
+from webapp.catalog.models import DiffusionModel
+from webapp.catalog.vocabulary import OwnStyle, in_language
+from webapp.catalog.vocabulary_selectors import kept_vocabulary, lexicon_of, vocabulary_of
+from webapp.generation.understanding import understand
 
 PLAIN = ""
 PROMPT = "{prompt}"
@@ -17,17 +29,22 @@ PROMPT = "{prompt}"
 @dataclass(frozen=True, slots=True)
 class Style:
     """One way to draw: `template` holds the place of the person's prompt, and `negative` what is
-    left out beside the person's own negative prompt."""
+    left out beside the person's own negative prompt. `model`: the slug of the model whose own it
+    is; "" for ours."""
 
     slug: str
-    name: Promise
+    name: Promise | str
     template: str = PROMPT
     negative: str = ""
+    model: str = ""
 
     @property
     def sample(self) -> str:
-        """The static file that shows what it does."""
-        return f"styles/{self.slug}.svg"
+        """The static file that shows what it does; "" for None, and for a model's own style of
+        which there is no sample."""
+        if self.model:
+            return _own_sample(self.model, self.slug)
+        return f"styles/{self.slug}.svg" if self.slug else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,22 +163,74 @@ _ALL = (
 STYLES = {style.slug: style for style in _ALL}
 
 
-def apply_style(
-    slug: str, *, prompt: str, negative_prompt: str, uses_negative_prompt: bool
-) -> Words:
-    """The person's words within the style's; a model that takes no negative prompt gets none of
-    the style's. A style that is on offer no more adds nothing."""
+def offered_styles(model: DiffusionModel | None) -> list[Style]:
+    """What is offered for the model, None first: its own styles, or ours if it says nothing of
+    styles."""
+    own = own_styles(model) if model else None
+    if model is None or own is None:
+        return list(STYLES.values())
+    return [STYLES[PLAIN], *(_offered(one, model) for one in own)]
+
+
+def page_styles(models: Iterable[DiffusionModel]) -> dict[str, Any]:
+    """For the page's script, which shows those of another model when that is chosen: `ours`, and
+    `of` the models that have their own, by slug."""
+    with_own = [model for model in models if own_styles(model) is not None]
+    return {
+        "ours": [_facts(style) for style in STYLES.values()],
+        "of": {one.slug: [_facts(style) for style in offered_styles(one)] for one in with_own},
+    }
+
+
+def apply_style(slug: str, *, prompt: str, negative_prompt: str, model: DiffusionModel) -> Words:
+    """The person's words with the style's: the model's own in the language of the prompt, if it has
+    a style of that slug, else ours. A model that takes no negative prompt gets none of the style's.
+    A style that is on offer no more adds nothing."""
+    if slug == PLAIN:
+        return Words(prompt, negative_prompt)
+    own = next((one for one in own_styles(model) or () if one.slug == slug), None)
+    if own is not None:
+        return Words(f"{prompt}, {_words_for(own, prompt, model)}", negative_prompt)
     style = STYLES.get(slug, STYLES[PLAIN])
-    added = style.negative if uses_negative_prompt else ""
+    added = style.negative if model.uses_negative_prompt else ""
     return Words(
         prompt=style.template.replace(PROMPT, prompt),
         negative_prompt=", ".join(part for part in (negative_prompt, added) if part),
     )
 
 
-def style_name(slug: str) -> str:
-    """The style's name in the visitor's language; "" for none, and the slug itself for a style
-    that is on offer no more."""
+def style_name(slug: str, *, model: DiffusionModel) -> str:
+    """The style's name in the visitor's language: as the model calls it, or called it when it had
+    that style, else as we do; "" for none, and the slug itself for a style that nobody knows."""
     if slug == PLAIN:
         return ""
+    own = kept_vocabulary(model).style_names.get(slug)
+    if own:
+        return in_language(own, get_language() or "en")
     return str(STYLES[slug].name) if slug in STYLES else slug
+
+
+def own_styles(model: DiffusionModel) -> tuple[OwnStyle, ...] | None:
+    """The styles that the model learned; None if it says nothing of styles."""
+    vocabulary = vocabulary_of(model)
+    return vocabulary.styles if vocabulary else None
+
+
+def _offered(own: OwnStyle, model: DiffusionModel) -> Style:
+    return Style(own.slug, in_language(own.names, get_language() or "en"), model=model.slug)
+
+
+def _facts(style: Style) -> dict[str, str]:
+    sample = static(style.sample) if style.sample else ""
+    return {"slug": style.slug, "name": str(style.name), "sample": sample}
+
+
+def _words_for(own: OwnStyle, prompt: str, model: DiffusionModel) -> str:
+    lexicon = lexicon_of(model)
+    return in_language(own.words, understand(prompt, lexicon).language if lexicon else "")
+
+
+@lru_cache(maxsize=512)
+def _own_sample(model: str, slug: str) -> str:
+    path = f"styles/{model}/{slug}.webp"
+    return path if finders.find(path) else ""

@@ -42,6 +42,7 @@ from webapp.generation.places import look_at_queue
 from webapp.generation.selectors import get_owned_image, list_images, list_live_images
 from webapp.generation.streams import stream_events
 from webapp.generation.strings import studio_strings
+from webapp.generation.styles import page_styles
 
 MAX_IDS = 500
 FILLS = {"from": composer_of_image, "start": composer_of_start, "edit": composer_of_start}
@@ -185,6 +186,7 @@ def _studio_page(
         "has_no_worker": hear_workers() == [],
         "idempotency_key": uuid.uuid4(),
         "strings": studio_strings(),
+        "page_styles": page_styles(composer.models),
         "ideas": page_ideas(composer.models),
         "first_ideas": first_ideas(composer.model),
     }

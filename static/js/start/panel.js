@@ -1,7 +1,7 @@
 // The start picture: what is chosen stands in the form's hidden fields, and is shown beside them.
 import { clearWrong, showWrong } from "darkroom/composer";
 import { announce } from "darkroom/headline";
-import { nearestRatio } from "darkroom/shapes";
+import { nearestShape } from "darkroom/settings";
 import { bringIntoView, focusInPlace } from "darkroom/standing";
 import { watchIntake } from "darkroom/start/intake";
 import { showStrength, watchStrength } from "darkroom/start/strength";
@@ -90,7 +90,7 @@ function showBusy(share) {
 // A picture of another shape asks for its own, unless the shape is right already.
 function fitShape(width, height) {
   const shape = document.querySelector("[data-shape]");
-  const wanted = String(nearestRatio(width, height));
+  const wanted = String(nearestShape(width, height));
   if (shape.value === wanted) return;
   shape.value = wanted;
   shape.dispatchEvent(new Event("input", { bubbles: true }));

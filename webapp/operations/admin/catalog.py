@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from webapp.catalog.models import DiffusionModel
+from webapp.catalog.vocabulary_services import describe_vocabulary
 from webapp.operations.admin.base import AuditedAdmin
 from webapp.operations.model_memory import model_memory
 
@@ -27,12 +28,21 @@ class DiffusionModelAdmin(AuditedAdmin):
     """Models on offer; files are added with `manage.py models`."""
 
     audit_name = "model"
-    audit_skips = frozenset({"created_at", "problem"})
+    audit_skips = frozenset({"created_at", "problem", "vocabulary_digest", "vocabulary_problem"})
     form = DiffusionModelForm
     list_display = ["name", "family", "enabled", "is_default", "is_installed", "problem"]
     list_filter = ["enabled", "family"]
     search_fields = ["name", "slug", "location"]
-    readonly_fields = ["slug", "source", "location", "revision", "installed_path", "problem"]
+    readonly_fields = [
+        "slug",
+        "source",
+        "location",
+        "revision",
+        "installed_path",
+        "problem",
+        "words",
+        "vocabulary_problem",
+    ]
 
     change_form_outer_before_template = "operations/model_memory.html"
 
@@ -56,6 +66,11 @@ class DiffusionModelAdmin(AuditedAdmin):
     def is_installed(self, model: DiffusionModel) -> bool:
         """False for a hub model that was not downloaded."""
         return model.is_installed
+
+    @admin.display(description=_("vocabulary"))
+    def words(self, model: DiffusionModel) -> str:
+        """What its folder says that it knows."""
+        return describe_vocabulary(model)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Files are looked at before a row is written: `manage.py models add`."""

@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from webapp.catalog import services
 from webapp.catalog.families import Family
 from webapp.catalog.models import DiffusionModel
+from webapp.catalog.vocabulary_services import describe_vocabulary, refresh_vocabulary
 from webapp.core.digits import whole_argument
 from webapp.core.errors import DarkroomError
 from webapp.operations.model_memory import model_memory
@@ -88,6 +89,8 @@ class Command(BaseCommand):
             steps=options["steps"],
         )
         self.stdout.write(f"Added {model.slug} ({model.get_family_display()}).")
+        if model.vocabulary_digest:
+            self.stdout.write(describe_vocabulary(model))
         if options["enable"] or options["default"]:
             self.run_enable(slug=model.slug, default=options["default"])
 
@@ -134,7 +137,9 @@ class Command(BaseCommand):
         pinned = ("--revision", facts["revision"], "--into", str(target))
         for line in stream_worker("download", "fetch", model.location, *pinned):
             self.show_progress(line)
-        services.mark_downloaded(slug=slug, path=target, revision=facts["revision"])
+        model = services.mark_downloaded(slug=slug, path=target, revision=facts["revision"])
+        if model.vocabulary_problem:
+            self.stdout.write(f"\n{model.vocabulary_problem}")
         self.stdout.write(f"\nIt lies in {target}. Offer it: manage.py models enable {slug}")
 
     def show_progress(self, line: dict[str, Any]) -> None:
@@ -147,8 +152,8 @@ class Command(BaseCommand):
         self.stdout.flush()
 
     def run_scan(self, *, folder: str, **options: Any) -> None:
-        """Adds what is new below the folder; what cannot be used is printed with its reason. Raises
-        CommandError if it is no folder."""
+        """Adds what is new below the folder, and reads the vocabulary of what is known already; what
+        cannot be used is printed with its reason. Raises CommandError if it is no folder."""
         root = Path(folder or settings.MODELS_ROOT)
         if not root.is_dir():
             raise CommandError(f"{root} is not a folder.")
@@ -158,8 +163,15 @@ class Command(BaseCommand):
                 model = services.add_local_model(path=path.resolve(), found=found)
             except (CommandError, DarkroomError) as error:
                 self.stdout.write(f"left out {path}: {error}")
+                self.read_vocabulary_again(path.resolve())
             else:
                 self.stdout.write(f"added {model.slug} from {path}; enable it when you like")
+
+    def read_vocabulary_again(self, path: Path) -> None:
+        """Says what changed, if a model of the catalog lies there."""
+        for model in DiffusionModel.objects.filter(location=str(path)):
+            if said := refresh_vocabulary(model=model):
+                self.stdout.write(said)
 
 
 def candidates(root: Path) -> Iterator[Path]:

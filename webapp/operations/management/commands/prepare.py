@@ -14,6 +14,8 @@ from django.db import connection
 
 from webapp.catalog import services
 from webapp.catalog.builtin import list_builtin_models
+from webapp.catalog.vocabulary_services import refresh_vocabularies
+from webapp.core.errors import InvalidInput
 from webapp.embedded.private import close_to_others, readable_by_others
 from webapp.operations import setup
 
@@ -49,9 +51,19 @@ class Command(BaseCommand):
         added = list_builtin_models()
         if added:
             self.stdout.write(f"Catalog: {added} well-known models listed, off until downloaded.")
-        if services.offer_starter_model(path=STARTER):
-            self.stdout.write("Models: the starter model is on offer, and draws at once.")
+        self.offer_models()
         self.offer_first_admin(address)
+
+    def offer_models(self) -> None:
+        """The built-in model, and what the models of the catalog know by now: a vocabulary may have
+        changed, come or gone since the last start."""
+        try:
+            if services.offer_starter_model(path=STARTER):
+                self.stdout.write("Models: the starter model is on offer, and draws at once.")
+        except InvalidInput as error:
+            self.stderr.write(f"Models: the starter model is left out. {error.sentence}")
+        for sentence in refresh_vocabularies():
+            self.stdout.write(f"Models: {sentence}")
 
     def close_folders(self) -> None:
         """Closes to other users what an older version left open; says what it could not close."""
