@@ -1,7 +1,5 @@
 """What a fresh catalog lists, and the rules of its rows."""
 
-from importlib import import_module
-
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -9,9 +7,7 @@ from django.db import IntegrityError, transaction
 from tests.people import make_model
 from webapp.accounts.models import User
 from webapp.catalog.builtin import LISTED, list_builtin_models
-from webapp.catalog.families import Family
 from webapp.catalog.models import DiffusionModel
-from webapp.catalog.samplers import DIFFUSION_SAMPLERS, FLOW_SAMPLERS, SAMPLER_NAMES
 from webapp.catalog.selectors import get_offered_model, list_offered_models
 from webapp.catalog.services import disable_model, enable_model
 from webapp.core.errors import Conflict, InvalidInput
@@ -54,20 +50,6 @@ def test_every_listed_row_keeps_the_rules_and_its_own_limits(db: None) -> None:
 
 def test_every_listed_model_names_its_licence() -> None:
     assert all(entry["licence"] for entry in LISTED)
-
-
-def test_the_catalog_and_the_worker_know_the_same_samplers() -> None:
-    worker = import_module("worker.pipelines.samplers")
-    assert tuple(worker.SAMPLERS) == DIFFUSION_SAMPLERS
-    assert tuple(worker.FLOW_SAMPLERS) == FLOW_SAMPLERS
-    assert {
-        slug: one.name for slug, one in worker.SAMPLERS.items()
-    }.items() <= SAMPLER_NAMES.items()
-
-
-def test_the_catalog_and_the_worker_know_the_same_families() -> None:
-    inspect = import_module("worker.pipelines.inspect")
-    assert set(inspect.FAMILY_OF_CLASS.values()) == set(Family.values)
 
 
 def test_the_database_keeps_one_default_model(db: None) -> None:

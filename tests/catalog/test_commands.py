@@ -118,13 +118,22 @@ def test_a_pickle_inside_a_folder_or_by_another_name_is_refused_without_being_op
     assert not trap.exists()
 
 
-def test_a_pipeline_without_a_family_here_is_refused_with_a_sentence(
+def test_a_folder_whose_pipeline_makes_no_images_of_text_is_refused_with_a_sentence(
     manage_models: Manage, tmp_path: Path
 ) -> None:
     folder = tmp_path / "kandinsky"
     folder.mkdir()
     (folder / "model_index.json").write_text(json.dumps({"_class_name": "KandinskyPipeline"}))
-    assert "not one of sd, sdxl, sd3, flux" in refuse(manage_models, "add", folder)
+    said = refuse(manage_models, "add", folder)
+    assert said == "KandinskyPipeline does not make images from text alone."
+
+
+def test_a_hub_model_of_another_architecture_is_added_from_its_folder(
+    manage_models: Manage,
+) -> None:
+    said = refuse(manage_models, "add", "somebody/tiny", "--family", "other")
+    assert "Download it, and add its folder" in said
+    assert not DiffusionModel.objects.exists()
 
 
 def test_an_empty_folder_is_refused(manage_models: Manage, tmp_path: Path) -> None:

@@ -227,7 +227,7 @@ def test_kandinsky_is_asked_for_sizes_that_it_does_not_round(
 def test_a_picture_of_another_size_than_asked_for_is_refused(
     models: dict[str, LoadedModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plain, "_size_multiple", lambda _pipe: 1)
+    monkeypatch.setattr(plain, "size_multiple", lambda _pipe: 1)
     with pytest.raises(InvalidRequest, match="draws 128x64 where 136x64 is asked for"):
         draw(models["flux"], ask(models["flux"], width_px=136))
 

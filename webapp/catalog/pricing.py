@@ -19,7 +19,6 @@ from django.db import connection
 from django.utils.translation import gettext as _
 
 from webapp.accounts.models import User
-from webapp.catalog.families import Family
 from webapp.catalog.models import DiffusionModel, ModelPrice
 from webapp.core.errors import InvalidInput
 from webapp.core.units import UCR_PER_CREDIT, to_ucr
@@ -28,10 +27,6 @@ from webapp.core.units import UCR_PER_CREDIT, to_ucr
 FREE_PIXELS = 169_527
 USUAL_STEPS = 30
 METERED_UNIT_UCR = UCR_PER_CREDIT // 100
-SUGGESTED_FACTORS: dict[str, Decimal] = {
-    Family.SD: Decimal("2.16e-6"),
-    Family.SDXL: Decimal("5.4e-6"),
-}
 WHOLE_PRICE = Decimal(1)
 
 # By hand: every submission asks, and building the query took most of the time.

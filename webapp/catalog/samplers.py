@@ -1,8 +1,11 @@
 """The samplers on offer, as users know them. `worker.pipelines.samplers` maps the same slugs."""
 
-from webapp.catalog.families import Family
+from typing import Final
 
-SAMPLER_NAMES: dict[str, str] = {
+from django.utils.translation import gettext as _
+
+# Slug -> name, the usual one first. Of models that were trained by diffusion:
+DIFFUSION_SAMPLERS: Final = {
     "ddim": "DDIM",
     "euler": "Euler",
     "euler_a": "Euler a",
@@ -35,19 +38,25 @@ SAMPLER_NAMES: dict[str, str] = {
     "ddpm": "DDPM",
     "plms": "PLMS",
     "tcd": "TCD",
+}
+# By flow matching:
+FLOW_SAMPLERS: Final = {
     "flow_euler": "FlowMatch Euler",
     "flow_heun": "FlowMatch Heun",
     "flow_dpmpp_2m": "FlowMatch DPM++ 2M",
     "flow_unipc": "FlowMatch UniPC",
 }
-FLOW_SAMPLERS = tuple(slug for slug in SAMPLER_NAMES if slug.startswith("flow_"))
-DIFFUSION_SAMPLERS = tuple(slug for slug in SAMPLER_NAMES if slug not in FLOW_SAMPLERS)
-# Flux spaces its steps by hand, which this one does not take.
-FLUX_SAMPLERS = tuple(slug for slug in FLOW_SAMPLERS if slug != "flow_heun")
+# What the model's own files name, set as they set it: of architectures that are drawn whole.
+OWN: Final = "own"
+SAMPLER_NAMES: Final = DIFFUSION_SAMPLERS | FLOW_SAMPLERS | {OWN: "Model default"}
 
 
-def samplers_of(family: str) -> tuple[str, ...]:
-    """The slugs that models of that family can use, the usual order first."""
-    if family == Family.FLUX:
-        return FLUX_SAMPLERS
-    return FLOW_SAMPLERS if family == Family.SD3 else DIFFUSION_SAMPLERS
+def sampler_label(slug: str) -> str:
+    """The name on pages, in the reader's language where it is not a proper name; the slug itself
+    for one that is not offered any more."""
+    return _("Model default") if slug == OWN else SAMPLER_NAMES.get(slug, slug)
+
+
+def sampler_choices() -> list[tuple[str, str]]:
+    """(slug, name) of each. A callable, so that no migration freezes them."""
+    return list(SAMPLER_NAMES.items())

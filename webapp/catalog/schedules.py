@@ -21,7 +21,7 @@ from operator import mul
 from pathlib import Path
 from typing import Any
 
-from webapp.catalog.families import Family
+from webapp.catalog.architectures import architecture_of
 from webapp.catalog.models import DiffusionModel
 
 logger = logging.getLogger(__name__)
@@ -30,13 +30,6 @@ CONFIG = Path("scheduler", "scheduler_config.json")
 FLOW = "flow"
 TIMES = 1000
 LARGEST_BETA = 0.999
-# A single file brings no scheduler: these are what its family was trained with.
-OF_FAMILY: dict[str, dict[str, Any]] = {
-    Family.SD: {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012},
-    Family.SDXL: {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012},
-    Family.SD3: {"_class_name": "FlowMatchEulerDiscreteScheduler"},
-    Family.FLUX: {"_class_name": "FlowMatchEulerDiscreteScheduler"},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +116,7 @@ def build_schedule(config: dict[str, Any]) -> Schedule | None:
 
 @lru_cache
 def _family_schedule(family: str) -> Schedule | None:
-    return build_schedule(OF_FAMILY.get(family, {}))
+    return build_schedule(dict(architecture_of(family).schedule))
 
 
 @lru_cache(maxsize=64)

@@ -1,15 +1,17 @@
 """Everything that changes the catalog."""
 
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from webapp.catalog.families import Family
+from webapp.catalog.architectures import ARCHITECTURES, OTHER
 from webapp.catalog.models import DiffusionModel
-from webapp.catalog.samplers import samplers_of
 from webapp.catalog.vocabulary_services import (
     keep_vocabulary,
     read_vocabulary,
@@ -17,18 +19,16 @@ from webapp.catalog.vocabulary_services import (
 )
 from webapp.core.errors import Conflict, InvalidInput, NotFound
 
-USUAL_SIDE_PX = {Family.SD: 512, Family.SDXL: 1024, Family.SD3: 1024, Family.FLUX: 1024}
 LARGEST_TO_USUAL = 2
 SMALLEST_SIDE_PX = 64
 LARGEST_SIDE_PX = 4096
-GRID_PX = 8
 STARTER_SLUG = "starter"
 # What the built-in model was trained for, and what its figures were measured with.
 STARTER: dict[str, Any] = {
     "name": "Darkroom Starter",
     "summary": "Icons and small scenes, drawn in a moment on any machine.",
     "licence": "Apache-2.0",
-    "family": Family.SD,
+    "family": "sd",
     "width_px": 128,
     "height_px": 128,
     "min_side_px": 96,
@@ -69,8 +69,9 @@ def add_local_model(
     steps: int = 0,
 ) -> DiffusionModel:
     """The new row, off, for a folder or file that the worker has looked at (`found`: its
-    `family`, `kind` and `native_size_px`), with its vocabulary, if it carries one. Raises Conflict
-    where it is in the catalog already, and InvalidInput for a vocabulary that will not do."""
+    `family`, `kind` and `native_size_px`, and the `defaults` of one that no adapter knows), with its
+    vocabulary, if it carries one. Raises Conflict where it is in the catalog already, and
+    InvalidInput for a vocabulary that will not do."""
     known = DiffusionModel.objects.filter(location=str(path)).first()
     if known is not None:
         raise Conflict(_("It is in the catalog already, as %(slug)s.") % {"slug": known.slug})
@@ -85,6 +86,7 @@ def add_local_model(
             family=family or found["family"],
             side_px=side_px or found.get("native_size_px") or 0,
             steps=steps,
+            defaults=found.get("defaults", {}),
         )
         keep_vocabulary(model=model, raw=raw)
     return get_model(slug=model.slug)
@@ -127,9 +129,15 @@ def add_hub_model(
     if not family:
         raise InvalidInput(
             _("Say which family it is: --family %(families)s.")
-            % {"families": "|".join(Family.values)},
+            % {"families": "|".join(slug for slug in ARCHITECTURES if slug != OTHER)},
             field="family",
         )
+    if family == OTHER:
+        sentence = _(
+            "A model of another architecture is looked at before it is listed. Download it, and add"
+            " its folder: manage.py models add FOLDER"
+        )
+        raise InvalidInput(sentence, field="family")
     return _add(
         source=DiffusionModel.Source.HUB,
         location=hub_id,
@@ -195,17 +203,20 @@ def _add(
     side_px: int,
     steps: int,
     summary: str = "",
+    defaults: Mapping[str, Any] = MappingProxyType({}),
 ) -> DiffusionModel:
-    if family not in Family.values:
+    architecture = ARCHITECTURES.get(family)
+    if architecture is None:
         raise InvalidInput(
             _("Its architecture is not one of %(families)s.")
-            % {"families": ", ".join(Family.values)},
+            % {"families": ", ".join(ARCHITECTURES)},
             field="family",
         )
     if DiffusionModel.objects.filter(slug=slug).exists():
         raise Conflict(_("The slug “%(slug)s” is taken: say --slug.") % {"slug": slug})
-    side_px = side_px or USUAL_SIDE_PX[Family(family)]
-    _check_side(side_px)
+    begins = replace(architecture, **defaults)
+    side_px = side_px or begins.side_px
+    _check_side(side_px, grid_px=begins.grid_px)
     largest_px = side_px * LARGEST_TO_USUAL
     model = DiffusionModel(
         source=source,
@@ -214,23 +225,26 @@ def _add(
         name=name,
         summary=summary,
         family=family,
-        sampler=samplers_of(family)[0],
+        sampler=architecture.samplers[0],
         width_px=side_px,
         height_px=side_px,
-        min_side_px=SMALLEST_SIDE_PX,
+        min_side_px=-(-SMALLEST_SIDE_PX // begins.grid_px) * begins.grid_px,
         max_side_px=largest_px,
         max_pixels=largest_px * side_px,
-        steps=steps or 30,
+        side_multiple_px=begins.grid_px,
+        steps=steps or begins.steps,
+        guidance_scale=begins.guidance_scale,
+        uses_negative_prompt=begins.uses_negative_prompt,
     )
     model.full_clean()
     model.save()
     return model
 
 
-def _check_side(side_px: int) -> None:
-    if side_px % GRID_PX or not SMALLEST_SIDE_PX <= side_px <= LARGEST_SIDE_PX:
+def _check_side(side_px: int, *, grid_px: int) -> None:
+    if side_px % grid_px or not SMALLEST_SIDE_PX <= side_px <= LARGEST_SIDE_PX:
         sentence = _("The usual side is a multiple of %(grid)d, from %(least)d to %(most)d pixels.")
-        limits = {"grid": GRID_PX, "least": SMALLEST_SIDE_PX, "most": LARGEST_SIDE_PX}
+        limits = {"grid": grid_px, "least": SMALLEST_SIDE_PX, "most": LARGEST_SIDE_PX}
         raise InvalidInput(sentence % limits, field="side_px")
 
 

@@ -11,14 +11,15 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from webapp.catalog.families import Family
 from webapp.catalog.schedules import Level, Schedule, schedule_of
 from webapp.generation.models import Generation, Image
 
 MOSTLY_NOISE, HALF_NOISE = 0.9, 0.4
-TRANSFORMER = gettext_lazy("the transformer")
-DENOISERS: dict[str, Any] = {Family.SD3: TRANSFORMER, Family.FLUX: TRANSFORMER}
-U_NET = gettext_lazy("the U-Net")
+DENOISERS: dict[str, Any] = {
+    "transformer": gettext_lazy("the transformer"),
+    "unet": gettext_lazy("the U-Net"),
+    "any": gettext_lazy("the denoiser"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ def build_strip(
 
 def explain(*, step: int, steps: int, level: Level | None, generation: Generation) -> str:
     """One true sentence about what the model's parts did at that moment."""
-    denoiser = {"denoiser": DENOISERS.get(generation.model.family, U_NET)}
+    denoiser = {"denoiser": DENOISERS[generation.model.architecture.denoiser]}
     if step == steps:
         return _("The VAE turned the finished latents into pixels: this is the picture.")
     if step == 0:

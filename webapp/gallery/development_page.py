@@ -17,7 +17,7 @@ from django.views.decorators.cache import never_cache
 
 from webapp.accounts.models import User
 from webapp.accounts.requests import SignedInRequest
-from webapp.catalog.families import Family
+from webapp.catalog.architectures import architecture_of
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.schedules import FLOW, Level, Schedule, build_schedule, schedule_of
 from webapp.core.errors import NotFound
@@ -30,7 +30,6 @@ from webapp.generation.selectors import get_owned_image
 from webapp.generation.storage import read_file
 
 SAMPLE = Path(__file__).parent / "sample"
-TRANSFORMERS = (Family.SD3, Family.FLUX)
 CURVE_POINTS = 100
 LOOKED_AT = 20
 KEPT_SHEETS = 32
@@ -70,7 +69,8 @@ class Subject:
     @property
     def denoiser_name(self) -> str:
         """What the model's denoiser is."""
-        return _("Transformer") if self.family in TRANSFORMERS else _("U-Net")
+        names = {"transformer": _("Transformer"), "unet": _("U-Net"), "any": _("Denoiser")}
+        return names[architecture_of(self.family).denoiser]
 
     @property
     def levels(self) -> tuple[Level, ...]:

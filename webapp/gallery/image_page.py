@@ -10,7 +10,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 
 from webapp.accounts.requests import SignedInRequest
-from webapp.catalog.samplers import SAMPLER_NAMES
+from webapp.catalog.samplers import sampler_label
 from webapp.core.methods import require_GET
 from webapp.gallery.development import read_strip
 from webapp.gallery.enlargement import read_enlargement
@@ -51,7 +51,7 @@ def image(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
     context = {
         "image": found,
         "generation": found.generation,
-        "sampler": SAMPLER_NAMES.get(found.generation.sampler, found.generation.sampler),
+        "sampler": sampler_label(found.generation.sampler),
         "receipt": read_receipt(image=found),
         "neighbours": get_neighbours(found),
         "download_name": download_name(found),

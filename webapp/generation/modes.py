@@ -80,8 +80,9 @@ def read_id(data: Mapping[str, Any], field: str) -> uuid.UUID | None:
         raise InvalidInput(_("That is not the id of a picture."), field=field) from error
 
 
-def check_mode(spec: BringsPictures) -> None:
-    """None where what comes along belongs to the mode; raises InvalidInput otherwise."""
+def check_mode(spec: BringsPictures, *, model: DiffusionModel) -> None:
+    """None where what comes along belongs to the mode, and the mode is one of the model's; raises
+    InvalidInput otherwise."""
     if spec.mode not in Mode.values:
         modes = ", ".join(Mode.values)
         raise InvalidInput(_("mode can be one of: %(modes)s.") % {"modes": modes}, field="mode")
@@ -94,7 +95,15 @@ def check_mode(spec: BringsPictures) -> None:
         raise InvalidInput(_("Add a start picture."), field="start")
     if spec.mode == Mode.INPAINT and not spec.mask_id:
         raise InvalidInput(_("Paint over what is to be drawn anew."), field="mask")
+    check_begins_with_image(model, mode=spec.mode)
     _check_strength(spec)
+
+
+def check_begins_with_image(model: DiffusionModel, *, mode: str) -> None:
+    """None for a mode that the model's architecture has; raises InvalidInput otherwise."""
+    if mode not in model.architecture.modes:
+        sentence = _("%(model)s draws from words alone: it takes no start image and no mask.")
+        raise InvalidInput(sentence % {"model": model.name}, field="start")
 
 
 def _check_strength(spec: BringsPictures) -> None:
@@ -139,7 +148,8 @@ def check_pictures(
 
 def enlarged_size(model: DiffusionModel, *, width_px: int, height_px: int) -> tuple[int, int]:
     """Twice the size, rounded to the model's grid. Raises InvalidInput, which names the size and
-    what the model can draw, where it cannot draw that."""
+    what the model can draw, where it cannot draw that, or begins with no image at all."""
+    check_begins_with_image(model, mode=Mode.UPSCALE)
     grid = model.side_multiple_px
     width, height = (
         grid * max(1, round(TIMES_LARGER * side_px / grid)) for side_px in (width_px, height_px)

@@ -99,7 +99,7 @@ def check_spec(spec: GenerationSpec, *, model: DiffusionModel) -> None:
         _check_range("seed", _("The seed"), spec.seed, 0, SEEDS - 1)
     _check_sampler(spec, model=model)
     check_style(spec, model=model)
-    check_mode(spec)
+    check_mode(spec, model=model)
     check_words(spec, model=model)
 
 

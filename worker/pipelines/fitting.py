@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from worker.config import Weights
+from worker.pipelines.architectures import ARCHITECTURES
 from worker.pipelines.sizes import ModelSizes
 
 # full: everything on the device. beside: text encoders wait beside it, and come to read a prompt.
@@ -21,9 +22,6 @@ MANNERS: Final[dict[Weights, tuple[Manner, ...]]] = {
 TOGETHER: Final = frozenset({"full", "fp8"})
 # Of a part that is streamed at least this share must have room: its ends, and blocks under way.
 STREAMED_SHARE: Final = 1 / 3
-
-# Families whose adapters read the prompt before the first step; other pipelines run whole.
-_TAKING_TURNS: Final = frozenset({"sd", "sdxl", "sd3", "flux"})
 
 # Of a device, kept from weights in any case: the driver's context, and an image under way.
 SPARE_BYTES: Final = 10**9
@@ -59,8 +57,9 @@ class Plan:
 
 
 def is_for(family: str, manner: Manner) -> bool:
-    """False if parts would take turns that cannot."""
-    return family in _TAKING_TURNS or manner in TOGETHER
+    """False if parts would take turns that cannot: adapters read the prompt before the first step,
+    other pipelines run whole."""
+    return ARCHITECTURES[family].is_stepped or manner in TOGETHER
 
 
 def needs_of(sizes: ModelSizes, itemsize: int) -> dict[Manner, int]:

@@ -7,19 +7,18 @@ library only, so a scan of a folder full of models costs milliseconds.
 import json
 import struct
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-FAMILY_OF_CLASS = {
-    "StableDiffusionPipeline": "sd",
-    "StableDiffusionXLPipeline": "sdxl",
-    "StableDiffusion3Pipeline": "sd3",
-    "FluxPipeline": "flux",
-    "StableDiffusionInpaintPipeline": "sd",
-    "StableDiffusionXLInpaintPipeline": "sdxl",
-}
+from worker.pipelines.architectures import (
+    ARCHITECTURES,
+    OTHER,
+    Header,
+    SingleFile,
+    architecture_of_class,
+)
+
 # Components a text-to-image pipeline works without; a folder may list but not hold them.
 OPTIONAL_COMPONENTS = frozenset({"safety_checker", "feature_extractor", "image_encoder"})
 # Where components may come from: any other name would be imported as a module, whatever it is.
@@ -30,8 +29,6 @@ PICKLE_SUFFIXES = frozenset({".ckpt", ".bin", ".pt", ".pth", ".pkl"})
 DRAWING_CHANNELS, REPAINTING_CHANNELS = 4, 9
 LARGEST_HEADER_BYTES = 100_000_000  # the limit of the safetensors library itself
 
-Header = dict[str, Any]
-
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
@@ -39,8 +36,8 @@ class Inspection:
 
     `ok` says whether it can be loaded and draws from text; `sentence` says what it is, or what is
     wrong with it. `only_repaints` says that it can be loaded, but only repaints parts of a picture.
-    `family` is sd, sdxl, sd3, flux, other (a text-to-image pipeline without a family of its own)
-    or None; `kind` is folder, file or None; `native_size_px` is the side the model was trained at.
+    `family` is one of `ARCHITECTURES`, or None;
+    `kind` is folder, file or None; `native_size_px` is the side the model was trained at.
     """
 
     family: str | None
@@ -70,7 +67,7 @@ def _refusal(kind: str | None, reason: str) -> Inspection:
 
 
 def _inspect_folder(path: Path) -> Inspection:
-    index = _read_json(path / "model_index.json")
+    index = read_json(path / "model_index.json")
     if index is None:
         return _refusal("folder", f"{path.name} has no readable model_index.json")
     class_name = index.get("_class_name")
@@ -80,9 +77,9 @@ def _inspect_folder(path: Path) -> Inspection:
         fault = _component_fault(path, name, entry)
         if fault:
             return _refusal("folder", fault)
-    family = FAMILY_OF_CLASS.get(class_name, "other")
+    family = architecture_of_class(class_name)
     found = Inspection(family, "folder", True, f"{class_name} folder.", _folder_size_px(path))
-    denoiser = _read_json(path / "unet" / "config.json") or {}
+    denoiser = read_json(path / "unet" / "config.json") or {}
     return _repainting(found, path) if _takes_mask(denoiser.get("in_channels")) else found
 
 
@@ -125,17 +122,18 @@ def _broken_weights(folder: Path, name: str) -> str | None:
 
 
 def _folder_size_px(path: Path) -> int | None:
-    vae = _read_json(path / "vae" / "config.json") or {}
+    vae = read_json(path / "vae" / "config.json") or {}
     blocks = vae.get("block_out_channels")
-    denoiser = _read_json(path / "unet" / "config.json")
-    denoiser = denoiser or _read_json(path / "transformer" / "config.json") or {}
+    denoiser = read_json(path / "unet" / "config.json")
+    denoiser = denoiser or read_json(path / "transformer" / "config.json") or {}
     size = denoiser.get("sample_size")
     if isinstance(size, int) and isinstance(blocks, list):
         return size * int(2 ** (len(blocks) - 1))
     return 1024 if (path / "transformer").is_dir() else None
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in that file; None if it is not there, or holds none."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -169,63 +167,6 @@ def _is_complete(header: Header, data_bytes: int) -> bool:
         return False
 
 
-@dataclass(frozen=True, slots=True)
-class _FileFamily:
-    family: str
-    sentence: str
-    native_size_px: int
-    configured_by: str  # hub id whose configuration and tokenizers fit such files
-    matches: Callable[[Header], bool]
-    repainting_configured_by: str = ""  # the same for those that only repaint
-
-
-def _has(prefix: str) -> Callable[[Header], bool]:
-    return lambda header: any(name.startswith(prefix) for name in header)
-
-
-# First match wins. Hub ids as in diffusers' own table of default pipelines.
-_FILE_FAMILIES = (
-    _FileFamily(
-        "sdxl",
-        "Stable Diffusion XL checkpoint.",
-        1024,
-        "stabilityai/stable-diffusion-xl-base-1.0",
-        _has("conditioner.embedders.1."),
-        "diffusers/stable-diffusion-xl-1.0-inpainting-0.1",
-    ),
-    _FileFamily(
-        "sd",
-        "Stable Diffusion 2 checkpoint.",
-        768,
-        "stabilityai/stable-diffusion-2-1",
-        _has("cond_stage_model.model."),
-        "stabilityai/stable-diffusion-2-inpainting",
-    ),
-    _FileFamily(
-        "sd",
-        "Stable Diffusion 1 checkpoint.",
-        512,
-        "stable-diffusion-v1-5/stable-diffusion-v1-5",
-        _has("cond_stage_model.transformer."),
-        "stable-diffusion-v1-5/stable-diffusion-inpainting",
-    ),
-    _FileFamily(
-        "sd3",
-        "Stable Diffusion 3 checkpoint.",
-        1024,
-        "stabilityai/stable-diffusion-3-medium-diffusers",
-        _has("model.diffusion_model.joint_blocks."),
-    ),
-    _FileFamily(
-        "flux",
-        "Flux checkpoint.",
-        1024,
-        "black-forest-labs/FLUX.1-dev",
-        _has("model.diffusion_model.double_blocks."),
-    ),
-)
-
-
 def configuration_of(path: Path) -> Path:
     """Return the folder beside a single file that holds its configuration and tokenizers.
 
@@ -244,19 +185,20 @@ def _inspect_file(path: Path) -> Inspection:
         return _refusal("file", f"{path.name} is a LoRA, not a whole model")
     if _input_channels(header) not in {None, DRAWING_CHANNELS, REPAINTING_CHANNELS}:
         return _refusal("file", f"{path.name} is an editing model")
-    for known in _FILE_FAMILIES:
-        if known.matches(header):
-            return _whole_file(path, header, known)
+    for family, architecture in ARCHITECTURES.items():
+        for known in architecture.files:
+            if known.matches(header):
+                return _whole_file(path, header, family, known)
     return _refusal("file", f"{path.name} is not a checkpoint of a known family")
 
 
-def _whole_file(path: Path, header: Header, known: _FileFamily) -> Inspection:
+def _whole_file(path: Path, header: Header, family: str, known: SingleFile) -> Inspection:
     encoders = ("cond_stage_model.", "conditioner.", "text_encoders.")
     if not any(name.startswith(encoders) for name in header):
         return _refusal("file", f"{path.name} holds the denoiser only, without text encoders")
     repaints = _takes_mask(_input_channels(header))
     configuration = configuration_of(path)
-    if _read_json(configuration / "model_index.json") is None:
+    if read_json(configuration / "model_index.json") is None:
         source = known.repainting_configured_by if repaints else known.configured_by
         command = "python -m worker.pipelines.download fetch --configuration-only"
         return _refusal(
@@ -265,7 +207,7 @@ def _whole_file(path: Path, header: Header, known: _FileFamily) -> Inspection:
             f"{command} {source} --into {configuration.name}",
         )
     size_px = _folder_size_px(configuration) or known.native_size_px
-    found = Inspection(known.family, "file", True, known.sentence, size_px)
+    found = Inspection(family, "file", True, known.sentence, size_px)
     return _repainting(found, path) if repaints else found
 
 
@@ -296,7 +238,7 @@ def _needs(path: Path) -> dict[int, dict[str, int]]:
         itemsize: {
             manner: needed
             for manner, needed in needs_of(sizes, itemsize).items()
-            if is_for(found.family or "", manner)
+            if is_for(found.family or OTHER, manner)
         }
         for itemsize in (2, 4)
     }

@@ -8,13 +8,14 @@ import diffusers
 import torch
 import transformers
 from diffusers import DiffusionPipeline
-from diffusers.pipelines.auto_pipeline import AUTO_TEXT2IMAGE_PIPELINES_MAPPING
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from worker.config import EngineConfig
 from worker.engine.errors import EngineError, ModelUnavailable, OutOfMemory
 from worker.engine.request import ModelSource
+from worker.pipelines.architectures import ARCHITECTURES, OTHER, architecture_of_class
+from worker.pipelines.classes import pipeline_class
 from worker.pipelines.devices import choose_device
 from worker.pipelines.fitting import (
     MANNERS,
@@ -27,12 +28,7 @@ from worker.pipelines.fitting import (
     needs_of,
     plan_loading,
 )
-from worker.pipelines.inspect import (
-    FAMILY_OF_CLASS,
-    OPTIONAL_COMPONENTS,
-    configuration_of,
-    inspect_path,
-)
+from worker.pipelines.inspect import OPTIONAL_COMPONENTS, configuration_of, inspect_path
 from worker.pipelines.loras import LoraShelf
 from worker.pipelines.memory import (
     drop_weights,
@@ -47,8 +43,6 @@ from worker.pipelines.prompt_cache import PromptCache
 from worker.pipelines.sizes import DENOISERS, ModelSizes, is_half_only, measure
 from worker.pipelines.vae_ways import VaeWays
 
-# float16 overflows in these families' transformers.
-_BFLOAT16_FAMILIES = frozenset({"sd3", "flux", "other"})
 _FULL = Plan("full", 0)
 _CONVOLUTIONAL = frozenset({"UNet2DConditionModel", "AutoencoderKL"})
 
@@ -132,7 +126,7 @@ def load_model(source: ModelSource, config: EngineConfig, plan: Plan = _FULL) ->
         raise _load_failure(source, error) from error
     pipeline.set_progress_bar_config(disable=True)
     weights: Literal["full", "fp8"] = "fp8" if plan.is_fp8 else "full"
-    ways = VaeWays(is_upcast=source.family == "sdxl")
+    ways = VaeWays(is_upcast=ARCHITECTURES[source.family].vae_overflows)
     return LoadedModel(
         source,
         pipeline,
@@ -245,7 +239,7 @@ def choose_dtype(config: EngineConfig, device: torch.device, family: str) -> tor
         return dtype
     if device.type != "cuda":
         return torch.float32
-    return torch.bfloat16 if family in _BFLOAT16_FAMILIES else torch.float16
+    return torch.bfloat16 if ARCHITECTURES[family].overflows_in_float16 else torch.float16
 
 
 def files_of(source: ModelSource) -> Path:
@@ -287,9 +281,9 @@ def _read_pipeline(source: ModelSource, path: Path, dtype: torch.dtype) -> Any:
 
 
 def _read_file(source: ModelSource, path: Path, dtype: torch.dtype) -> Any:
-    class_name = next(name for name, family in FAMILY_OF_CLASS.items() if family == source.family)
-    absent = {"safety_checker": None} if source.family == "sd" else {}
-    return getattr(diffusers, class_name).from_single_file(
+    architecture = ARCHITECTURES[source.family]
+    absent = {"safety_checker": None} if architecture.may_bring_safety_checker else {}
+    return getattr(diffusers, architecture.classes[0]).from_single_file(
         str(path),
         config=str(configuration_of(path)),
         dtype=dtype,
@@ -300,7 +294,8 @@ def _read_file(source: ModelSource, path: Path, dtype: torch.dtype) -> Any:
 
 def _read_folder(path: Path, dtype: torch.dtype) -> Any:
     index = DiffusionPipeline.load_config(path)
-    _check_text_to_image(index["_class_name"])
+    if architecture_of_class(index["_class_name"]) == OTHER:
+        pipeline_class(index["_class_name"])  # or it raises
     absent: dict[str, Any] = {
         name: None for name in OPTIONAL_COMPONENTS if name in index and not (path / name).is_dir()
     }
@@ -316,12 +311,6 @@ def _read_folder(path: Path, dtype: torch.dtype) -> Any:
         local_files_only=True,
         **absent,
     )
-
-
-def _check_text_to_image(class_name: str) -> None:
-    known = {pipeline.__name__ for pipeline in AUTO_TEXT2IMAGE_PIPELINES_MAPPING.values()}
-    if class_name not in known | FAMILY_OF_CLASS.keys():
-        raise ModelUnavailable(f"{class_name} does not make images from text alone.")
 
 
 def _load_failure(source: ModelSource, error: Exception) -> EngineError:

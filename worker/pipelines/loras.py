@@ -20,6 +20,7 @@ from transformers import PreTrainedModel
 
 from worker.engine.errors import InvalidRequest, ModelUnavailable
 from worker.engine.request import LoraSource
+from worker.pipelines.architectures import ARCHITECTURES
 from worker.pipelines.inspect import read_header
 from worker.pipelines.memory import is_out_of_memory
 
@@ -209,8 +210,9 @@ def _check_part(lora: LoraSource, component: Any, tensors: dict[str, Tensor]) ->
 
 def _tensors(model: "LoadedModel", lora: LoraSource) -> dict[str, Tensor]:
     """The file's tensors by diffusers' names, whichever trainer wrote it."""
-    # As `load_lora_weights` calls it: only SDXL's blocks have other numbers elsewhere.
-    options = {"unet_config": model.pipeline.unet.config} if model.source.family == "sdxl" else {}
+    # As `load_lora_weights` calls it.
+    is_renumbered = ARCHITECTURES[model.source.family].renumbers_lora_blocks
+    options = {"unet_config": model.pipeline.unet.config} if is_renumbered else {}
     found = model.pipeline.lora_state_dict(lora.location, use_safetensors=True, **options)
     tensors: dict[str, Tensor] = found[0] if isinstance(found, tuple) else found
     return dict(tensors)

@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,7 +12,7 @@ from worker.engine.errors import InvalidRequest
 from worker.engine.request import ImageRequest
 from worker.pipelines.loader import LoadedModel
 from worker.pipelines.pixels import Rendering, to_pixels
-from worker.pipelines.samplers import build_scheduler
+from worker.pipelines.samplers import OWN, build_scheduler
 from worker.pipelines.stages import StageClock
 
 Parameters = Mapping[str, inspect.Parameter]
@@ -30,7 +30,7 @@ def render(
     """
     pipe = model.pipeline
     arguments = call_arguments(pipe, request)
-    scheduler = build_scheduler(model.trained_scheduler, request.sampler, steps=request.steps)
+    scheduler = _scheduler(model, request)
     _use_scheduler(pipe, scheduler)
     step_done = _step_reporter(model, request, clock, preview_every)
     arguments |= _callback(pipe, scheduler, clock, step_done)
@@ -65,54 +65,81 @@ def call_arguments(pipe: Any, request: ImageRequest) -> dict[str, Any]:
         "width": request.width_px,
         "height": request.height_px,
         "num_inference_steps": request.steps,
-        _guidance_argument(accepted): request.guidance_scale,
+        guidance_argument(accepted): request.guidance_scale,
         "generator": torch.Generator("cpu").manual_seed(request.seed),
         "output_type": "np",
     }
+    check_taken(arguments, accepted)
+    if "clean_caption" in accepted:  # it needs a package, and warns of it at each image
+        arguments["clean_caption"] = False
     if request.negative_prompt:
+        if not takes_negative_prompt(accepted):
+            raise InvalidRequest("This model does not take a negative prompt.")
         arguments["negative_prompt"] = request.negative_prompt
-    _check_taken(arguments, accepted)
     return arguments
 
 
-def _guidance_argument(accepted: Parameters) -> str:
+def guidance_argument(accepted: Parameters) -> str:
     """Guidance by two denoiser calls is `guidance_scale` to most pipelines. Some call it
-    `true_cfg_scale`; where that comes switched off (Flux), the model is told its scale instead."""
-    return "true_cfg_scale" if _guides_by_true_cfg(accepted) else "guidance_scale"
+    `true_cfg_scale`; where that comes switched off beside another (Flux), the model is told its
+    scale instead."""
+    is_only = "guidance_scale" not in accepted and "true_cfg_scale" in accepted
+    return "true_cfg_scale" if is_only or _guides_by_true_cfg(accepted) else "guidance_scale"
 
 
 def _guides_by_true_cfg(accepted: Parameters) -> bool:
     return "true_cfg_scale" in accepted and accepted["true_cfg_scale"].default > 1
 
 
-def _check_taken(arguments: dict[str, Any], accepted: Parameters) -> None:
+def check_taken(arguments: Iterable[str], accepted: Parameters) -> None:
+    """Raises `InvalidRequest` with the first of `arguments` that a pipeline does not take."""
     missing = [name for name in arguments if name not in accepted]
-    # Where true guidance is switched off, the pipeline would take the words and ignore them.
-    is_deaf = "true_cfg_scale" in accepted and not _guides_by_true_cfg(accepted)
-    if "negative_prompt" in arguments and is_deaf:
-        missing.append("negative_prompt")
     if missing:
         raise InvalidRequest(f"This model does not take a {missing[0].replace('_', ' ')}.")
 
 
+def takes_negative_prompt(accepted: Parameters) -> bool:
+    """False, too, if true guidance is switched off: the pipeline would take the words and ignore
+    them."""
+    is_deaf = "true_cfg_scale" in accepted and guidance_argument(accepted) != "true_cfg_scale"
+    return "negative_prompt" in accepted and not is_deaf
+
+
 def _check_size(pipe: Any, request: ImageRequest) -> None:
-    multiple = _size_multiple(pipe)
+    multiple = size_multiple(pipe)
     if request.width_px % multiple or request.height_px % multiple:
         raise InvalidRequest(f"Width and height must be multiples of {multiple} for this model.")
 
 
-def _size_multiple(pipe: Any) -> int:
-    """Pixels by which a side may grow: any less and the pipeline would round."""
+def size_multiple(pipe: Any) -> int:
+    """Pixels by which a side may grow: any less and the pipeline would round. One latent for each
+    `vae_scale_factor` pixels, in patches that the denoiser cuts, or that the pipeline packs before:
+    then its image processor goes by them."""
     if hasattr(pipe, "movq"):  # Kandinsky: 8x8 latents of 8x8 px
         return 64
-    # Transformers cut the latents into patches of 2x2.
-    patch = 2 if _is_transformer(pipe) else 1
-    multiple: int = getattr(pipe, "vae_scale_factor", 8) * patch
-    return multiple
+    latent_px = getattr(pipe, "vae_scale_factor", 8)
+    patch = config_of(denoiser_of(pipe)).get("patch_size")
+    patch = patch if isinstance(patch, int) else 1
+    packed_px = config_of(getattr(pipe, "image_processor", None)).get("vae_scale_factor", 1)
+    return math.lcm(8, latent_px * patch, packed_px)
 
 
-def _is_transformer(pipe: Any) -> bool:
-    return getattr(pipe, "transformer", None) is not None
+def denoiser_of(pipe: Any) -> Any:
+    """The pipeline's transformer, else its U-Net; None if it has neither."""
+    transformer = getattr(pipe, "transformer", None)
+    return getattr(pipe, "unet", None) if transformer is None else transformer
+
+
+def config_of(part: Any) -> Mapping[str, Any]:
+    """The configuration of a pipeline's part; empty if it has none."""
+    config: Mapping[str, Any] = getattr(part, "config", {})
+    return config
+
+
+def _scheduler(model: LoadedModel, request: ImageRequest) -> Any:
+    if request.sampler == OWN:
+        return type(model.trained_scheduler).from_config(model.trained_scheduler.config)
+    return build_scheduler(model.trained_scheduler, request.sampler, steps=request.steps)
 
 
 def _use_scheduler(pipe: Any, scheduler: Any) -> None:
@@ -180,7 +207,7 @@ def _denoiser_watched(pipe: Any, clock: StageClock) -> Iterator[None]:
             clock.enter("denoising")
         clock.check()
 
-    denoiser: torch.nn.Module = pipe.transformer if _is_transformer(pipe) else pipe.unet
+    denoiser: torch.nn.Module = denoiser_of(pipe)
     hook = denoiser.register_forward_pre_hook(before_denoiser)
     try:
         yield

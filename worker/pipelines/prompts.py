@@ -19,6 +19,7 @@ from torch.nn.functional import pad
 
 from worker.engine.errors import InvalidRequest
 from worker.engine.request import ImageRequest
+from worker.pipelines.architectures import ARCHITECTURES, Reading
 from worker.pipelines.copies import sent
 from worker.pipelines.loader import LoadedModel
 from worker.pipelines.prompt_grammar import Section, Span, parse
@@ -44,31 +45,6 @@ class PromptEmbeddings:
 
 
 @dataclass(frozen=True, slots=True)
-class _Family:
-    """Which of a pipeline's components read the prompt. `clip` and `t5` name tokenizer and
-    encoder. `penultimate`: the last but one layer counts. `pooled_only`: CLIP gives only the
-    pooled embedding. `all_pooled`: of every CLIP, side by side. `t5_tokens`: T5's window."""
-
-    clip: tuple[tuple[str, str], ...]
-    penultimate: bool = False
-    pooled_only: bool = False
-    all_pooled: bool = False
-    t5: tuple[str, str] | None = None
-    t5_tokens: int = 0
-
-
-_CLIP_1: Final = ("tokenizer", "text_encoder")
-_CLIP_2: Final = ("tokenizer_2", "text_encoder_2")
-_T5_3: Final = ("tokenizer_3", "text_encoder_3")
-_FAMILIES: Final = {
-    "sd": _Family((_CLIP_1,)),
-    "sdxl": _Family((_CLIP_1, _CLIP_2), penultimate=True),
-    "sd3": _Family((_CLIP_1, _CLIP_2), penultimate=True, all_pooled=True, t5=_T5_3, t5_tokens=256),
-    "flux": _Family((_CLIP_1,), pooled_only=True, t5=_CLIP_2, t5_tokens=512),
-}
-
-
-@dataclass(frozen=True, slots=True)
 class _Encoded:
     """One text: CLIP's chunks [1, window, width] each, T5's [1, tokens, width], and the pooled
     embedding [1, width] of the first chunk."""
@@ -87,7 +63,7 @@ class _Encoded:
 def embed(model: LoadedModel, request: ImageRequest, *, guided: bool) -> PromptEmbeddings:
     """The embeddings of `request`'s prompt, and of its negative prompt where `guided`.
 
-    For the families sd, sdxl, sd3 and flux; on the model's device, in its text encoder's dtype.
+    For every family with an adapter; on the model's device, in its text encoder's dtype.
     Both prompts get the same number of tokens. An empty negative prompt of SDXL is all zeros where
     the model was trained so. The model must wear the LoRAs of the request. Raises `InvalidRequest`
     for a prompt that is too long or a weight that is too large.
@@ -131,13 +107,13 @@ def _encoded(model: LoadedModel, text: str, name: str) -> _Encoded:
 
 
 def _encode(model: LoadedModel, text: str, name: str) -> _Encoded:
-    family = _FAMILIES[model.source.family]
+    reading = ARCHITECTURES[model.source.family].reading
     sections = parse(text)
     _check_weights(sections, name)
-    chunks, pooled = _encode_clip(model, family, sections, name)
+    chunks, pooled = _encode_clip(model, reading, sections, name)
     long = None
-    if family.t5:
-        long = _encode_t5(model, family.t5, sections, name, window=family.t5_tokens)
+    if reading.t5:
+        long = _encode_t5(model, reading.t5, sections, name, window=reading.t5_tokens)
     return _Encoded(chunks, long, pooled)
 
 
@@ -154,28 +130,28 @@ def _check_weights(sections: tuple[Section, ...], name: str) -> None:
 
 
 def _encode_clip(
-    model: LoadedModel, family: _Family, sections: tuple[Section, ...], name: str
+    model: LoadedModel, reading: Reading, sections: tuple[Section, ...], name: str
 ) -> tuple[tuple[Tensor, ...], Tensor | None]:
     """Every chunk [1, window, widths of all encoders], and the pooled embedding of the first."""
     pipe = model.pipeline
     readers = [
         (getattr(pipe, tokenizer), getattr(pipe, encoder))
-        for tokenizer, encoder in family.clip
+        for tokenizer, encoder in reading.clip
         if getattr(pipe, encoder) is not None
     ]
     chunked = [_chunks(pipe, tokenizer, sections, name) for tokenizer, _ in readers]
-    if family.pooled_only:
+    if reading.pooled_only:
         chunked = [chunks[:1] for chunks in chunked]
     hidden, pooled = [], []
     for row in zip_longest(*chunked, fillvalue=()):
         answers = [
-            _read_chunk(model, family, *reader, chunk)
+            _read_chunk(model, reading, *reader, chunk)
             for reader, chunk in zip(readers, row, strict=True)
         ]
         hidden.append(torch.cat([answer for answer, _ in answers], dim=-1))
         pooled.append([part for _, part in answers if part is not None])
-    first = pooled[0] if family.all_pooled else pooled[0][:1]
-    chunks = () if family.pooled_only else tuple(hidden)
+    first = pooled[0] if reading.all_pooled else pooled[0][:1]
+    chunks = () if reading.pooled_only else tuple(hidden)
     return chunks, torch.cat(first, dim=-1) if first else None
 
 
@@ -203,7 +179,7 @@ def _converted(pipe: Any, tokenizer: Any, section: Section) -> Section:
 
 
 def _read_chunk(
-    model: LoadedModel, family: _Family, tokenizer: Any, encoder: Any, tokens: Sequence[Token]
+    model: LoadedModel, reading: Reading, tokenizer: Any, encoder: Any, tokens: Sequence[Token]
 ) -> tuple[Tensor, Tensor | None]:
     """The chunk's embeddings [1, window, width], and the pooled one where this encoder's counts."""
     numbers, weights = _window(tokenizer, tokens, tokenizer.model_max_length)
@@ -213,10 +189,10 @@ def _read_chunk(
     answer = encoder(
         sent(torch.tensor([numbers]), model.device),
         attention_mask=sent(mask[None].long(), model.device) if is_masked else None,
-        output_hidden_states=family.penultimate,
+        output_hidden_states=reading.penultimate,
     )
-    hidden = answer.hidden_states[-2] if family.penultimate else answer[0]
-    if family.pooled_only:
+    hidden = answer.hidden_states[-2] if reading.penultimate else answer[0]
+    if reading.pooled_only:
         return hidden, answer.pooler_output
     # Only encoders with a projection put the pooled embedding first.
     return _emphasised(hidden, weights), answer[0] if answer[0].ndim == 2 else None

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable, Hashable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from importlib import import_module
 from typing import cast
 
 import diffusers
@@ -16,6 +17,7 @@ from worker.engine.request import ImageRequest, ModelSource, RenderedImage, Timi
 from worker.engine.runner import CallTime, OnStep, RunnerGauges, ShouldStop
 from worker.engine.runner import Denoising as AnyDenoising
 from worker.pipelines import denoising, loras, plain
+from worker.pipelines.architectures import ARCHITECTURES
 from worker.pipelines.compile import CompiledCalls, should_compile
 from worker.pipelines.decoding import decode
 from worker.pipelines.denoising import (
@@ -29,7 +31,6 @@ from worker.pipelines.denoising import (
 )
 from worker.pipelines.devices import choose_device, describe_device, name_device
 from worker.pipelines.fitting import TOGETHER, Manner
-from worker.pipelines.flux import Flux
 from worker.pipelines.graphs import Graphs, call_of
 from worker.pipelines.loader import (
     LoadedModel,
@@ -47,21 +48,26 @@ from worker.pipelines.memory import (
 )
 from worker.pipelines.prompt_cache import COUNTS
 from worker.pipelines.residency import ResidentModels, largest_model
-from worker.pipelines.stable_diffusion import StableDiffusion
-from worker.pipelines.stable_diffusion_3 import StableDiffusion3
-from worker.pipelines.stable_diffusion_xl import StableDiffusionXL
 from worker.pipelines.stages import StageClock
 from worker.pipelines.step_times import TimedStep, clock_for
 
 logger = logging.getLogger(__name__)
 
-# family -> its own adapter; every other family runs through its plain pipeline
+
+def _load_adapter(path: str) -> Adapter:
+    module, _, name = path.partition(":")
+    adapter: Adapter = getattr(import_module(module), name)()
+    return adapter
+
+
+# family -> its adapter; the others are drawn whole, by `plain`
 ADAPTERS: dict[str, Adapter] = {
-    "sd": StableDiffusion(),
-    "sdxl": StableDiffusionXL(),
-    "sd3": StableDiffusion3(),
-    "flux": Flux(),
+    architecture.slug: _load_adapter(architecture.adapter)
+    for architecture in ARCHITECTURES.values()
+    if architecture.is_stepped
 }
+# Any of them: half precision has two bytes in either format.
+STEPPED = next(iter(ADAPTERS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,12 +240,12 @@ class DiffusersRunner:
             graphs=self._graphs.state(),
             model_room=largest_model(total, self._config),
             manners=self._manners(),
-            itemsize=choose_dtype(self._config, self._device, "flux").itemsize,
+            itemsize=choose_dtype(self._config, self._device, STEPPED).itemsize,
         )
 
     def _manners(self) -> tuple[Manner, ...]:
         """Those in which some model may be loaded: nothing waits beside memory that is shared."""
-        manners = manners_of("flux", self._config, self._device)
+        manners = manners_of(STEPPED, self._config, self._device)
         is_shared = self._device.type != "cuda"
         return tuple(each for each in manners if each in TOGETHER or not is_shared)
 

@@ -133,6 +133,9 @@ EDM_SAMPLERS = {
     "dpmpp_2m": Sampler("DPM++ 2M", EDMDPMSolverMultistepScheduler),
 }
 
+# The scheduler that the model's files name, set as they set it: of models that are drawn whole.
+OWN = "own"
+
 for _table in (SAMPLERS, FLOW_SAMPLERS, EDM_SAMPLERS):
     serve(*(sampler.scheduler_class for sampler in _table.values()))
 

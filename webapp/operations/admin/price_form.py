@@ -21,7 +21,7 @@ from webapp.catalog.price_services import (
     Draft,
     list_changes,
 )
-from webapp.catalog.pricing import SUGGESTED_FACTORS, WHOLE_PRICE, Terms, plain
+from webapp.catalog.pricing import WHOLE_PRICE, Terms, plain
 from webapp.core.numbers import PlainNumberField, WholeNumberField
 from webapp.core.units import CREDIT_PLACES, format_credits, to_ucr
 
@@ -151,7 +151,7 @@ class PriceForm(forms.Form):
 
     def _add_model(self, model: DiffusionModel, draft: Draft) -> None:
         terms = draft.models.get(model.pk)
-        factor = (terms and terms.factor) or SUGGESTED_FACTORS.get(model.family)
+        factor = (terms and terms.factor) or model.architecture.price_factor
         floor_ucr = draft.flat_ucr if terms is None or terms.floor_ucr is None else terms.floor_ucr
         flat_ucr = terms.flat_ucr if terms else None
         self.fields |= {

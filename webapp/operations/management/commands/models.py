@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from webapp.catalog import services
-from webapp.catalog.families import Family
+from webapp.catalog.architectures import ARCHITECTURES, OTHER
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.vocabulary_services import describe_vocabulary, refresh_vocabulary
 from webapp.core.digits import whole_argument
@@ -36,7 +36,7 @@ class Command(BaseCommand):
         add.add_argument("location", help="folder in diffusers format, file, or owner/name")
         add.add_argument("--slug", default="", help="short name for URLs and queues")
         add.add_argument("--name", default="", help="name that people see")
-        add.add_argument("--family", default="", choices=["", *Family.values])
+        add.add_argument("--family", default="", choices=["", *ARCHITECTURES])
         add.add_argument("--size", type=whole_argument, default=0, help="usual side in pixels")
         add.add_argument("--steps", type=whole_argument, default=0, help="usual number of steps")
         add.add_argument("--enable", action="store_true", help="offer it at once")
@@ -195,6 +195,8 @@ def inspect(path: Path) -> dict[str, Any]:
     """What the worker says about a path. Raises CommandError with the worker's sentence if it
     cannot be used."""
     found = ask_worker("inspect", str(path))
+    if found["ok"] and found["family"] == OTHER:
+        found |= ask_worker("other", str(path))  # takes seconds: diffusers itself is asked
     if not found["ok"]:
         raise CommandError(found["sentence"])
     return found

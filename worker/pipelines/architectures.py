@@ -1,0 +1,165 @@
+"""The architectures that the worker draws: how each is recognised, loaded and drawn.
+
+`webapp.catalog.architectures` says what the web must know of each; a test holds the two together.
+Plain values: no deep-learning library is imported here, for a scan of many models reads this too.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+Header = dict[str, Any]
+# The slug of those that no adapter knows.
+OTHER: Final = "other"
+
+TokenizerAndEncoder = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SingleFile:
+    """One kind of single file. `matches`: whether a safetensors header is of this kind;
+    `configured_by`: the hub id whose configuration and tokenizers fit, as in diffusers' own table
+    of default pipelines; `repainting_configured_by`: the same for those that only repaint."""
+
+    sentence: str
+    native_size_px: int
+    matches: Callable[[Header], bool]
+    configured_by: str
+    repainting_configured_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """Which of a pipeline's components read the prompt. `clip` and `t5` name tokenizer and
+    encoder. `penultimate`: the last but one layer counts. `pooled_only`: CLIP gives only the
+    pooled embedding. `all_pooled`: of every CLIP, side by side. `t5_tokens`: T5's window."""
+
+    clip: tuple[TokenizerAndEncoder, ...] = ()
+    penultimate: bool = False
+    pooled_only: bool = False
+    all_pooled: bool = False
+    t5: TokenizerAndEncoder | None = None
+    t5_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """`adapter`: "module:class" of what draws it step by step (`denoising.Adapter`); "" for models
+    whose own pipeline draws them whole (`plain`).
+
+    `classes`: of diffusers, in a folder's model_index.json; the first draws from text.
+    `overflows_in_float16`: half precision is bfloat16 then, as the numbers of its transformer are
+    too large. `vae_overflows`: the VAE works in float32 if its files say so.
+    `renumbers_lora_blocks`: its LoRAs may come with blocks numbered otherwise.
+    `may_bring_safety_checker`: a single file is loaded without one.
+    """
+
+    slug: str
+    adapter: str
+    classes: tuple[str, ...] = ()
+    reading: Reading = Reading()
+    files: tuple[SingleFile, ...] = ()
+    overflows_in_float16: bool = False
+    vae_overflows: bool = False
+    renumbers_lora_blocks: bool = False
+    may_bring_safety_checker: bool = False
+
+    @property
+    def is_stepped(self) -> bool:
+        """True if an adapter draws it, many requests a step."""
+        return bool(self.adapter)
+
+
+def _has(prefix: str) -> Callable[[Header], bool]:
+    return lambda header: any(name.startswith(prefix) for name in header)
+
+
+_CLIP_1: Final = ("tokenizer", "text_encoder")
+_CLIP_2: Final = ("tokenizer_2", "text_encoder_2")
+_T5_3: Final = ("tokenizer_3", "text_encoder_3")
+
+_KNOWN: Final = (
+    Architecture(
+        slug="sd",
+        adapter="worker.pipelines.stable_diffusion:StableDiffusion",
+        classes=("StableDiffusionPipeline", "StableDiffusionInpaintPipeline"),
+        reading=Reading(clip=(_CLIP_1,)),
+        files=(
+            SingleFile(
+                sentence="Stable Diffusion 2 checkpoint.",
+                native_size_px=768,
+                matches=_has("cond_stage_model.model."),
+                configured_by="stabilityai/stable-diffusion-2-1",
+                repainting_configured_by="stabilityai/stable-diffusion-2-inpainting",
+            ),
+            SingleFile(
+                sentence="Stable Diffusion 1 checkpoint.",
+                native_size_px=512,
+                matches=_has("cond_stage_model.transformer."),
+                configured_by="stable-diffusion-v1-5/stable-diffusion-v1-5",
+                repainting_configured_by="stable-diffusion-v1-5/stable-diffusion-inpainting",
+            ),
+        ),
+        may_bring_safety_checker=True,
+    ),
+    Architecture(
+        slug="sdxl",
+        adapter="worker.pipelines.stable_diffusion_xl:StableDiffusionXL",
+        classes=("StableDiffusionXLPipeline", "StableDiffusionXLInpaintPipeline"),
+        reading=Reading(clip=(_CLIP_1, _CLIP_2), penultimate=True),
+        files=(
+            SingleFile(
+                sentence="Stable Diffusion XL checkpoint.",
+                native_size_px=1024,
+                matches=_has("conditioner.embedders.1."),
+                configured_by="stabilityai/stable-diffusion-xl-base-1.0",
+                repainting_configured_by="diffusers/stable-diffusion-xl-1.0-inpainting-0.1",
+            ),
+        ),
+        vae_overflows=True,
+        renumbers_lora_blocks=True,
+    ),
+    Architecture(
+        slug="sd3",
+        adapter="worker.pipelines.stable_diffusion_3:StableDiffusion3",
+        classes=("StableDiffusion3Pipeline",),
+        reading=Reading(
+            clip=(_CLIP_1, _CLIP_2), penultimate=True, all_pooled=True, t5=_T5_3, t5_tokens=256
+        ),
+        files=(
+            SingleFile(
+                sentence="Stable Diffusion 3 checkpoint.",
+                native_size_px=1024,
+                matches=_has("model.diffusion_model.joint_blocks."),
+                configured_by="stabilityai/stable-diffusion-3-medium-diffusers",
+            ),
+        ),
+        overflows_in_float16=True,
+    ),
+    Architecture(
+        slug="flux",
+        adapter="worker.pipelines.flux:Flux",
+        classes=("FluxPipeline",),
+        reading=Reading(clip=(_CLIP_1,), pooled_only=True, t5=_CLIP_2, t5_tokens=512),
+        files=(
+            SingleFile(
+                sentence="Flux checkpoint.",
+                native_size_px=1024,
+                matches=_has("model.diffusion_model.double_blocks."),
+                configured_by="black-forest-labs/FLUX.1-dev",
+            ),
+        ),
+        overflows_in_float16=True,
+    ),
+    # Every other text-to-image pipeline of diffusers.
+    Architecture(slug=OTHER, adapter="", overflows_in_float16=True),
+)
+ARCHITECTURES: Final = {architecture.slug: architecture for architecture in _KNOWN}
+
+
+def architecture_of_class(class_name: str) -> str:
+    """The slug for the pipeline class that a folder names; `OTHER` if it has no adapter."""
+    for architecture in ARCHITECTURES.values():
+        if class_name in architecture.classes:
+            return architecture.slug
+    return OTHER
