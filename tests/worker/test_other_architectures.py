@@ -81,7 +81,7 @@ def as_alice(client: Client, alice: User, settings: LazySettings) -> Client:
 def added(manage_models: Manage, name: str, root: Path) -> DiffusionModel:
     """The model, as the command made its row."""
     folder = BUILDERS[name](root / name)
-    assert f"Added {name} (Other)." in manage_models("add", folder, "--enable")
+    assert f"Added {name} (Other architecture)." in manage_models("add", folder, "--enable")
     return DiffusionModel.objects.get()
 
 

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, Literal
 
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy
+
 from webapp.catalog.samplers import DIFFUSION_SAMPLERS, FLOW_SAMPLERS, OWN
 
 Denoiser = Literal["unet", "transformer", "any"]
@@ -39,7 +42,7 @@ class Architecture:
     """
 
     slug: str
-    name: str
+    name: str | Promise
     samplers: tuple[str, ...]
     denoiser: Denoiser
     schedule: Mapping[str, Any]
@@ -95,7 +98,7 @@ _KNOWN: Final = (
     # worker reads from its pipeline (`worker.pipelines.other`).
     Architecture(
         slug=OTHER,
-        name="Other",
+        name=gettext_lazy("Other architecture"),
         samplers=(OWN,),
         denoiser="any",
         schedule={},
@@ -113,6 +116,6 @@ def architecture_of(slug: str) -> Architecture:
     return ARCHITECTURES.get(slug, ARCHITECTURES[OTHER])
 
 
-def architecture_choices() -> list[tuple[str, str]]:
+def architecture_choices() -> list[tuple[str, str | Promise]]:
     """(slug, name) of each. A callable, so that no migration freezes them."""
     return [(each.slug, each.name) for each in ARCHITECTURES.values()]

@@ -69,8 +69,8 @@ def add_local_model(
     steps: int = 0,
 ) -> DiffusionModel:
     """The new row, off, for a folder or file that the worker has looked at (`found`: its
-    `family`, `kind` and `native_size_px`, and the `defaults` of one that no adapter knows), with its
-    vocabulary, if it carries one. Raises Conflict where it is in the catalog already, and
+    `family`, `kind` and `native_size_px`, and the `defaults` of one that no adapter knows), with
+    its vocabulary, if it carries one. Raises Conflict if it is in the catalog already, and
     InvalidInput for a vocabulary that will not do."""
     known = DiffusionModel.objects.filter(location=str(path)).first()
     if known is not None:

@@ -1,8 +1,9 @@
 """What diffusers says of a text-to-image pipeline that no adapter knows: `python -m
 worker.pipelines.other FOLDER`.
 
-Prints one line of JSON: ok and either sentence or native_size_px and defaults. Reads a folder that `inspect` has found whole, its
-configurations alone; what is told is what the pipeline's own class says of itself.
+Prints one line of JSON: ok, and either sentence or native_size_px and defaults. Reads a folder that
+`inspect` has found whole, its configurations alone; what is told is what the pipeline's own class
+says of itself.
 """
 
 import inspect

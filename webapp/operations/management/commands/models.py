@@ -152,8 +152,8 @@ class Command(BaseCommand):
         self.stdout.flush()
 
     def run_scan(self, *, folder: str, **options: Any) -> None:
-        """Adds what is new below the folder, and reads the vocabulary of what is known already; what
-        cannot be used is printed with its reason. Raises CommandError if it is no folder."""
+        """Adds what is new below the folder, and reads the vocabulary of what is known already;
+        what cannot be used is printed with its reason. Raises CommandError if it is no folder."""
         root = Path(folder or settings.MODELS_ROOT)
         if not root.is_dir():
             raise CommandError(f"{root} is not a folder.")
