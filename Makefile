@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export STRICT
 
-.PHONY: help up demo test test-slow check audit bench chaos bench-engine install install-dev lock format messages clean
+.PHONY: help up demo test test-slow check audit bench chaos bench-engine install install-dev torch lock format messages clean
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -84,6 +84,14 @@ $(RUN) packages.py select --with-torch worker | sed -n 's/^\(torch==[^ ]*\).*/\1
 	{ [ ! -s $@.torch.txt ] || $(RUN) -m pip install --no-input -c constraints.txt -r $@.torch.txt; } || \
 	  { echo "torch could not be installed. The last lines above say why: no network, no room on the disk?"; exit 1; }
 endef
+
+torch: $(VENV)/.installed ## Take torch from another index (INDEX=https://download.pytorch.org/whl/cu126 for older drivers and GPUs, .../cpu without one)
+	@[ -n "$(INDEX)" ] || { echo "Say which index: make torch INDEX=https://download.pytorch.org/whl/cu126"; exit 1; }
+	@$(RUN) packages.py select --with-torch worker | sed -n 's/^\(torch==[^ ]*\).*/\1/p' > $(VENV)/.$@.torch.txt && \
+	$(RUN) -m pip install --no-input --quiet --dry-run --ignore-installed --no-deps --extra-index-url $(INDEX) --report $(VENV)/.$@.torch.json -r $(VENV)/.$@.torch.txt && \
+	$(RUN) packages.py torch --other $(VENV)/.$@.torch.json > $(VENV)/.$@.torch.txt && \
+	$(RUN) -m pip install --no-input --extra-index-url $(INDEX) -c constraints.txt -r $(VENV)/.$@.torch.txt || \
+	  { echo "torch stays as it was. The last lines above say why."; exit 1; }
 
 lock: install-dev ## Write requirements.lock anew, after a change of pyproject.toml or constraints.txt
 	@$(RUN) packages.py lock

@@ -4,6 +4,7 @@
     python packages.py select GROUP...             prints what these groups need, for pip
     python packages.py select --with-torch GROUP...
     python packages.py torch REPORT                prints how to install torch, for pip
+    python packages.py torch --other REPORT        the same, of another index alone
 
 `pyproject.toml` says what is needed, `constraints.txt` at which version, `requirements.lock` what
 that comes to on every system, with the hashes of all files of the public index.
@@ -111,6 +112,18 @@ def _with_all_they_need(names: set[str], locked: dict[str, Locked]) -> set[str]:
     return found
 
 
+def choose_other_torch(report: str) -> Iterator[str]:
+    """The build of another index that pip's dry run chose. Raises LockError if it chose the public
+    index's: the other one has none of this version for this machine."""
+    for one in json.loads(report)["install"]:
+        name, version = normalise(one["metadata"]["name"]), one["metadata"]["version"]
+        if name == "torch" and "+" in version:
+            yield f"torch=={version}"
+            return
+    wanted = _torch_build()["torch"].version
+    raise LockError(f"That index has no build of torch {wanted} of its own for this machine.")
+
+
 def choose_torch(report: str) -> Iterator[str]:
     """What pip shall install for the build that its dry run chose, as lines for pip; none where
     torch is there already. Raises LockError for a build that is not the public index's although
@@ -161,6 +174,8 @@ def main(words: list[str]) -> int:
                 _print(select(groups, with_torch=True))
             case ["select", *groups] if groups:
                 _print(select(groups, with_torch=False))
+            case ["torch", "--other", report]:
+                _print(choose_other_torch(Path(report).read_text(encoding="utf-8")))
             case ["torch", report]:
                 _print(choose_torch(Path(report).read_text(encoding="utf-8")))
             case _:

@@ -35,6 +35,11 @@ def end_worker(*, code: str, sentence: str, detail: str = "") -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def is_failing() -> bool:
+    """Whether this process ends because it can't go on."""
+    return _begun.locked()
+
+
 def tell_in_time(*, code: str, sentence: str, detail: str) -> None:
     """As `tell_admins`, which writes to the log too; returns after ten seconds at most."""
     patience = Patience()
@@ -56,5 +61,5 @@ def tell_in_time(*, code: str, sentence: str, detail: str) -> None:
 @worker_shutdown.connect
 def say_that_it_failed(sender: Any, **_signal: Any) -> None:
     """Celery's own shutdown is over: its exit status is read after this."""
-    if _begun.locked():
+    if is_failing():
         sender.exitcode = STATUS

@@ -16,6 +16,9 @@ LOOK_S = 5.0
 # After STALLED_S its images are another worker's; a load that takes longer still is let come to
 # its end, so that a disk that slow serves a model at last.
 HANGS_S = 2 * STALLED_S
+STOPPED = "It was stopped."
+
+_last_word = threading.Event()
 
 
 def start_watch(engine: Engine, *, node: str) -> None:
@@ -34,22 +37,28 @@ def watch(engine: Engine, node: str) -> None:
                 code=f"engine_hangs:{node}", sentence=_hang_told(node), detail=f"{HANGS_S:.0f} s"
             )
             return
-    _write_down(engine, node)
+    write_end(node, str(engine.ended_by or STOPPED))
     if engine.ended_by is not None:
         code = "device_lost" if isinstance(engine.ended_by, DeviceLost) else "engine_failed"
         sentence = _end_told(engine.ended_by, node)
         end_worker(code=f"{code}:{node}", sentence=sentence, detail=engine.ended_by.detail)
 
 
+def write_end(node: str, sentence: str) -> None:
+    """Writes down that this worker has no engine, or none any more, and why: its last word."""
+    _last_word.set()
+    _write(node, EngineHealth(pid=os.getpid(), at_s=time.monotonic(), ended_by=sentence))
+
+
 def _write_down(engine: Engine, node: str) -> None:
-    ended_by = engine.ended_by
+    stalled_s = engine.stalled_s()
+    if _last_word.is_set():  # race: Celery ends while this thread looks
+        return
+    _write(node, EngineHealth(pid=os.getpid(), at_s=time.monotonic(), stalled_s=stalled_s))
+
+
+def _write(node: str, health: EngineHealth) -> None:
     try:
-        health = EngineHealth(
-            pid=os.getpid(),
-            at_s=time.monotonic(),
-            stalled_s=engine.stalled_s(),
-            ended_by=str(ended_by) if ended_by else "",
-        )
         write_health(node, health)
     except OSError as error:  # the disk is full: this costs the health check, and no image
         logger.warning("how the engine is could not be written down: %s", error)

@@ -15,7 +15,7 @@ def trouble_of(node: str) -> str:
     """One sentence that says why this worker cannot draw; "" if it can."""
     health = read_health(node)
     if health is None:
-        return "It has not begun, or writes to another DARKROOM_VAR."
+        return "It hasn't started yet, runs on another machine, or writes to another DARKROOM_VAR."
     return health.trouble(now_s=time.monotonic())
 
 

@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any
 
 from celery import shared_task
-from celery.signals import worker_ready, worker_shutting_down
+from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 from django.conf import settings
 from django.db import close_old_connections
 
@@ -26,12 +26,12 @@ from webapp.generation import claims, heartbeat
 from webapp.generation.claims import Claim
 from worker.config import ConfigError, EngineConfig
 from worker.drawing import Bench, Drawing
-from worker.ending import end_worker
+from worker.ending import end_worker, is_failing
 from worker.engine.engine import Engine
 from worker.engine.errors import EngineError
 from worker.engine.snapshot import EngineSnapshot
 from worker.engine_door import EngineDoor
-from worker.engine_watch import start_watch
+from worker.engine_watch import STOPPED, start_watch, write_end
 from worker.failures import report_failure
 from worker.leases import LeaseKeeper
 from worker.patience import DATABASE_AWAY, GaveUp, Patience
@@ -248,12 +248,17 @@ def desk_or_end() -> Desk | None:
     try:
         return desk()
     except (EngineError, ConfigError) as error:
-        end_worker(code=_no_engine(), sentence=f"{_node}: {error}")
+        _end_without_engine(str(error))
     except Exception as error:
         logger.exception("the engine could not be started")
-        told, detail = "The engine could not be started.", f"{type(error).__name__}: {error}"
-        end_worker(code=_no_engine(), sentence=f"{_node}: {told}", detail=detail)
+        detail = f"{type(error).__name__}: {error}"
+        _end_without_engine("The engine could not be started.", detail=detail)
     return None
+
+
+def _end_without_engine(why: str, *, detail: str = "") -> None:
+    write_end(_node, why)
+    end_worker(code=_no_engine(), sentence=f"{_node}: {why}", detail=detail)
 
 
 def _no_engine() -> str:
@@ -310,3 +315,10 @@ def vars_of(snapshot: EngineSnapshot) -> dict[str, Any]:
         "row_cap": snapshot.row_cap,
         **gauges,
     }
+
+
+@worker_shutdown.connect
+def tell_the_end(**_signal: Any) -> None:
+    """An orderly stop is the last thing that the health check reads; a failure has said why."""
+    if not is_failing():
+        write_end(_node, STOPPED)

@@ -15,7 +15,15 @@ from django.conf import settings
 from packaging.requirements import Requirement
 
 import packages
-from packages import Locked, LockError, choose_torch, normalise, read_lock, select
+from packages import (
+    Locked,
+    LockError,
+    choose_other_torch,
+    choose_torch,
+    normalise,
+    read_lock,
+    select,
+)
 
 PROJECT = Path(settings.BASE_DIR)
 SERVING = ["needed", "worker", "embedded"]
@@ -134,6 +142,15 @@ def test_a_build_of_the_public_index_is_installed_by_its_hash(lock: dict[str, Lo
     assert [line for line in lines if line.startswith("nvidia-cublas==")]
 
 
+def test_a_build_of_another_index_takes_the_place_of_the_one_that_is_there() -> None:
+    assert list(choose_other_torch(report_of("2.13.0+cu126"))) == ["torch==2.13.0+cu126"]
+
+
+def test_an_index_without_a_build_of_its_own_changes_nothing() -> None:
+    with pytest.raises(LockError, match=r"That index has no build of torch 2\.\d+\.\d+ of its own"):
+        list(choose_other_torch(report_of("2.13.0", "0" * 64)))
+
+
 @pytest.mark.parametrize("sha256", ["0" * 64, ""])
 def test_a_build_that_only_says_that_it_is_the_public_indexs_is_refused(
     lock: dict[str, Locked], sha256: str
@@ -206,7 +223,8 @@ def test_nothing_is_installed_without_its_hash_but_another_indexs_torch(name: st
     torch = [line for line in installs if "$@.torch" in line]
     assert len(installs) >= 2
     assert all(HASHED in line for line in installs if line not in torch)
-    assert len(torch) == (2 if name == "Makefile" else 0)
+    # Two each for `make install` and `make torch`: which one it would be, then that one.
+    assert len(torch) == (4 if name == "Makefile" else 0)
 
 
 def test_the_containers_take_torch_by_its_hash_too() -> None:

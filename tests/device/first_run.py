@@ -25,6 +25,15 @@ IN_ALL_S = 560.0
 LEAST_S = 10.0
 SLOWER = 4  # on a CPU, with tiny models
 TOLD_LETTERS = 1500
+TRY_S = 120.0
+TRY_DEVICE = """
+from worker.config import EngineConfig
+from worker.pipelines.devices import DeviceUnavailable, check_device
+try:
+    check_device(EngineConfig(device="cuda"))
+except DeviceUnavailable as error:
+    print(error)
+"""
 
 
 @dataclass(slots=True)
@@ -93,12 +102,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = options.only.split(",") if options.only else list(SECTIONS)
     if unknown := [name for name in names if name not in SECTIONS]:
         parser.error(f"there is no section {unknown[0]!r}; there are {', '.join(SECTIONS)}")
+    if options.device == "cuda" and (trouble := device_trouble()):
+        print(trouble, file=sys.stderr)
+        return 1
     with tempfile.TemporaryDirectory(prefix="darkroom-first-run-") as folder:
         ends_s = time.monotonic() + options.seconds
         run = FirstRun(options.device, options.to, Path(folder), ends_s)
         have_found = [_told(run, name) for name in names]
     print(f"Written to {options.to}")
     return 0 if all(have_found) else 1
+
+
+def device_trouble() -> str:
+    """Why there is nothing to run on, one sentence; "" if the device computes. In a process of its
+    own: this one is to hold no part of the device."""
+    command = [sys.executable, "-W", "ignore", "-c", TRY_DEVICE]
+    done = subprocess.run(
+        command, cwd=PROJECT, capture_output=True, text=True, timeout=TRY_S, check=False
+    )
+    return done.stdout.strip() if done.returncode == 0 else done.stderr[-TOLD_LETTERS:]
 
 
 def _told(run: FirstRun, name: str) -> bool:

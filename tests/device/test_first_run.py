@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.device import first_run
 from tests.device.first_run import FirstRun, main
@@ -39,6 +40,16 @@ def test_the_sections_run_on_the_cpu(tmp_path: Path) -> None:
 
 def _bits(found: dict[str, Any]) -> list[dict[str, Any]]:
     return [each for each in found["bits"].values() if isinstance(each, dict)]
+
+
+def test_without_a_gpu_it_says_why_and_begins_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    assert main(["--device", "cuda", "--to", str(tmp_path / "found.json")]) == 1
+    assert capsys.readouterr().err.startswith("DARKROOM_DEVICE is cuda, but")
+    assert not (tmp_path / "found.json").exists()
 
 
 def first(tmp_path: Path, *, seconds: float) -> FirstRun:

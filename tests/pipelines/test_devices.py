@@ -95,7 +95,7 @@ def test_a_driver_too_old_for_this_torch_is_told_with_its_numbers(
     assert refusal(machine) == (
         "There is an NVIDIA GPU, but its driver, 535.183.01, is too old: torch 2.13.0 is built for"
         " CUDA 13.0, which needs driver 580 or newer. Update the driver, or install a torch for an"
-        " older CUDA. If the CPU is meant, set DARKROOM_DEVICE=cpu."
+        ' older CUDA (README, "Add a GPU worker"). If the CPU is meant, set DARKROOM_DEVICE=cpu.'
     )
     assert refusal(machine, "cuda").startswith("DARKROOM_DEVICE is cuda, but its driver, 535.183")
 
@@ -115,7 +115,7 @@ def test_a_torch_without_cuda_beside_a_gpu_does_not_draw_on_the_cpu_in_silence(
     machine.install(cuda=None)
     assert refusal(machine) == (
         "There is an NVIDIA GPU, but this torch (2.13.0+cpu) is built without CUDA: install another"
-        " build. If the CPU is meant, set DARKROOM_DEVICE=cpu."
+        ' build (README, "Add a GPU worker"). If the CPU is meant, set DARKROOM_DEVICE=cpu.'
     )
 
 
@@ -153,8 +153,15 @@ def test_a_gpu_older_than_what_torch_is_built_for_is_refused_before_its_first_ke
         " is built for sm_75, sm_80,"
     )
     assert told.endswith(
-        "Install a torch for an older CUDA. If the CPU is meant, set DARKROOM_DEVICE=cpu."
+        'Install a torch for an older CUDA (README, "Add a GPU worker"). If the CPU is meant, set'
+        " DARKROOM_DEVICE=cpu."
     )
+
+
+def test_a_gpu_newer_than_what_torch_is_built_for_needs_a_newer_cuda(machine: Machine) -> None:
+    machine.work(name="NVIDIA GeForce RTX 5090", capability=(12, 0))
+    machine.patch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_50", "sm_80", "sm_90"])
+    assert "Install a torch for a newer CUDA" in refusal(machine)
 
 
 @pytest.mark.parametrize("capability", [(7, 5), (8, 0), (8, 9), (9, 0), (10, 3), (12, 1), (13, 0)])

@@ -95,9 +95,11 @@ def hub(tiny_model_dir: Path) -> Iterator[Hub]:
     hub.server_close()
 
 
-def run(hub: Hub, cache: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(hub: Hub | str, cache: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`hub`: one of ours, or an address."""
+    url = hub if isinstance(hub, str) else hub.url
     command = [sys.executable, "-m", "worker.pipelines.download", *arguments]
-    env = os.environ | {"HF_ENDPOINT": hub.url, "HF_HOME": str(cache), "HF_TOKEN": ""}
+    env = os.environ | {"HF_ENDPOINT": url, "HF_HOME": str(cache), "HF_TOKEN": ""}
     env.pop("HF_HUB_OFFLINE", None)
     return subprocess.run(
         command, capture_output=True, text=True, check=False, env=env, timeout=300
@@ -166,6 +168,16 @@ def test_a_model_that_does_not_exist_is_an_error_in_one_sentence(hub: Hub, tmp_p
     result = run(hub, tmp_path, "describe", "somebody/nothing")
     assert result.returncode == 1
     assert "cannot be downloaded" in json.loads(result.stderr.splitlines()[-1])["error"]
+
+
+def test_a_hub_that_cannot_be_reached_is_named_with_what_to_do_instead(tmp_path: Path) -> None:
+    """huggingface_hub 1.x lets the errors of httpx2 through, which are no OSError."""
+    nobody = "http://127.0.0.1:9"
+    done = run(nobody, tmp_path, "describe", HUB_ID)
+    assert done.returncode == 1
+    told = json.loads(done.stderr.splitlines()[-1])["error"]
+    assert told.startswith(f"{nobody} can't be reached: ")
+    assert told.endswith("copy the model here and add its folder: manage.py models add FOLDER")
 
 
 STABLE_DIFFUSION = [

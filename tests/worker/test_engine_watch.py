@@ -37,6 +37,7 @@ def told(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> list[dict[str, str]]
     told: list[dict[str, str]] = []
     monkeypatch.setenv("DARKROOM_VAR", str(tmp_path))
     monkeypatch.setattr(engine_watch, "LOOK_S", 0.01)
+    monkeypatch.setattr(engine_watch, "_last_word", threading.Event())
     monkeypatch.setattr(engine_watch, "end_worker", lambda **why: told.append(why))
     return told
 
@@ -92,7 +93,7 @@ def test_a_lost_device_is_told_by_its_own_code(
     assert type(engine.submit(ask("one")).exception(WAIT_S)) is DeviceLost
     wait_until(lambda: bool(told))
     assert told[0]["code"] == f"device_lost:{NODE}"
-    wait_until(lambda: "has ended: The worker's device stopped working." in trouble_of(NODE))
+    wait_until(lambda: "It can't draw. The worker's device stopped working." in trouble_of(NODE))
 
 
 def test_an_engine_that_was_closed_is_no_reason_to_stop(engine: Engine, told: list[Any]) -> None:
@@ -103,6 +104,7 @@ def test_an_engine_that_was_closed_is_no_reason_to_stop(engine: Engine, told: li
     watch.join(WAIT_S)
     assert not watch.is_alive()
     assert not told
+    assert trouble_of(NODE) == "It can't draw. It was stopped."
 
 
 def test_a_device_that_answers_no_more_ends_the_worker_after_half_an_hour(
@@ -145,7 +147,8 @@ def test_the_health_check_is_content_while_a_large_model_loads(
     assert main([NODE]) == 0
     loaded.set()
     assert capsys.readouterr().out.splitlines() == [
-        f"{NODE}: It has not begun, or writes to another DARKROOM_VAR.",
+        f"{NODE}: It hasn't started yet, runs on another machine, or writes to another"
+        " DARKROOM_VAR.",
         f"{NODE}: The engine is well.",
     ]
 

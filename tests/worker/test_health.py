@@ -58,7 +58,7 @@ def test_a_worker_that_is_well_is_found_by_its_usual_name_or_another() -> None:
         (FRESH_S + 1, 0.0, "", "It has said nothing for more than 30 seconds."),
         (-3600.0, 0.0, "", "It has said nothing for more than 30 seconds."),
         (0.0, STALLED_S + 1, "", "Its engine has not moved for 901 seconds."),
-        (0.0, 0.0, "The GPU is gone.", "Its engine has ended: The GPU is gone."),
+        (0.0, 0.0, "The GPU is gone.", "It can't draw. The GPU is gone."),
     ],
 )
 def test_what_ails_a_worker_is_one_sentence(

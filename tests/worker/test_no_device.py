@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,11 +13,13 @@ from tests.worker.running import running_worker, wait_until
 from webapp.catalog.models import DiffusionModel
 from webapp.core.models import Notice
 from webapp.core.valkey import valkey
+from webapp.embedded.worker_health import default_node, read_health
 from worker.tasks import prepare_environment
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 END_S = 120.0
+NODE = default_node().replace("worker@", "tests@")
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +36,13 @@ def run(folder: Path, **environment: str) -> tuple[int, str]:
         return worker.returncode, log.read_text(errors="replace")
 
 
+def trouble(node: str, var: Path) -> str:
+    """What the health check says of the worker, "" if it is well."""
+    health = read_health(node, var=var)
+    assert health is not None
+    return health.trouble(now_s=time.monotonic())
+
+
 @pytest.mark.slow("four workers start, one after the other", unless_changed="worker")
 @pytest.mark.parametrize(
     ("device", "sentence"),
@@ -45,16 +55,20 @@ def run(folder: Path, **environment: str) -> tuple[int, str]:
 def test_the_reason_stands_in_the_log_once_and_before_administrators_until_it_is_gone(
     offered_model: DiffusionModel, tmp_path: Path, device: str, sentence: str
 ) -> None:
-    status, log = run(tmp_path, DARKROOM_DEVICE=device)
+    var = tmp_path / "var"
+    status, log = run(tmp_path, DARKROOM_DEVICE=device, DARKROOM_VAR=str(var))
     assert status == 1
+    assert trouble(NODE, var).startswith(f"It can't draw. {sentence}")
     assert log.count(sentence) == 1
     assert "Traceback" not in log
     assert not re.search(r"^.*celery.redirected.*$", log, re.MULTILINE)
     notice = Notice.objects.get()
     assert notice.code.startswith("no_engine:tests@")
     assert notice.sentence.removeprefix(notice.code.partition(":")[2]).startswith(f": {sentence}")
-    with running_worker(tmp_path):
+    with running_worker(tmp_path, DARKROOM_VAR=str(var)):
         wait_until(lambda: not Notice.objects.exists(), END_S)
+        wait_until(lambda: not trouble(NODE, var), END_S)
+    assert trouble(NODE, var) == "It can't draw. It was stopped."
     log = (tmp_path / "worker.log").read_text(errors="replace")
     (line,) = re.findall("the engine draws on .*", log)
     assert re.search(r"CPU, 1 threads, torch \S+, float32 for sd .* GB free, graphs off", line)

@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 def tell_admins(*, code: str, sentence: str, detail: str = "") -> None:
     """Writes the notice, or counts it up if it stands already; it goes to the log too."""
-    logger.error("%s: %s %s", code, sentence, detail)
+    logger.error("%s %s (%s)", sentence, detail, code)
     told = Notice.objects.filter(code=code).update(
         sentence=sentence, detail=detail, times=F("times") + 1, last_at=timezone.now()
     )

@@ -22,7 +22,7 @@ _PROJECT = Path(__file__).resolve().parents[2]
 @dataclass(frozen=True, slots=True)
 class EngineHealth:
     """How an engine was at `at_s`, by the clock that all processes of a machine share; `ended_by`
-    is "" while it lives."""
+    is a sentence if there is none, or none any more, and "" while it lives."""
 
     pid: int
     at_s: float
@@ -32,7 +32,7 @@ class EngineHealth:
     def trouble(self, *, now_s: float) -> str:
         """Why it cannot draw, one sentence; "" if its engine is well."""
         if self.ended_by:
-            return f"Its engine has ended: {self.ended_by}"
+            return f"It can't draw. {self.ended_by}"
         age_s = now_s - self.at_s
         if not 0 <= age_s <= FRESH_S:  # a future one is from before the machine was started anew
             return f"It has said nothing for more than {FRESH_S:.0f} seconds."

@@ -69,4 +69,4 @@ def _least(needs: Needs, worker: dict[str, Any]) -> int:
 
 def gigabytes(count: int) -> str:
     """Of 10^9 bytes, with one digit: "33.7"."""
-    return f"{count / 1e9:.1f}"
+    return f"{count / 1e9:.1f}" if count >= 5e7 else f"{count / 1e9:.2f}"

@@ -17,6 +17,7 @@ DRIVER_VERSION = Path("/proc/driver/nvidia/version")
 # CUDA's major version -> the first driver that runs it (NVIDIA's compatibility guide)
 _FIRST_DRIVERS = {11: 450, 12: 525, 13: 580}
 _CPU_IS_MEANT = "If the CPU is meant, set DARKROOM_DEVICE=cpu."
+_HOW = '(README, "Add a GPU worker")'
 
 
 class DeviceUnavailable(EngineError):
@@ -38,7 +39,7 @@ def choose_device(config: EngineConfig) -> torch.device:
     device = torch.device(config.device)
     if not present[device.type]:
         why = why_no_cuda() if device.type == "cuda" else "torch does not find it here."
-        raise DeviceUnavailable(f"DARKROOM_DEVICE is {config.device}, but {why}")
+        raise DeviceUnavailable(f"DARKROOM_DEVICE is {config.device}, but {why} {_CPU_IS_MEANT}")
     if device.index is not None and device.index >= (count := torch.cuda.device_count()):
         found = "only cuda:0 is" if count == 1 else f"only cuda:0 to cuda:{count - 1} are"
         raise DeviceUnavailable(f"DARKROOM_DEVICE is {config.device}, but {found} here.")
@@ -69,13 +70,15 @@ def why_no_cuda() -> str:
     """Why torch finds no CUDA device, as the end of a sentence: "...but <this>"."""
     wheel = torch.version.cuda
     if wheel is None and torch.version.hip is None:
-        return f"this torch ({torch.__version__}) is built without CUDA: install another build."
+        return (
+            f"this torch ({torch.__version__}) is built without CUDA: install another build {_HOW}."
+        )
     driver, first = driver_version(), _FIRST_DRIVERS.get(int((wheel or "0").split(".")[0]), 0)
     if driver and int(driver.split(".")[0]) < first:
         return (
             f"its driver, {driver}, is too old: torch {torch.__version__} is built for CUDA"
             f" {wheel}, which needs driver {first} or newer. Update the driver, or install a torch"
-            " for an older CUDA."
+            f" for an older CUDA {_HOW}."
         )
     return f"torch finds no CUDA device: {_words_of_torch()}"
 
@@ -106,11 +109,18 @@ def _check_architecture(device: torch.device) -> None:
     capability, built = torch.cuda.get_device_capability(device), torch.cuda.get_arch_list()
     if built and not any(_runs(code, capability) for code in built):
         major, minor = capability
+        age = "a newer" if all(capability > _capability(code) for code in built) else "an older"
         raise DeviceUnavailable(
             f"{torch.cuda.get_device_name(device)} (compute capability {major}.{minor}) cannot be"
             f" used: torch {torch.__version__} is built for {', '.join(built)}. Install a torch for"
-            f" an older CUDA. {_CPU_IS_MEANT}"
+            f" {age} CUDA {_HOW}. {_CPU_IS_MEANT}"
         )
+
+
+def _capability(code: str) -> tuple[int, int]:
+    """The compute capability that "sm_86" is for; (0, 0) if the code names none."""
+    found = re.fullmatch(r"[a-z]+_(\d+)(\d)[a-z]?", code)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def _runs(code: str, capability: tuple[int, int]) -> bool:

@@ -19,7 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from huggingface_hub import HfApi, hf_hub_download
+import httpx2
+from huggingface_hub import HfApi, constants, hf_hub_download
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError
 from huggingface_hub.utils.tqdm import tqdm
 
@@ -71,7 +72,7 @@ def describe_model(
     """
     try:
         info = HfApi().model_info(hub_id, revision=revision, files_metadata=True)
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
+    except (HfHubHTTPError, HFValidationError, httpx2.HTTPError, OSError) as error:
         raise _refusal(hub_id, error) from error
     remote = {file.rfilename: file.size or 0 for file in info.siblings or []}
     if "model_index.json" not in remote:
@@ -161,7 +162,7 @@ def _download_file(
         hf_hub_download(
             plan.hub_id, file.path, revision=plan.revision, local_dir=into, tqdm_class=bar
         )
-    except (HfHubHTTPError, OSError) as error:
+    except (HfHubHTTPError, httpx2.HTTPError, OSError) as error:
         raise _refusal(plan.hub_id, error) from error
 
 
@@ -187,7 +188,13 @@ def _bar_reporting(on_bytes: Callable[[int], None]) -> type[tqdm]:
 def _refusal(hub_id: str, error: Exception) -> DownloadError:
     if isinstance(error, GatedRepoError):
         return DownloadError(f"{hub_id} asks you to accept its terms on the hub and set HF_TOKEN.")
-    return DownloadError(f"{hub_id} cannot be downloaded: {str(error).splitlines()[0]}")
+    why = next(iter(str(error).splitlines()), type(error).__name__)
+    if isinstance(error, httpx2.TransportError):
+        return DownloadError(
+            f"{constants.ENDPOINT} can't be reached: {why}. Try again later, or copy the model here"
+            " and add its folder: manage.py models add FOLDER"
+        )
+    return DownloadError(f"{hub_id} cannot be downloaded: {why}")
 
 
 def _parser() -> argparse.ArgumentParser:
