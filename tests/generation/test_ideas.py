@@ -17,7 +17,8 @@ from webapp.generation.ideas import simple_ideas
 from webapp.generation.understanding import parts_not_followed, understand
 from webapp.operations.demo import NEGATIVE_PROMPT, PROMPT
 from webapp.operations.management.commands.prepare import STARTER
-from worker.training.concepts import COLOURS, ENGLISH, all_icons
+from worker.training.concepts import COLOURS
+from worker.training.things import all_things
 
 IDEA = re.compile(r"an? (?P<thing>.+) on an? (?P<colour>[a-z ]+) background")
 SAMPLE = Path(settings.BASE_DIR) / "webapp" / "gallery" / "sample" / "sample.json"
@@ -41,8 +42,7 @@ def strange_words(prompts: list[str], lexicon: Lexicon) -> dict[str, list[str]]:
 
 
 def test_the_starter_model_knows_the_words_of_every_simple_idea() -> None:
-    things = {icon.replace("-", " ") for icon in all_icons()}
-    things |= {name for icon in all_icons() for name in ENGLISH.get(icon, ())}
+    things = {name for thing in all_things() for name in thing.names["en"]}
     colours = {colour.words["en"][0] for colour in COLOURS}
     for idea in simple_ideas():
         asked = IDEA.fullmatch(idea)

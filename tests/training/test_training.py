@@ -3,21 +3,28 @@
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import AutoencoderKL, StableDiffusionPipeline
 
-from worker.training import export, train, train_vae
+from worker.training import export, latents, train, train_vae
 from worker.training.budget import Budget, learning_rate
 from worker.training.diffusion import add_noise, build_scheduler, signal_shares, velocity
 from worker.training.models import build_text_encoder
+from worker.training.scenes import Stage
 from worker.training.text_start import grow_vocabulary
 from worker.training.tokenizer import learn_tokenizer
+from worker.training.vae_growth import even_out, grow_vae
+from worker.training.vae_start import start_near_linear
 
-COMMON = ["--size-px", "64", "--batch", "8", "--seed", "1"]
-PARTS = ["--concepts", "4", "--composed", "16", "--word-steps", "20"]
+# Half the size that is trained for; a quarter of it leaves the U-Net less than a pixel.
+COMMON = ["--size-px", "128", "--batch", "8", "--seed", "1"]
+CHUNKS = ["--chunks", "2", "--scenes", "24"]
+WORDS = ["--word-steps", "20", "--captions", "3000"]
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +34,12 @@ def work(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     places = ["--packages", str(packages), "--work", str(folder)]
     train_vae.train(
         train_vae.parse_arguments(
-            [*places, *COMMON, "--crop-px", "32", "--pictures", "96", "--steps", "4"]
+            [*places, *COMMON, "--crop-px", "64", "--pictures", "80", "--steps", "4"]
         )
     )
-    first = train.train(train.parse_arguments([*places, *COMMON, *PARTS, "--steps", "2"]))
-    later = train.train(train.parse_arguments([*places, *COMMON, *PARTS, "--steps", "40"]))
+    latents.build(latents.parse_arguments([*places, "--size-px", "128", *CHUNKS]))
+    first = train.train(train.parse_arguments([*places, *COMMON, *WORDS, "--steps", "2"]))
+    later = train.train(train.parse_arguments([*places, *COMMON, *WORDS, "--steps", "40"]))
     (folder / "losses.json").write_text(json.dumps([first, later]))
     return folder
 
@@ -49,20 +57,77 @@ def test_a_second_run_goes_on_where_the_first_ended(work: Path) -> None:
     assert (work / "sheet-000040.png").exists()
 
 
-def test_a_run_that_starts_from_a_model_learns_more_things(
+def test_a_run_that_starts_from_a_model_keeps_its_weights_and_learns_the_new_words(
     work: Path, packages: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(work / "vae", tmp_path / "vae")
+    for part in ("vae", "latents"):
+        shutil.copytree(work / part, tmp_path / part)
     places = ["--packages", str(packages), "--work", str(tmp_path)]
-    parts = ["--concepts", "6", "--composed", "16", "--word-steps", "2", "--steps", "2"]
-    started = ["--start", str(work / "pipeline")]
-    train.train(train.parse_arguments([*places, *COMMON, *parts, *started]))
+    parts = ["--word-steps", "2", "--captions", "4000", "--steps", "1", "--lr", "0"]
+    train.train(
+        train.parse_arguments([*places, *COMMON, *parts, "--start", str(work / "pipeline")])
+    )
     before, after = (
         StableDiffusionPipeline.from_pretrained(folder / "pipeline", safety_checker=None)
         for folder in (work, tmp_path)
     )
-    assert len(after.tokenizer) > len(before.tokenizer)
     assert after.text_encoder.config.vocab_size == len(after.tokenizer)
+    torch.testing.assert_close(after.unet.conv_in.weight, before.unet.conv_in.weight)
+
+
+def test_the_latents_of_a_chunk_are_written_once(work: Path, packages: Path) -> None:
+    paths = sorted((work / "latents").glob("*.pt"))
+    written = [path.stat().st_mtime_ns for path in paths]
+    places = ["--packages", str(packages), "--work", str(work), "--size-px", "128"]
+    latents.build(latents.parse_arguments([*places, *CHUNKS]))
+    assert [path.stat().st_mtime_ns for path in paths] == written
+
+
+def test_the_scenes_of_a_chunk_are_described_as_they_were_drawn(work: Path, stage: Stage) -> None:
+    known = latents.load_chunks(work / "latents")
+    rng = np.random.default_rng((latents.SCENES_SEED, 0))
+    drawn = [replace(stage.draw(rng), poses=()) for _ in range(24)]
+    assert known.scenes[:24] == drawn
+    assert known.latents.shape == (48, 8, 8, 8)
+
+
+def test_a_grown_vae_does_what_it_did_at_half_the_side() -> None:
+    torch.manual_seed(0)
+    known = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        block_out_channels=(16, 32),
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=4,
+        mid_block_add_attention=False,
+        sample_size=16,
+    )
+    start_near_linear(known)
+    grown = grow_vae(known, channels=6)
+    half = torch.rand(2, 3, 16, 16) * 0.2
+    whole = half.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    with torch.no_grad():
+        before = known.encode(half).latent_dist.mode()
+        after = grown.encode(whole).latent_dist.mode()
+    assert after.shape == (2, 6, 8, 8)
+    inner = (slice(None), slice(None), slice(2, -2), slice(2, -2))
+    torch.testing.assert_close(after[:, :4][inner], before[inner], atol=0.05, rtol=0.05)
+
+
+def test_evened_latents_have_unit_variance_and_decode_to_the_same(work: Path) -> None:
+    vae = AutoencoderKL.from_pretrained(work / "vae")
+    with torch.no_grad():
+        vae.quant_conv.weight[:8].mul_(3.0)
+        vae.quant_conv.bias[:8].add_(1.0)
+    pictures = torch.randint(0, 256, (8, 3, 64, 64), dtype=torch.uint8)
+    before = train_vae.reconstruct(vae, pictures)
+    even_out(vae, pictures)
+    with torch.no_grad():
+        said = vae.encode(pictures.float() / 127.5 - 1.0).latent_dist.mode()
+    torch.testing.assert_close(said.mean((0, 2, 3)), torch.zeros(8), atol=1e-3, rtol=0)
+    torch.testing.assert_close(said.std((0, 2, 3)), torch.ones(8), atol=1e-3, rtol=0)
+    torch.testing.assert_close(train_vae.reconstruct(vae, pictures), before, atol=2e-3, rtol=0)
 
 
 def test_a_vocabulary_that_grows_keeps_the_words_that_were_known() -> None:
@@ -91,15 +156,15 @@ def test_the_saved_folder_loads_as_a_stable_diffusion_pipeline(work: Path) -> No
         ).images
         return pictures
 
-    assert draw("a cat").shape == (1, 3, 64, 64)
+    assert draw("a cat").shape == (1, 3, 128, 128)
     assert torch.equal(draw("a cat"), draw("a cat"))
     assert not torch.equal(draw("a cat"), draw("파란 배경의 사과"))
 
 
 def test_the_exported_folder_is_small_and_loads_without_naming_a_dtype(
-    work: Path, tmp_path: Path
+    work: Path, packages: Path, tmp_path: Path
 ) -> None:
-    size = export.export(work=work, out=tmp_path / "starter")
+    size = export.export(work=work, out=tmp_path / "starter", packages=packages)
     sizes = [path.stat().st_size for path in (tmp_path / "starter").rglob("*") if path.is_file()]
     assert size == sum(sizes) <= 40_000_000
     assert max(sizes) <= 16_000_000
@@ -111,13 +176,13 @@ def test_the_exported_folder_is_small_and_loads_without_naming_a_dtype(
 
 
 def test_an_export_refuses_a_vae_that_the_denoiser_did_not_learn(
-    work: Path, tmp_path: Path
+    work: Path, packages: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(work, tmp_path / "work")
     config = tmp_path / "work" / "vae" / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"scaling_factor": 0.5}))
     with pytest.raises(ValueError, match="train the denoiser again"):
-        export.export(work=tmp_path / "work", out=tmp_path / "starter")
+        export.export(work=tmp_path / "work", out=tmp_path / "starter", packages=packages)
 
 
 def test_the_velocity_gives_back_the_clean_latents() -> None:

@@ -1,6 +1,7 @@
-"""Puts the starter model together as it ships: averaged weights, the latest decoder, half floats.
+"""Puts the starter model together as it ships: averaged weights, the latest decoder, half floats,
+and what it knows (`vocabulary.py`).
 
-python -m worker.training.export --work DIR --out DIR
+python -m worker.training.export --packages node_modules --work DIR --out DIR
 """
 
 import argparse
@@ -11,10 +12,13 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline
 
+from worker.training.icons import IconLibrary
 from worker.training.models import save_pipeline
+from worker.training.scenes import Stage
+from worker.training.vocabulary import write_vocabulary
 
 
-def export(*, work: Path, out: Path) -> int:
+def export(*, work: Path, out: Path, packages: Path) -> int:
     """Writes the pipeline of `<work>` to `out`, replacing it; returns its size in bytes."""
     pipeline = StableDiffusionPipeline.from_pretrained(
         work / "pipeline", safety_checker=None, use_safetensors=True, local_files_only=True
@@ -38,6 +42,8 @@ def export(*, work: Path, out: Path) -> int:
     compute_in_float32(out / "text_encoder" / "config.json")
     for part in ("unet", "vae"):
         forget_folder(out / part / "config.json")
+    stage = Stage(IconLibrary(packages))
+    write_vocabulary(out, stage, packages, size_px=vae.config.sample_size)
     return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
 
 
@@ -61,10 +67,12 @@ def forget_folder(config: Path) -> None:
 def main() -> None:
     """The command line of this script."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--packages", type=Path, required=True, help="the node_modules folder")
     parser.add_argument("--work", type=Path, required=True, help="where training left its results")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    print(f"{export(work=args.work, out=args.out) / 1e6:.1f} MB in {args.out}")
+    size = export(work=args.work, out=args.out, packages=args.packages)
+    print(f"{size / 1e6:.1f} MB in {args.out}")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""The judge: a small classifier that says which concept and which style a picture shows.
+"""The judge: a small classifier that says which thing, style and colour a picture shows.
 
-It never sees the generator. It learns from the icons themselves, moved, scaled, blurred and noised
-on backgrounds of any colour, and is tested on pictures it was not trained on: the prompts' own
-layout and colours, passed through the VAE.
+It never sees the generator. It learns from the icons themselves, in every pose of the recipe,
+blurred and noised on backgrounds of any colour, and is tested on pictures it was not trained on:
+the prompts' own, passed through the VAE.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -14,75 +14,92 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from numpy.random import Generator
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from worker.training.concepts import COLOURS, STYLES, all_icons
+from worker.training.concepts import COLOURS, STYLES, THING_COLOURS, Colour
 from worker.training.icons import IconLibrary
+from worker.training.scenes import Scene, Stage
+from worker.training.things import all_things, thing_number
 
 INPUT_PX: Final = 64
+ICON_PX: Final = 96
+WIDTHS: Final = (48, 96, 160, 192)
+# The class of a thing in its drawing's own colours; before it come those of `THING_COLOURS`.
+OWN_COLOUR: Final = len(THING_COLOURS)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the judge says of B pictures: `things` from likeliest to least [B, N], `styles` [B],
+    `colours` [B], and the `features` [B, F] that it says so by."""
+
+    things: Tensor
+    styles: Tensor
+    colours: Tensor
+    features: Tensor
 
 
 class Judge(nn.Module):
-    """Pictures [B, 3, 64, 64] in 0..1 to logits: (concepts [B, N], styles [B, 3])."""
+    """Pictures [B, 3, 64, 64] in 0..1 to logits (things [B, N], styles [B, S], colours [B, C])."""
 
-    def __init__(self, concepts: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         before = 3
-        for after in (32, 64, 128, 192):
+        for after in WIDTHS:
             layers += [
                 nn.Conv2d(before, after, 3, stride=2, padding=1),
                 nn.BatchNorm2d(after),
                 nn.ReLU(),
             ]
             before = after
-        self.body = nn.Sequential(*layers, nn.Flatten(), nn.Dropout(0.2))
-        self.concept = nn.Linear(192 * 16, concepts)
-        self.style = nn.Linear(192 * 16, len(STYLES))
+        self.body = nn.Sequential(*layers, nn.Flatten())
+        self.dropout = nn.Dropout(0.2)
+        width = WIDTHS[-1] * (INPUT_PX // 16) ** 2
+        self.thing = nn.Linear(width, len(all_things()))
+        self.style = nn.Linear(width, len(STYLES))
+        self.colour = nn.Linear(width, len(THING_COLOURS) + 1)
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of concept and of style."""
-        features = self.body(pictures)
-        return self.concept(features), self.style(features)
-
-
-@dataclass(frozen=True)
-class Example:
-    """A picture, float [64, 64, 3] in 0..1, with the index of its concept and of its style."""
-
-    picture: NDArray[np.float32]
-    concept: int
-    style: int
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits of thing, style and colour."""
+        features = self.dropout(self.body(pictures))
+        return self.thing(features), self.style(features), self.colour(features)
 
 
-def draw_example(icons: IconLibrary, rng: Generator) -> Example:
-    """One icon somewhere near the middle on a background of any colour."""
-    names = all_icons()
-    concept, style = int(rng.integers(len(names))), int(rng.integers(len(STYLES)))
-    side = int(rng.integers(44, 63))
-    icon = icons.render(STYLES[style].icon_set, names[concept], side)
-    colour = np.asarray(COLOURS[int(rng.integers(len(COLOURS)))].rgb) / 255.0
+def draw_example(stage: Stage, rng: Generator) -> Scene:
+    """One thing somewhere near the middle on a background of any colour."""
+    style = STYLES[int(rng.integers(len(STYLES)))]
+    scene = stage.draw(rng, layout="large" if rng.random() < 0.2 else "single", style=style)
     if rng.random() < 0.5:
-        colour = rng.random(3)
-    canvas = np.empty((INPUT_PX, INPUT_PX, 3), dtype=np.float32)
-    canvas[:] = colour
-    reach = INPUT_PX - side
-    top, left = (int(v) for v in rng.integers(reach + 1, size=2))
-    window = canvas[top : top + side, left : left + side]
-    window *= 1.0 - icon[..., 3:]
-    window += icon[..., :3]
-    return Example(canvas, concept, style)
+        red, green, blue = (int(value) for value in rng.integers(256, size=3))
+        scene = replace(scene, background=Colour("any", (red, green, blue), {}))
+    return scene
+
+
+def labels_of(scenes: Sequence[Scene]) -> tuple[Tensor, Tensor, Tensor]:
+    """The classes of the first thing of each scene: (things, styles, colours), int64 [B]."""
+    styles = [style.slug for style in STYLES]
+    colours = [colour.slug for colour in THING_COLOURS]
+    return (
+        torch.tensor([thing_number(scene.things[0]) for scene in scenes]),
+        torch.tensor([styles.index(scene.style.slug) for scene in scenes]),
+        torch.tensor(
+            [
+                colours.index(scene.poses[0].colour) if scene.poses[0].colour else OWN_COLOUR
+                for scene in scenes
+            ]
+        ),
+    )
 
 
 def disturb(pictures: Tensor, rng: Generator) -> Tensor:
     """Blurred and noised copies: generated pictures are never as crisp as icons."""
-    if rng.random() < 0.7:
-        small = int(rng.integers(16, INPUT_PX))
+    if rng.random() < 0.6:
+        small = int(rng.integers(20, INPUT_PX))
         pictures = F.interpolate(pictures, size=small, mode="bilinear", antialias=True)
         pictures = F.interpolate(pictures, size=INPUT_PX, mode="bilinear")
-    noise = float(rng.uniform(0.0, 0.08))
+    noise = float(rng.uniform(0.0, 0.06))
     return pictures + noise * torch.randn_like(pictures)
 
 
@@ -92,20 +109,25 @@ def train_judge(
     """A judge trained for `steps` batches; the same seed trains the same one."""
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
-    judge = Judge(len(all_icons()))
+    stage = Stage(icons, icon_px=ICON_PX)
+    judge = Judge()
     optimizer = torch.optim.AdamW(judge.parameters(), lr=lr, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps)
-    for _ in tqdm(range(steps), desc="judge", mininterval=10.0):
-        examples = [draw_example(icons, rng) for _ in range(batch)]
-        pictures = torch.from_numpy(np.stack([e.picture for e in examples])).permute(0, 3, 1, 2)
-        concepts, styles = judge(disturb(pictures, rng))
-        loss = F.cross_entropy(
-            concepts, torch.tensor([e.concept for e in examples])
-        ) + 0.5 * F.cross_entropy(styles, torch.tensor([e.style for e in examples]))
+    bar = tqdm(range(steps), desc="judge", mininterval=10.0)
+    for _ in bar:
+        scenes = [draw_example(stage, rng) for _ in range(batch)]
+        pixels = np.stack([stage.paint(scene, INPUT_PX) for scene in scenes])
+        pictures = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255.0
+        losses = [
+            F.cross_entropy(said, true)
+            for said, true in zip(judge(disturb(pictures, rng)), labels_of(scenes), strict=True)
+        ]
+        loss = losses[0] + 0.5 * losses[1] + 0.5 * losses[2]
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
+        bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
     judge.eval()
     return judge
 
@@ -114,18 +136,26 @@ def load_or_train_judge(path: Path, icons: IconLibrary, *, steps: int) -> Judge:
     """The judge stored at `path`, trained and stored first where there is none."""
     if not path.exists():
         torch.save(train_judge(icons, steps=steps).state_dict(), path)
-    judge = Judge(len(all_icons()))
+    judge = Judge()
     judge.load_state_dict(torch.load(path, weights_only=True))
     judge.eval()
     return judge
 
 
 @torch.no_grad()
-def judge_pictures(judge: Judge, pictures: Tensor) -> tuple[Tensor, Tensor]:
-    """For pictures [B, 3, H, W] in 0..1: concepts from likeliest to least [B, N], styles [B]."""
-    small = F.interpolate(pictures, size=INPUT_PX, mode="bilinear", antialias=True)
-    concepts, styles = judge(small)
-    return concepts.argsort(dim=1, descending=True), styles.argmax(dim=1)
+def judge_pictures(judge: Judge, pictures: Tensor, *, batch: int = 64) -> Verdict:
+    """The verdict on pictures [B, 3, H, W] in 0..1."""
+    features = []
+    for part in torch.split(pictures, batch):
+        small = F.interpolate(part, size=INPUT_PX, mode="bilinear", antialias=True)
+        features.append(judge.body(small))
+    seen = torch.cat(features)
+    return Verdict(
+        things=judge.thing(seen).argsort(dim=1, descending=True),
+        styles=judge.style(seen).argmax(dim=1),
+        colours=judge.colour(seen).argmax(dim=1),
+        features=seen,
+    )
 
 
 def background_of(picture: Tensor) -> str:

@@ -1,9 +1,13 @@
-"""The training set as latents: every scene painted and encoded once, captions drawn anew each time.
+"""The training set as latents: scenes painted and encoded once, captions drawn anew each time.
+
+    python -m worker.training.latents --packages node_modules --work DIR --chunks 60
 
 The denoiser never sees a pixel, so the VAE's encoder runs once per scene and not once per step.
+Every chunk is a file of its own, drawn from its own seed: the command goes on where it ended, and
+a training run takes what is there, again whenever it saves.
 """
 
-from collections.abc import Sequence
+import argparse
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,43 +19,36 @@ from numpy.random import Generator
 from torch import Tensor
 from tqdm import tqdm
 
+from worker.training.concepts import COLOUR_BY_SLUG, STYLE_BY_SLUG
 from worker.training.icons import IconLibrary
 from worker.training.precision import mixed_precision
-from worker.training.scenes import Scene, draw_scene, every_single, paint
+from worker.training.scenes import LAYOUT_SHARES, Layout, Scene, Stage
+from worker.training.train_vae import FOLDER as VAE_FOLDER
 
-SINGLE_SHARE: Final = 0.75
+FOLDER: Final = "latents"
+CHUNK: Final = 2000
 SCENES_SEED: Final = 7
-# How often each style is drawn: the usual one most.
-STYLE_SHARES: Final = {"3d": 0.5, "flat": 0.2, "cartoon": 0.3}
+MARK: Final = "|"
+LAYOUTS: Final[dict[str, Layout]] = {layout: layout for layout in LAYOUT_SHARES}
 
 
 @dataclass(frozen=True)
 class LatentSet:
-    """`latents[i]` shows `scenes[i]`: float16 of shape [N, 4, h, w], scaled to a variance of 1."""
+    """`latents[i]` shows `scenes[i]`: float16 of shape [N, C, h, w], of unit variance. The scenes
+    have no poses: captions ask for none."""
 
     scenes: list[Scene]
     latents: Tensor
 
 
-def composed_scenes(count: int, concepts: Sequence[str], *, seed: int = SCENES_SEED) -> list[Scene]:
-    """`count` scenes that are more than one thing in the middle; the same ones for a seed."""
-    rng = np.random.default_rng(seed)
-    scenes: list[Scene] = []
-    while len(scenes) < count:
-        scene = draw_scene(rng, concepts)
-        if scene.layout != "single":
-            scenes.append(scene)
-    return scenes
-
-
 @torch.no_grad()
 def encode_scenes(
-    scenes: list[Scene], vae: AutoencoderKL, icons: IconLibrary, *, size_px: int, batch: int = 32
+    scenes: list[Scene], vae: AutoencoderKL, stage: Stage, *, size_px: int, batch: int = 16
 ) -> Tensor:
-    """Scaled latents of `scenes`, float16 of shape [N, 4, size_px / 8, size_px / 8]."""
+    """Scaled latents of `scenes`, float16 of shape [N, C, size_px / 16, size_px / 16]."""
     encoded = []
-    for start in tqdm(range(0, len(scenes), batch), desc="encode", mininterval=5.0):
-        pixels = np.stack([paint(s, icons, size_px) for s in scenes[start : start + batch]])
+    for start in range(0, len(scenes), batch):
+        pixels = np.stack([stage.paint(s, size_px) for s in scenes[start : start + batch]])
         pictures = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1.0
         pictures = pictures.to(vae.device, memory_format=torch.channels_last)
         with mixed_precision(vae.device):
@@ -60,65 +57,75 @@ def encode_scenes(
     return torch.cat(encoded)
 
 
-def load_or_encode(
-    name: str,
-    scenes: list[Scene],
-    *,
-    work: Path,
-    vae: AutoencoderKL,
-    icons: IconLibrary,
-    size_px: int,
-) -> LatentSet:
-    """The cached latents of `scenes` in `<work>/<name>.pt`, made first where they are missing.
-
-    Raises `ValueError` when the cache holds another number of scenes: the recipe changed since.
-    """
-    path = work / f"{name}.pt"
-    if not path.exists():
-        torch.save(encode_scenes(scenes, vae, icons, size_px=size_px), path)
-    latents: Tensor = torch.load(path, weights_only=True)
-    if len(latents) != len(scenes):
-        raise ValueError(f"{path} holds {len(latents)} scenes, not {len(scenes)}: delete it.")
-    return LatentSet(scenes, latents)
+def write_chunk(path: Path, scenes: list[Scene], latents: Tensor) -> None:
+    """Writes one chunk; whoever reads meanwhile sees all of it or nothing."""
+    fresh = path.with_suffix(".new")
+    torch.save({"scenes": [_line(scene) for scene in scenes], "latents": latents}, fresh)
+    fresh.replace(path)
 
 
-def load_training_set(
-    concepts: Sequence[str],
-    *,
-    work: Path,
-    vae: AutoencoderKL,
-    icons: IconLibrary,
-    size_px: int,
-    composed: int,
-) -> tuple[LatentSet, LatentSet]:
-    """(single things, composed scenes) as latents, from the cache in `work` where it has them."""
-    single = load_or_encode(
-        "singles", every_single(concepts), work=work, vae=vae, icons=icons, size_px=size_px
+def load_chunks(folder: Path) -> LatentSet:
+    """All chunks that are in `folder`. Raises `ValueError` where there is none."""
+    paths = sorted(folder.glob("*.pt"))
+    if not paths:
+        raise ValueError(f"{folder} holds no latents: run worker.training.latents first.")
+    chunks = [torch.load(path, weights_only=True) for path in paths]
+    scenes = [_scene(line) for chunk in chunks for line in chunk["scenes"]]
+    return LatentSet(scenes, torch.cat([chunk["latents"] for chunk in chunks]))
+
+
+def draw_batch(latent_set: LatentSet, *, batch: int, rng: Generator) -> tuple[list[Scene], Tensor]:
+    """`batch` scenes and their latents, float32."""
+    chosen = rng.integers(len(latent_set.scenes), size=batch)
+    scenes = [latent_set.scenes[int(index)] for index in chosen]
+    return scenes, latent_set.latents[torch.from_numpy(chosen)].float()
+
+
+def _line(scene: Scene) -> str:
+    things = ",".join(scene.things)
+    parts = (scene.layout, things, scene.style.slug, scene.background.slug, scene.colour)
+    return MARK.join(parts)
+
+
+def _scene(line: str) -> Scene:
+    layout, things, style, background, colour = line.split(MARK)
+    return Scene(
+        layout=LAYOUTS[layout],
+        things=tuple(things.split(",")),
+        style=STYLE_BY_SLUG[style],
+        background=COLOUR_BY_SLUG[background],
+        poses=(),
+        colour=colour,
     )
-    scenes = composed_scenes(composed, concepts)
-    several = load_or_encode(
-        f"composed-{composed}", scenes, work=work, vae=vae, icons=icons, size_px=size_px
-    )
-    return single, several
 
 
-def draw_batch(
-    sets: tuple[LatentSet, LatentSet], *, batch: int, rng: Generator
-) -> tuple[list[Scene], Tensor]:
-    """`batch` scenes and their latents, float32; three in four show a single thing."""
-    scenes, latents = [], []
-    for is_single in rng.random(batch) < SINGLE_SHARE:
-        source = sets[0] if is_single or not sets[1].scenes else sets[1]
-        index = _draw_index(source.scenes, rng)
-        scenes.append(source.scenes[index])
-        latents.append(source.latents[index])
-    return scenes, torch.stack(latents).float()
+def build(args: argparse.Namespace) -> None:
+    """Writes the chunks that are missing."""
+    stage = Stage(IconLibrary(args.packages))
+    vae = AutoencoderKL.from_pretrained(args.work / VAE_FOLDER, use_safetensors=True)
+    vae = vae.float().to(args.device, memory_format=torch.channels_last).eval()
+    folder: Path = args.work / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in tqdm(range(args.first, args.chunks), desc="chunks", mininterval=10.0):
+        path = folder / f"{number:05d}.pt"
+        if not path.exists():
+            rng = np.random.default_rng((SCENES_SEED, number))
+            scenes = [stage.draw(rng) for _ in range(args.scenes)]
+            write_chunk(path, scenes, encode_scenes(scenes, vae, stage, size_px=args.size_px))
 
 
-def _draw_index(scenes: list[Scene], rng: Generator) -> int:
-    """A scene by chance, styles in their shares: others are drawn again."""
-    usual = max(STYLE_SHARES.values())
-    while True:
-        index = int(rng.integers(len(scenes)))
-        if rng.random() < STYLE_SHARES[scenes[index].style.slug] / usual:
-            return index
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line of this script."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--packages", type=Path, required=True, help="the node_modules folder")
+    parser.add_argument("--work", type=Path, required=True, help="where the VAE is")
+    parser.add_argument("--chunks", type=int, default=60)
+    parser.add_argument("--first", type=int, default=0, help="leave the chunks before this one")
+    parser.add_argument("--scenes", type=int, default=CHUNK, help="of a chunk")
+    parser.add_argument("--size-px", type=int, default=256)
+    parser.add_argument("--device", default="cpu")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    build(parse_arguments())

@@ -34,15 +34,15 @@ def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     return CLIPTextModel(config)
 
 
-def build_unet(latent_size: int) -> UNet2DConditionModel:
-    """An untrained U-Net of 10 M parameters over latents [B, 4, latent_size, latent_size].
+def build_unet(latent_size: int, *, channels: int) -> UNet2DConditionModel:
+    """An untrained U-Net of 14 M parameters over latents [B, channels, latent_size, latent_size].
 
     Thin at full resolution, where pixels are many, and wide below, where the knowledge is.
     """
     return UNet2DConditionModel(
         sample_size=latent_size,
-        in_channels=4,
-        out_channels=4,
+        in_channels=channels,
+        out_channels=channels,
         block_out_channels=(64, 128, 192, 128),
         down_block_types=(
             "DownBlock2D",
@@ -60,6 +60,25 @@ def build_unet(latent_size: int) -> UNet2DConditionModel:
         addition_embed_type="text",
         addition_embed_type_num_heads=4,
     )
+
+
+@torch.no_grad()
+def widen_unet(known: UNet2DConditionModel, *, channels: int) -> UNet2DConditionModel:
+    """`known` over latents of more channels: the new ones are not heard at first, and left at 0."""
+    if known.config.in_channels == channels:
+        return known
+    unet = UNet2DConditionModel.from_config(
+        dict(known.config) | {"in_channels": channels, "out_channels": channels}
+    )
+    kept = known.config.in_channels
+    weights = known.state_dict()
+    first, last = torch.zeros_like(unet.conv_in.weight), torch.zeros_like(unet.conv_out.weight)
+    first[:, :kept], last[:kept] = weights["conv_in.weight"], weights["conv_out.weight"]
+    bias = torch.zeros_like(unet.conv_out.bias)
+    bias[:kept] = weights["conv_out.bias"]
+    changed = {"conv_in.weight": first, "conv_out.weight": last, "conv_out.bias": bias}
+    unet.load_state_dict(weights | changed)
+    return unet
 
 
 def save_pipeline(

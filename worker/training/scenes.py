@@ -1,101 +1,311 @@
-"""Scenes: what stands where, in which style, on which background; drawn by chance, then painted.
+"""Scenes: what stands where, how drawn, on which background; drawn by chance, then painted.
 
 A scene is data, so that its picture and its captions come from one source and cannot disagree.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Final, Literal
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
+from PIL import Image
 
-from worker.training.concepts import COLOURS, STYLES, Colour, Style
+from worker.training.concepts import (
+    COLOUR_BY_SLUG,
+    COLOURFUL_SECTIONS,
+    COLOURFUL_THINGS,
+    COLOURS,
+    SPARE_SET,
+    STYLE_BY_SLUG,
+    STYLES,
+    THING_COLOURS,
+    Colour,
+    Style,
+)
+from worker.training.finishes import FINISHES, Rgba, in_white, main_hue, recoloured
 from worker.training.icons import IconLibrary
+from worker.training.things import Thing, all_things
 
 Layout = Literal["single", "small", "large", "left", "right", "count", "pair", "trio"]
 
 # How often each layout is drawn. Single things are what people type first; the others teach the
 # words that combine them.
 LAYOUT_SHARES: Final[dict[Layout, float]] = {
-    "single": 0.62,
-    "small": 0.04,
-    "large": 0.04,
-    "left": 0.03,
-    "right": 0.03,
+    "single": 0.64,
+    "small": 0.035,
+    "large": 0.035,
+    "left": 0.025,
+    "right": 0.025,
     "count": 0.10,
     "pair": 0.10,
     "trio": 0.04,
 }
-
-# (centre x, centre y, size) of each thing, as fractions of the frame.
-SLOTS: Final[dict[Layout, tuple[tuple[float, float, float], ...]]] = {
-    "single": ((0.5, 0.5, 0.84),),
-    "small": ((0.5, 0.5, 0.42),),
-    "large": ((0.5, 0.5, 0.96),),
-    "left": ((0.27, 0.5, 0.48),),
-    "right": ((0.73, 0.5, 0.48),),
-    "pair": ((0.26, 0.5, 0.48), (0.74, 0.5, 0.48)),
-    "trio": ((0.5, 0.27, 0.44), (0.26, 0.73, 0.44), (0.74, 0.73, 0.44)),
+# (centre x, centre y, least size, largest size) of each thing, as shares of the frame.
+SLOTS: Final[dict[Layout, tuple[tuple[float, float, float, float], ...]]] = {
+    "single": ((0.5, 0.5, 0.68, 0.9),),
+    "small": ((0.5, 0.5, 0.34, 0.44),),
+    "large": ((0.5, 0.5, 0.94, 1.0),),
+    "left": ((0.27, 0.5, 0.42, 0.5),),
+    "right": ((0.73, 0.5, 0.42, 0.5),),
+    "pair": ((0.26, 0.5, 0.42, 0.48), (0.74, 0.5, 0.42, 0.48)),
+    "trio": ((0.5, 0.27, 0.38, 0.44), (0.26, 0.73, 0.38, 0.44), (0.74, 0.73, 0.38, 0.44)),
 }
+COLOURED_SHARE: Final = 0.16  # of the things have a colour that the caption names
+QUIETLY_COLOURED_SHARE: Final = 0.35  # of colourful things have one that it does not
+LARGEST_TURN_DEG: Final = 14.0
+LARGEST_SWAY: Final = 0.09  # from where the layout puts a thing, as a share of the frame
+ICON_PX: Final = 256
+PROBE_PX: Final = 48  # enough to see what colour an icon is
+PIXELS: Final = 32  # the side of a frame of pixel art
+DARK: Final = 0.35  # luminance below which ink is white
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """One drawing of a thing, and how it stands: `centre` and `size` are shares of the frame."""
+
+    icon_set: str
+    icon: str
+    finish: str
+    centre: tuple[float, float]
+    size: float
+    turn_deg: float
+    mirrored: bool
+    colour: str = ""  # "" where it is the drawing's own
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """`things` are icon names in reading order; a count repeats the same name."""
+    """`things` are slugs in reading order; a count repeats the same one. `colour` is the colour
+    that the caption names, "" for none."""
 
     layout: Layout
     things: tuple[str, ...]
     style: Style
     background: Colour
+    poses: tuple[Pose, ...]
+    colour: str = ""
 
 
-def draw_scene(rng: Generator, concepts: Sequence[str]) -> Scene:
-    """A scene drawn by chance from `rng`; the same generator state draws the same scene."""
-    layouts = list(LAYOUT_SHARES)
-    layout = layouts[int(rng.choice(len(layouts), p=list(LAYOUT_SHARES.values())))]
-    return Scene(
-        layout=layout,
-        things=_draw_things(rng, layout, concepts),
-        style=STYLES[int(rng.integers(len(STYLES)))],
-        background=COLOURS[int(rng.integers(len(COLOURS)))],
-    )
+class Stage:
+    """Draws scenes by chance, of `things` in the styles that the icon library can show, and
+    paints them from icons of `icon_px`: as large as the picture, or it is soft."""
+
+    def __init__(
+        self,
+        icons: IconLibrary,
+        things: Sequence[Thing] | None = None,
+        *,
+        icon_px: int = ICON_PX,
+    ) -> None:
+        self.icons, self.icon_px = icons, icon_px
+        self.things = tuple(things or all_things())
+        self.by_slug = {thing.slug: thing for thing in all_things()}
+        self._drawings = cache(self._find_drawings)
+        self._finished = lru_cache(maxsize=20_000)(self._finish)
+        self._hue = cache(self._find_hue)
+
+    def draw(
+        self,
+        rng: Generator,
+        *,
+        layout: Layout | None = None,
+        things: tuple[str, ...] | None = None,
+        style: Style | None = None,
+        background: Colour | None = None,
+        colour: str | None = None,
+    ) -> Scene:
+        """A scene drawn by chance from `rng`, but for what is given; the same generator state
+        draws the same scene. `colour`: "" for the drawing's own."""
+        layout = layout or _chosen(rng, LAYOUT_SHARES)
+        things = things or self._draw_things(rng, layout)
+        style = style or STYLES[int(rng.choice(len(STYLES), p=_style_shares()))]
+        background = background or COLOURS[int(rng.integers(len(COLOURS)))]
+        if colour is None:
+            colour = self._draw_colour(rng, things, style, background)
+        poses = self._draw_poses(rng, layout, things, style, colour)
+        return Scene(layout, things, style, background, poses, colour)
+
+    def paint(self, scene: Scene, size_px: int) -> NDArray[np.uint8]:
+        """The picture of `scene`: sRGB of shape [size_px, size_px, 3] in 0..255."""
+        if scene.style.finish == "pixels":
+            small = self._paint(scene, PIXELS, crisp=True)
+            return small.repeat(size_px // PIXELS, axis=0).repeat(size_px // PIXELS, axis=1)
+        return self._paint(scene, size_px, crisp=False)
+
+    def can_colour(self, slug: str, style: Style) -> bool:
+        """Whether a drawing of the thing in that style has one main colour to be replaced."""
+        return any(self._takes_colour(*drawing) for drawing in self.drawings(slug, style))
+
+    def drawings(self, slug: str, style: Style) -> tuple[tuple[str, str, str], ...]:
+        """(icon set, icon, finish) of every drawing of the thing in the style."""
+        return self._drawings(slug, style.slug)
+
+    def _find_drawings(self, slug: str, style_slug: str) -> tuple[tuple[str, str, str], ...]:
+        style = STYLE_BY_SLUG[style_slug]
+        icons = self.by_slug[slug].icons
+        found = [
+            (icon_set, name, style.finish if icon_set in style.finished_sets else "")
+            for icon_set in style.sets
+            for icon in icons
+            for name in self.icons.find(icon_set, icon)
+        ]
+        spare = [
+            (SPARE_SET, name, style.finish)
+            for icon in icons
+            for name in self.icons.find(SPARE_SET, icon)
+        ]
+        if not found and not spare:
+            raise ValueError(f"Nothing shows {slug!r} in {style.slug!r}.")
+        return tuple(found or spare)
+
+    def _draw_things(self, rng: Generator, layout: Layout) -> tuple[str, ...]:
+        if layout == "count":
+            thing = self.things[int(rng.integers(len(self.things)))]
+            return (thing.slug,) * int(rng.integers(2, 4))
+        how_many = len(SLOTS[layout])
+        chosen = rng.choice(len(self.things), how_many, replace=False)
+        return tuple(self.things[int(i)].slug for i in chosen)
+
+    def _draw_colour(
+        self, rng: Generator, things: tuple[str, ...], style: Style, background: Colour
+    ) -> str:
+        """The colour that a caption names: only of a single kind of thing that can be coloured,
+        and never the background's."""
+        if rng.random() >= COLOURED_SHARE or len(set(things)) > 1 or style.finish == "ink":
+            return ""
+        colour = THING_COLOURS[int(rng.integers(len(THING_COLOURS)))]
+        if colour.slug == background.slug or not self.can_colour(things[0], style):
+            return ""
+        return colour.slug
+
+    def _draw_poses(
+        self,
+        rng: Generator,
+        layout: Layout,
+        things: tuple[str, ...],
+        style: Style,
+        colour: str,
+    ) -> tuple[Pose, ...]:
+        poses: list[Pose] = []
+        for thing, slot in zip(things, slots_of(layout, len(things)), strict=True):
+            first = poses[0] if poses and thing == things[0] else None
+            poses.append(self._draw_pose(rng, thing, slot, style, colour, like=first))
+        return tuple(poses)
+
+    def _draw_pose(
+        self,
+        rng: Generator,
+        thing: str,
+        slot: tuple[float, float, float, float],
+        style: Style,
+        colour: str,
+        *,
+        like: Pose | None,
+    ) -> Pose:
+        """Several of one thing are drawn alike, but each stands in its own way."""
+        centre_x, centre_y, least, largest = slot
+        size = float(rng.uniform(least, largest))
+        free = max(0.0, min(centre_x, centre_y, 1 - centre_x, 1 - centre_y) - size / 2)
+        sway = rng.uniform(-1, 1, size=2) * min(0.8 * free, LARGEST_SWAY)
+        icon_set, icon, finish, colour = (
+            (like.icon_set, like.icon, like.finish, like.colour)
+            if like is not None
+            else self._choose_drawing(rng, thing, style, colour)
+        )
+        return Pose(
+            icon_set=icon_set,
+            icon=icon,
+            finish=finish,
+            centre=(centre_x + float(sway[0]), centre_y + float(sway[1])),
+            size=size,
+            turn_deg=float(rng.uniform(-1, 1)) ** 3 * LARGEST_TURN_DEG,
+            mirrored=bool(rng.random() < 0.5),
+            colour=colour,
+        )
+
+    def _choose_drawing(
+        self, rng: Generator, thing: str, style: Style, colour: str
+    ) -> tuple[str, str, str, str]:
+        drawings = self.drawings(thing, style)
+        if colour:
+            drawings = tuple(d for d in drawings if self._takes_colour(*d))
+        elif is_colourful(self.by_slug[thing]) and rng.random() < QUIETLY_COLOURED_SHARE:
+            colour = THING_COLOURS[int(rng.integers(len(THING_COLOURS) - 2))].slug
+        icon_set, icon, finish = drawings[int(rng.integers(len(drawings)))]
+        if colour and not self._takes_colour(icon_set, icon, finish):
+            colour = ""
+        return icon_set, icon, finish, colour
+
+    def _takes_colour(self, icon_set: str, icon: str, finish: str) -> bool:
+        return finish != "ink" and self._hue(icon_set, icon) is not None
+
+    def _find_hue(self, icon_set: str, icon: str) -> float | None:
+        return main_hue(self.icons.render(icon_set, icon, PROBE_PX))
+
+    def _finish(self, icon_set: str, icon: str, finish: str, colour: str) -> Rgba:
+        """The drawing with its finish, in its own colours or, where it has a main one, another."""
+        rgba = self.icons.render(icon_set, icon, self.icon_px)
+        hue = self._hue(icon_set, icon) if colour else None
+        if hue is not None:
+            rgba = recoloured(rgba, hue, COLOUR_BY_SLUG[colour])
+        return FINISHES[finish](rgba)
+
+    def _paint(self, scene: Scene, size_px: int, *, crisp: bool) -> NDArray[np.uint8]:
+        canvas = Image.new("RGB", (size_px, size_px), scene.background.rgb)
+        for pose in scene.poses:
+            drawn = self._finished(pose.icon_set, pose.icon, pose.finish, pose.colour)
+            if pose.finish == "ink" and _luminance(scene.background) < DARK:
+                drawn = in_white(drawn)
+            layer = _placed(drawn, pose, size_px, crisp=crisp)
+            canvas.paste(layer.convert("RGB"), (0, 0), layer.getchannel("A"))
+        return np.asarray(canvas)
 
 
-def _draw_things(rng: Generator, layout: Layout, concepts: Sequence[str]) -> tuple[str, ...]:
+def _placed(drawn: Rgba, pose: Pose, size_px: int, *, crisp: bool) -> Image.Image:
+    """The drawing as a layer of the frame, straight RGBA: scaled, turned, mirrored, moved."""
+    side = pose.size * size_px
+    image = Image.fromarray(drawn).convert("RGBa")
+    if pose.mirrored:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    whole = max(1, round(side))
+    image = image.resize((whole, whole), Image.Resampling.LANCZOS)
+    if pose.turn_deg and not crisp:
+        image = image.rotate(pose.turn_deg, Image.Resampling.BICUBIC)
+    layer = Image.new("RGBa", (size_px, size_px))
+    left, top = (round(centre * size_px - side / 2) for centre in pose.centre)
+    layer.paste(image, (left, top))
+    straight = layer.convert("RGBA")
+    if crisp:
+        straight.putalpha(straight.getchannel("A").point(lambda alpha: 255 if alpha > 110 else 0))
+    return straight
+
+
+def slots_of(layout: Layout, things: int) -> tuple[tuple[float, float, float, float], ...]:
+    """Where the things of a layout stand: (centre x, centre y, least size, largest size)."""
     if layout == "count":
-        return (concepts[int(rng.integers(len(concepts)))],) * int(rng.integers(2, 4))
-    how_many = len(SLOTS[layout])
-    return tuple(concepts[int(i)] for i in rng.choice(len(concepts), how_many, replace=False))
+        return SLOTS["pair"] if things == 2 else SLOTS["trio"]
+    return SLOTS[layout]
 
 
-def every_single(concepts: Sequence[str]) -> list[Scene]:
-    """Each concept alone, in each style, on each background: what must be learned by heart."""
-    return [
-        Scene("single", (concept,), style, colour)
-        for concept in concepts
-        for style in STYLES
-        for colour in COLOURS
-    ]
+def is_colourful(thing: Thing) -> bool:
+    """Whether the thing comes in any colour, as a balloon does and a banana does not."""
+    return thing.section in COLOURFUL_SECTIONS or thing.slug in COLOURFUL_THINGS.split()
 
 
-def slots_of(scene: Scene) -> tuple[tuple[float, float, float], ...]:
-    """Where the things of `scene` stand: (centre x, centre y, size), fractions of the frame."""
-    if scene.layout == "count":
-        return SLOTS["pair"] if len(scene.things) == 2 else SLOTS["trio"]
-    return SLOTS[scene.layout]
+def _luminance(colour: Colour) -> float:
+    red, green, blue = (value / 255 for value in colour.rgb)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def paint(scene: Scene, icons: IconLibrary, size_px: int) -> NDArray[np.uint8]:
-    """The picture of `scene`: sRGB of shape [size_px, size_px, 3] in 0..255."""
-    canvas = np.empty((size_px, size_px, 3), dtype=np.float32)
-    canvas[:] = np.asarray(scene.background.rgb, dtype=np.float32) / 255.0
-    for thing, (centre_x, centre_y, size) in zip(scene.things, slots_of(scene), strict=True):
-        side = round(size * size_px)
-        icon = icons.render(scene.style.icon_set, thing, side)
-        left, top = round(centre_x * size_px - side / 2), round(centre_y * size_px - side / 2)
-        window = canvas[top : top + side, left : left + side]
-        window *= 1.0 - icon[..., 3:]
-        window += icon[..., :3]
-    return np.rint(canvas.clip(0.0, 1.0) * 255.0).astype(np.uint8)
+@cache
+def _style_shares() -> list[float]:
+    whole = sum(style.share for style in STYLES)
+    return [style.share / whole for style in STYLES]
+
+
+def _chosen(rng: Generator, shares: dict[Layout, float]) -> Layout:
+    return list(shares)[int(rng.choice(len(shares), p=list(shares.values())))]

@@ -1,6 +1,9 @@
-"""Draws the sample sheet of the starter model: everyday prompts, one seed each, nothing picked.
+"""Draws the sample sheet of the starter model: everyday prompts, two seeds each, nothing picked.
 
-python -m worker.training.showcase --model worker/starter/pipeline --out worker/starter/sheet.webp
+    python -m worker.training.showcase --model FOLDER --out sheet.webp
+
+With `--before FOLDER` a second sheet, beside the first as `*-beside.webp`, shows each prompt by the
+other weights too: theirs above, these below.
 """
 
 import argparse
@@ -10,10 +13,11 @@ from typing import Final
 import torch
 from diffusers import StableDiffusionPipeline
 
-from worker.training.evaluate import generate
+from worker.training.drawing import generate, load_pipeline
 from worker.training.sheets import save_sheet
 
-COLUMNS: Final = 10
+COLUMNS: Final = 8
+SEEDS: Final = 2
 PROMPTS: Final = (
     "a cat on a yellow background",
     "a red apple on a blue background, 3d style",
@@ -24,51 +28,60 @@ PROMPTS: Final = (
     "a smiling face on a purple background",
     "a castle on an orange background",
     "a panda on a green background",
-    "a car on a grey background, flat style",
+    "a blue car on a grey background, flat style",
     "a strawberry on a white background",
-    "a fox on a green background",
+    "a fox on a green background, sticker style",
     "a penguin on a sky blue background",
     "a house on a yellow background, cartoon style",
     "a doughnut on a pink background",
-    "a robot on a black background, flat style",
+    "a robot on a black background, comic style",
     "an owl on a purple background, flat style",
-    "a tulip on a white background, 3d style",
-    "a cup of coffee on a brown background",
-    "a balloon on a sky blue background",
+    "an astronaut on a navy background",
+    "a purple butterfly on a white background, cartoon style",
+    "a train on an orange background, pixel art",
     "a lion on a blue background, cartoon style",
-    "an octopus on a white background",
-    "a birthday cake",
-    "a ghost on an orange background",
+    "an octopus",
+    "a birthday cake, sticker style",
+    "a ghost on an orange background, line art",
     "a unicorn",
-    "a dinosaur on an orange background, cartoon style",
-    "an ice cream on a pink background",
-    "a pumpkin on a purple background",
-    "a guitar on a blue background",
-    "a whale on a sky blue background",
-    "an alien on a black background, flat style",
-    "a bicycle on a yellow background",
-    "a christmas tree",
-    "a volcano on a purple background",
-    "two cherries on a white background, 3d style",
+    "a green dinosaur on an orange background, comic style",
+    "three balloons on a sky blue background",
     "a red heart and a star on a black background",
+    "a mouse and cheese on a white background, cartoon style",
     "파란 배경의 사과",
-    "분홍색 배경의 강아지",
-    "초록색 배경의 공룡, 만화 스타일",
-    "노란 배경의 고양이",
+    "분홍색 배경의 강아지 한 마리",
+    "초록색 배경의 노란 자동차, 스티커 스타일",
 )
+
+
+def draw_twice(pipeline: StableDiffusionPipeline) -> torch.Tensor:
+    """Every prompt by two seeds, side by side: float [64, 3, H, W] in 0..1."""
+    rounds = [
+        generate(pipeline, PROMPTS, steps=20, guidance=2.0, first_seed=number * len(PROMPTS))
+        for number in range(SEEDS)
+    ]
+    return torch.stack(rounds, dim=1).flatten(0, 1)
+
+
+def beside(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+    """Rows of `before` and of `after` in turns, `before` enlarged where it is smaller."""
+    enlarged = torch.nn.functional.interpolate(before, size=after.shape[-2:], mode="nearest")
+    rows = zip(torch.split(enlarged, COLUMNS), torch.split(after, COLUMNS), strict=True)
+    return torch.cat([part for pair in rows for part in pair])
 
 
 def main() -> None:
     """The command line of this script."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", type=Path, required=True, help="the pipeline's folder")
+    parser.add_argument("--before", type=Path, help="another pipeline's, to be compared with")
     parser.add_argument("--out", type=Path, required=True, help="a .webp or .png file")
     args = parser.parse_args()
-    pipeline = StableDiffusionPipeline.from_pretrained(
-        args.model, safety_checker=None, torch_dtype=torch.float32, use_safetensors=True
-    )
-    pipeline.set_progress_bar_config(disable=True)
-    save_sheet(generate(pipeline, PROMPTS, steps=20, guidance=2.0), args.out, columns=COLUMNS)
+    drawn = draw_twice(load_pipeline(args.model))
+    save_sheet(drawn, args.out, columns=COLUMNS)
+    if args.before is not None:
+        both = beside(draw_twice(load_pipeline(args.before)), drawn)
+        save_sheet(both, args.out.with_stem(f"{args.out.stem}-beside"), columns=COLUMNS)
 
 
 if __name__ == "__main__":

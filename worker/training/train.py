@@ -2,16 +2,15 @@
 
     python -m worker.training.train --packages node_modules --work DIR --device cpu --minutes 60
 
-Needs the VAE that `worker.training.train_vae` left in `--work`. Reads top to bottom: latents and
-captions in, noise added (`diffusion.py`), velocity predicted, squared error down. A run that finds
-a checkpoint in `--work` goes on where it ended, and `--start FOLDER` begins with the weights of a
-saved pipeline instead of new ones: a model that knows some things learns more of them much sooner.
-With a GPU, `--device cuda --size-px 256` trains the same recipe at 256x256.
+Needs the VAE and the latents that `worker.training.train_vae` and `worker.training.latents` left
+in `--work`. Reads top to bottom: latents and captions in, noise added (`diffusion.py`), velocity
+predicted, squared error down. A run that finds a checkpoint in `--work` goes on where it ended, and
+`--start FOLDER` begins with the weights of a saved pipeline instead of new ones: a model that knows
+some things learns more of them much sooner.
 """
 
 import argparse
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,22 +26,23 @@ from tqdm import tqdm
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from worker.training.budget import Budget, learning_rate
-from worker.training.captions import Names, describe
-from worker.training.concepts import STYLES, all_icons
+from worker.training.captions import describe
+from worker.training.concepts import STYLES
 from worker.training.diffusion import add_noise, build_scheduler, signal_shares, velocity
 from worker.training.ema import MovingAverage
 from worker.training.icons import IconLibrary
-from worker.training.latents import LatentSet, draw_batch, load_training_set
-from worker.training.models import build_text_encoder, build_unet, save_pipeline
+from worker.training.latents import FOLDER as LATENTS
+from worker.training.latents import LatentSet, draw_batch, load_chunks
+from worker.training.models import build_text_encoder, build_unet, save_pipeline, widen_unet
 from worker.training.precision import mixed_precision
-from worker.training.scenes import Scene, draw_scene
+from worker.training.scenes import Scene, Stage
 from worker.training.sheets import save_sheet
 from worker.training.text_start import grow_vocabulary, set_words_apart, teach_words
+from worker.training.things import all_things
 from worker.training.tokenizer import learn_tokenizer
 
 CHECKPOINT = "denoiser.pt"
 FOLDER = "pipeline"
-VOCABULARY_CAPTIONS = 30_000
 SHEET_PROMPTS = (
     "a cat on a yellow background",
     "a red apple on a blue background, 3d style",
@@ -52,14 +52,14 @@ SHEET_PROMPTS = (
     "파란 배경의 사과",
     "two cats",
     "a dog and a house on a pink background",
-    "a smiling face on a purple background",
+    "a smiling face on a purple background, sticker style",
     "a sunflower on a sky blue background",
-    "a car on a grey background, flat style",
-    "분홍색 배경의 강아지",
+    "a blue car on a grey background, flat style",
+    "분홍색 배경의 강아지 한 마리",
     "three strawberries on a white background",
-    "a small penguin on a red background",
-    "a robot, cartoon style",
-    "a castle on an orange background",
+    "a small penguin on a red background, line art",
+    "a robot, comic style",
+    "a castle on an orange background, pixel art",
 )
 
 
@@ -91,14 +91,14 @@ class Learner:
         return ids.to(self.device)
 
 
-def learn_vocabulary(names: Names, concepts: Sequence[str], *, seed: int) -> CLIPTokenizer:
+def learn_vocabulary(stage: Stage, *, captions: int, seed: int) -> CLIPTokenizer:
     """The tokenizer of the recipe's own captions; the same seed gives the same one."""
     rng = np.random.default_rng(seed)
-    scenes = (draw_scene(rng, concepts) for _ in range(VOCABULARY_CAPTIONS))
-    return learn_tokenizer(describe(scene, names, rng) for scene in scenes)
+    scenes = (stage.draw(rng) for _ in range(captions))
+    return learn_tokenizer(describe(scene, rng) for scene in scenes)
 
 
-def build_learner(args: argparse.Namespace, names: Names, concepts: Sequence[str]) -> Learner:
+def build_learner(args: argparse.Namespace) -> Learner:
     """Networks around the trained VAE in `<work>/vae`: new ones, or those of `--start`."""
     device = torch.device(args.device)
     torch.manual_seed(args.seed)
@@ -106,15 +106,18 @@ def build_learner(args: argparse.Namespace, names: Names, concepts: Sequence[str
     if (args.work / CHECKPOINT).exists():  # its embeddings belong to that vocabulary
         tokenizer = CLIPTokenizer.from_pretrained(args.work / FOLDER / "tokenizer")
     else:
-        tokenizer = learn_vocabulary(names, concepts, seed=args.seed)
+        tokenizer = learn_vocabulary(
+            Stage(IconLibrary(args.packages)), captions=args.captions, seed=args.seed
+        )
     if args.start is not None:
         text_encoder = CLIPTextModel.from_pretrained(args.start / "text_encoder").float().train()
         known = CLIPTokenizer.from_pretrained(args.start / "tokenizer")
         grow_vocabulary(text_encoder, known, tokenizer)
-        unet = UNet2DConditionModel.from_pretrained(args.start / "unet").float().train()
+        known_unet = UNet2DConditionModel.from_pretrained(args.start / "unet").float()
+        unet = widen_unet(known_unet, channels=vae.config.latent_channels).train()
     else:
         text_encoder = build_text_encoder(tokenizer)
-        unet = build_unet(args.size_px // 8)
+        unet = build_unet(args.size_px // 16, channels=vae.config.latent_channels)
     unet = unet.to(device, memory_format=torch.channels_last)
     if device.type == "cpu":
         # The fused kernel's backward is slow on CPUs: without it a step takes a fifth less.
@@ -154,32 +157,21 @@ def spread_times(batch: int, count: int) -> Tensor:
     return spans.long()[torch.randperm(batch)]
 
 
-def captions_for(
-    scenes: list[Scene], names: Names, rng: Generator, *, unconditional: float
-) -> list[str]:
+def captions_for(scenes: list[Scene], rng: Generator, *, unconditional: float) -> list[str]:
     """A caption per scene; a share of them is empty, which is what guidance steers away from."""
-    return ["" if rng.random() < unconditional else describe(scene, names, rng) for scene in scenes]
+    return ["" if rng.random() < unconditional else describe(scene, rng) for scene in scenes]
 
 
 def train(args: argparse.Namespace) -> float:
     """Trains until the budget is spent and saves `<work>/pipeline`; returns the last mean loss."""
-    names, icons = Names(args.packages), IconLibrary(args.packages)
-    concepts = all_icons()[: args.concepts]
-    learner = build_learner(args, names, concepts)
-    sets = load_training_set(
-        concepts,
-        work=args.work,
-        vae=learner.vae,
-        icons=icons,
-        size_px=args.size_px,
-        composed=args.composed,
-    )
+    learner = build_learner(args)
+    known = load_chunks(args.work / LATENTS)
     parameters = [p for module in learner.modules.values() for p in module.parameters()]
     optimizer = torch.optim.AdamW(
         parameters, lr=args.lr, betas=(0.9, 0.99), weight_decay=0.01, fused=True
     )
     if not (args.work / CHECKPOINT).exists():
-        start_words(args, learner, sets, names)
+        start_words(args, learner, known)
     average = MovingAverage(learner.modules, decay=args.ema)
     budget, step = Budget(args.minutes, args.steps), 0
     if (args.work / CHECKPOINT).exists():
@@ -191,7 +183,7 @@ def train(args: argparse.Namespace) -> float:
     mean_loss, begun = 1.0, step
     while (used := budget.fraction(step)) < 1.0:
         optimizer.param_groups[0]["lr"] = learning_rate(args.lr, step=step, fraction=used)
-        loss = train_step(args, learner, sets, names, rng, shares)
+        loss = train_step(args, learner, known, rng, shares)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -203,22 +195,22 @@ def train(args: argparse.Namespace) -> float:
         bar.set_postfix(loss=f"{mean_loss:.4f}", samples=step * args.batch, refresh=False)
         if step % args.save_every == 0:
             save(args, learner, optimizer, average, step=step, spent_s=budget.elapsed_s())
+            known = load_chunks(args.work / LATENTS)
     save(args, learner, optimizer, average, step=step, spent_s=budget.elapsed_s())
     return mean_loss
 
 
-def start_words(
-    args: argparse.Namespace, learner: Learner, sets: tuple[LatentSet, LatentSet], names: Names
-) -> None:
+def start_words(args: argparse.Namespace, learner: Learner, known: LatentSet) -> None:
     """Lets the text encoder learn what captions stand for before the U-Net listens to it."""
     rng = np.random.default_rng((args.seed, 1))
-
-    styles = [style.slug for style in STYLES]
-    drawings = {pair: index for index, pair in enumerate(itertools.product(all_icons(), styles))}
+    pairs = itertools.product(
+        (thing.slug for thing in all_things()), (style.slug for style in STYLES)
+    )
+    drawings = {pair: index for index, pair in enumerate(pairs)}
 
     def draw() -> tuple[Tensor, Tensor, Tensor]:
-        scenes, latents = draw_batch(sets, batch=3 * args.batch // 2, rng=rng)
-        captions = captions_for(scenes, names, rng, unconditional=0.0)
+        scenes, latents = draw_batch(known, batch=3 * args.batch // 2, rng=rng)
+        captions = captions_for(scenes, rng, unconditional=0.0)
         shares = torch.zeros(len(scenes), len(drawings))
         for row, scene in zip(shares, scenes, strict=True):
             for thing in scene.things:
@@ -233,14 +225,13 @@ def start_words(
 def train_step(
     args: argparse.Namespace,
     learner: Learner,
-    sets: tuple[LatentSet, LatentSet],
-    names: Names,
+    known: LatentSet,
     rng: Generator,
     shares: Tensor,
 ) -> Tensor:
     """The loss of one batch: scenes drawn, captioned, noised at random times."""
-    scenes, latents = draw_batch(sets, batch=args.batch, rng=rng)
-    captions = captions_for(scenes, names, rng, unconditional=args.unconditional)
+    scenes, latents = draw_batch(known, batch=args.batch, rng=rng)
+    captions = captions_for(scenes, rng, unconditional=args.unconditional)
     clean = latents.to(learner.device, memory_format=torch.channels_last)
     times = spread_times(args.batch, len(shares)).to(learner.device)
     noise = torch.randn_like(clean)
@@ -334,10 +325,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--steps", type=int)
-    parser.add_argument("--size-px", type=int, default=128)
+    parser.add_argument("--size-px", type=int, default=256)
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--concepts", type=int, help="only the first so many, for a quick try")
-    parser.add_argument("--composed", type=int, default=8000, help="scenes of several things")
+    parser.add_argument("--captions", type=int, default=30_000, help="that the words come from")
     parser.add_argument("--word-steps", type=int, default=1500, help="of the text encoder alone")
     parser.add_argument("--lr", type=float, default=9e-4)
     parser.add_argument("--ema", type=float, default=0.998)

@@ -1,13 +1,15 @@
-"""Trains the starter model's VAE: pictures to latents an eighth of the side, and back.
+"""Trains the starter model's VAE: pictures to latents a sixteenth of the side, and back.
 
-    python -m worker.training.train_vae --packages node_modules --work DIR --minutes 25
+    python -m worker.training.train_vae --packages node_modules --work DIR --minutes 60
 
 Reads top to bottom: paint pictures, reconstruct random crops of them, save. A run that finds a
-checkpoint in `--work` goes on where it ended. Once a denoiser has learned the latents, only the
-decoder may still change: `--decoder-only --crop-px 128` makes its pictures crisper.
+checkpoint in `--work` goes on where it ended. `--grow FOLDER` begins with a trained VAE for half
+the side, which gets a stage more (`vae_growth.py`). Once a denoiser has learned the latents, only
+the decoder may still change: `--decoder-only` makes its pictures crisper.
 """
 
 import argparse
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -19,26 +21,28 @@ from torch import Tensor
 from tqdm import tqdm
 
 from worker.training.budget import Budget, learning_rate
-from worker.training.concepts import all_icons
+from worker.training.ema import MovingAverage
 from worker.training.icons import IconLibrary
 from worker.training.precision import mixed_precision
-from worker.training.scenes import draw_scene, paint
+from worker.training.scenes import Stage
 from worker.training.sheets import save_sheet
+from worker.training.vae_growth import even_out, grow_vae
 from worker.training.vae_start import start_near_linear
 
 CHECKPOINT = "vae.pt"
 DECODER_CHECKPOINT = "decoder.pt"
 FOLDER = "vae"
+CHANNELS = 8
 
 
-def build_vae(sample_size_px: int = 128) -> AutoencoderKL:
+def build_vae(sample_size_px: int = 256, *, channels: int = CHANNELS) -> AutoencoderKL:
     """An untrained VAE of 4 M parameters, convolutional throughout: it takes any size."""
     vae = AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(16, 32, 64, 160),
+        down_block_types=("DownEncoderBlock2D",) * 5,
+        up_block_types=("UpDecoderBlock2D",) * 5,
+        block_out_channels=(16, 16, 32, 64, 160),
         layers_per_block=1,
-        latent_channels=4,
+        latent_channels=channels,
         norm_num_groups=4,
         mid_block_add_attention=False,
         sample_size=sample_size_px,
@@ -47,11 +51,21 @@ def build_vae(sample_size_px: int = 128) -> AutoencoderKL:
     return vae
 
 
-def paint_many(icons: IconLibrary, *, count: int, size_px: int, rng: Generator) -> Tensor:
+def paint_many(stage: Stage, *, count: int, size_px: int, rng: Generator) -> Tensor:
     """`count` scenes drawn by chance: uint8 of shape [count, 3, size_px, size_px]."""
-    names = all_icons()
-    pictures = [paint(draw_scene(rng, names), icons, size_px) for _ in range(count)]
-    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
+    painted = tqdm(range(count), desc="paint", mininterval=10.0)
+    pictures = [stage.paint(stage.draw(rng), size_px) for _ in painted]
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
+
+
+def load_or_paint(args: argparse.Namespace, rng: Generator) -> Tensor:
+    """The pictures to learn from, kept in `--work`: a run that goes on need not paint again."""
+    path = args.work / f"pictures-{args.pictures}-{args.size_px}.pt"
+    if not path.exists():
+        stage = Stage(IconLibrary(args.packages))
+        torch.save(paint_many(stage, count=args.pictures, size_px=args.size_px, rng=rng), path)
+    pictures: Tensor = torch.load(path, weights_only=True, mmap=True)
+    return pictures
 
 
 def random_crops(pictures: Tensor, *, batch: int, crop_px: int, rng: Generator) -> Tensor:
@@ -103,14 +117,6 @@ def psnr_db(vae: AutoencoderKL, pictures: Tensor) -> float:
     return float((-10.0 * errors.clamp_min(1e-10).log10()).mean())
 
 
-@torch.no_grad()
-def set_latent_scale(vae: AutoencoderKL, pictures: Tensor) -> None:
-    """Sets `scaling_factor` so that scaled latents have a standard deviation of 1."""
-    inputs = (pictures.float() / 127.5 - 1.0).to(vae.device)
-    latents = vae.encode(inputs).latent_dist.mode()
-    vae.register_to_config(scaling_factor=1.0 / float(latents.float().std()))
-
-
 def checkpoint_of(args: argparse.Namespace) -> Path:
     """Where this run keeps its state; a decoder's run keeps its own beside the VAE's."""
     path: Path = args.work / (DECODER_CHECKPOINT if args.decoder_only else CHECKPOINT)
@@ -119,8 +125,11 @@ def checkpoint_of(args: argparse.Namespace) -> Path:
 
 def start_vae(args: argparse.Namespace) -> AutoencoderKL:
     """A fresh VAE, or the trained one with all but its decoder frozen."""
+    if not args.decoder_only and args.grow is None:
+        return build_vae(args.size_px, channels=args.channels)
     if not args.decoder_only:
-        return build_vae(args.size_px)
+        known = AutoencoderKL.from_pretrained(args.grow, use_safetensors=True).float()
+        return grow_vae(known, channels=args.channels)
     vae = AutoencoderKL.from_pretrained(args.work / FOLDER, use_safetensors=True)
     vae.encoder.requires_grad_(False)
     vae.quant_conv.requires_grad_(False)
@@ -131,19 +140,19 @@ def train(args: argparse.Namespace) -> None:
     """Trains until the budget is spent and saves the VAE to `<work>/vae`."""
     rng = np.random.default_rng(args.seed)
     torch.manual_seed(args.seed)
-    pictures = paint_many(
-        IconLibrary(args.packages), count=args.pictures, size_px=args.size_px, rng=rng
-    )
+    pictures = load_or_paint(args, rng)
     held_out, pictures = pictures[:64], pictures[64:]
     vae = start_vae(args).to(args.device, memory_format=torch.channels_last)
     learning = [p for p in vae.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(learning, lr=args.lr, betas=(0.9, 0.99), weight_decay=0.0)
+    average = MovingAverage({"vae": vae}, decay=args.ema)
     budget, step = Budget(args.minutes, args.steps), 0
     checkpoint = checkpoint_of(args)
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
         vae.load_state_dict(state["vae"])
         optimizer.load_state_dict(state["optimizer"])
+        average.weights, average.updates = state["average"], state["updates"]
         step, budget.spent_s = state["step"], state["spent_s"]
         rng = np.random.default_rng((args.seed, step))
     bar = tqdm(initial=step, unit="step", mininterval=10.0)
@@ -156,34 +165,48 @@ def train(args: argparse.Namespace) -> None:
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(learning, 1.0)
         optimizer.step()
+        average.update({"vae": vae})
         step += 1
         bar.update()
         bar.set_postfix(loss=f"{loss.item():.4f}", mse=f"{squared_error.item():.4f}", refresh=False)
         if step % args.save_every == 0:
-            save(args, vae, optimizer, step=step, spent_s=budget.elapsed_s(), held_out=held_out)
-    save(args, vae, optimizer, step=step, spent_s=budget.elapsed_s(), held_out=held_out)
+            save(
+                args,
+                vae,
+                optimizer,
+                average,
+                step=step,
+                spent_s=budget.elapsed_s(),
+                held_out=held_out,
+            )
+    save(args, vae, optimizer, average, step=step, spent_s=budget.elapsed_s(), held_out=held_out)
 
 
 def save(
     args: argparse.Namespace,
     vae: AutoencoderKL,
     optimizer: torch.optim.Optimizer,
+    average: MovingAverage,
     *,
     step: int,
     spent_s: float,
     held_out: Tensor,
 ) -> None:
-    """Writes the checkpoint, the VAE in diffusers format and a sheet of originals and copies."""
+    """Writes the checkpoint, the averaged VAE in diffusers format and a sheet of originals and
+    copies."""
     state = {"vae": vae.state_dict(), "optimizer": optimizer.state_dict()}
+    state |= {"average": average.weights, "updates": average.updates}
     fresh = checkpoint_of(args).with_suffix(".new")
     torch.save(state | {"step": step, "spent_s": spent_s}, fresh)
     fresh.replace(checkpoint_of(args))
+    shown = deepcopy(vae)
+    shown.load_state_dict(average.weights["vae"])
     if not args.decoder_only:
-        set_latent_scale(vae, held_out)
-    vae.save_pretrained(args.work / FOLDER)
-    pairs = torch.cat([held_out[:32].float() / 255.0, reconstruct(vae, held_out[:32])])
+        even_out(shown, held_out)
+    shown.save_pretrained(args.work / FOLDER)
+    pairs = torch.cat([held_out[:32].float() / 255.0, reconstruct(shown, held_out[:32])])
     save_sheet(pairs, args.work / "vae.png", columns=8)
-    tqdm.write(f"step {step}: PSNR {psnr_db(vae, held_out):.2f} dB after {spent_s / 60:.1f} min")
+    tqdm.write(f"step {step}: PSNR {psnr_db(shown, held_out):.2f} dB after {spent_s / 60:.1f} min")
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -194,11 +217,14 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--steps", type=int)
-    parser.add_argument("--size-px", type=int, default=128)
-    parser.add_argument("--crop-px", type=int, default=64)
+    parser.add_argument("--grow", type=Path, help="the folder of a VAE for half the side")
+    parser.add_argument("--channels", type=int, default=CHANNELS, help="of a latent")
+    parser.add_argument("--size-px", type=int, default=256)
+    parser.add_argument("--crop-px", type=int, default=128)
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--pictures", type=int, default=6000)
-    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--pictures", type=int, default=8000)
+    parser.add_argument("--lr", type=float, default=2e-4)
+    parser.add_argument("--ema", type=float, default=0.998)
     parser.add_argument("--kl-weight", type=float, default=1e-4)
     parser.add_argument("--save-every", type=int, default=500)
     parser.add_argument("--decoder-only", action="store_true", help="leave the latents as they are")
