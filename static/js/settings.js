@@ -67,8 +67,15 @@ function showModel(sampler = field("sampler").value) {
   // A model that takes no negative prompt refuses one: then the field is away, its words are kept.
   document.querySelector("[data-negative]").hidden = !model.uses_negative_prompt;
   field("negative_prompt").disabled = !model.uses_negative_prompt;
+  showStart(model.takes_start_image);
   showStyles(field("model").value, field("model").selectedOptions[0].text);
   showSizes(model);
+}
+
+// A model that draws from words alone refuses a start image: the panel is away, the image is kept.
+function showStart(isTaken) {
+  for (const part of document.querySelectorAll("[data-start], [data-start-shortcut]")) part.hidden = !isTaken;
+  for (const kept of document.querySelectorAll('[data-start] > input[type="hidden"]')) kept.disabled = !isTaken;
 }
 
 // A model that names its sizes draws those and no others: there is nothing to type.

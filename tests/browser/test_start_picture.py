@@ -101,6 +101,30 @@ def choose_strength(page: Page, percent: int) -> None:
     page.get_by_label("Strength", exact=True).blur()
 
 
+def test_a_model_that_draws_from_words_alone_offers_no_start_image_and_keeps_the_one_that_is_there(
+    open_page: Open, alice: User, starter: DiffusionModel
+) -> None:
+    make_model("whole", family="other", sampler="own", steps=9)
+    page = open_page("/", alice)
+    panel, shortcut = page.locator("[data-start]"), page.locator("[data-start-shortcut]")
+    pick(page)
+    page.get_by_label("Model", exact=True).select_option("whole")
+    for part in (panel, shortcut):
+        expect(part).to_be_hidden()
+    expect(page.get_by_label("Sampler").locator("option")).to_have_text(["Model default"])
+    hand_in(page, "paste", flat(64))
+    page.get_by_label("Prompt", exact=True).fill("a fox at dusk")
+    page.locator(".bar [data-go]").click()
+    expect(page.locator("[data-generation]")).to_have_count(1)
+    drawn = Generation.objects.get()
+    assert (drawn.mode, drawn.start, drawn.sampler) == ("text", None, "own")
+    page.get_by_label("Model", exact=True).select_option("starter")
+    for part in (panel, shortcut):
+        expect(part).to_be_visible()
+    assert Upload.objects.count() == 1
+    assert fields(page)["start"] == str(Upload.objects.get().pk)
+
+
 def test_a_picked_picture_is_drawn_from(
     open_page: Open, alice: User, starter: DiffusionModel
 ) -> None:

@@ -16,6 +16,7 @@ from tests.pipelines.test_download import HUB_ID, Hub
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.selectors import list_offered_models
+from webapp.operations import worker_modules
 
 Manage = Callable[..., str]
 
@@ -132,7 +133,7 @@ def test_a_hub_model_of_another_architecture_is_added_from_its_folder(
     manage_models: Manage,
 ) -> None:
     said = refuse(manage_models, "add", "somebody/tiny", "--family", "other")
-    assert "Download it, and add its folder" in said
+    assert "download fetch somebody/tiny --into FOLDER, then add that folder" in said
     assert not DiffusionModel.objects.exists()
 
 
@@ -211,6 +212,15 @@ def test_a_gated_hub_model_ends_in_a_sentence(manage_models: Manage, hub: Hub) -
 def test_a_model_that_lies_here_needs_no_download(manage_models: Manage) -> None:
     make_model("tiny")
     assert "lies on this machine already" in refuse(manage_models, "download", "tiny")
+
+
+def test_a_worker_that_does_not_answer_is_not_waited_for(
+    manage_models: Manage, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_modules, "ANSWER_S", 0.001)
+    said = refuse(manage_models, "add", tiny_model_dir)
+    assert said == "worker.pipelines.inspect did not answer within 0 seconds."
+    assert not DiffusionModel.objects.exists()
 
 
 def test_the_command_runs_without_loading_torch(manage_models: Manage) -> None:

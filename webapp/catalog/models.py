@@ -117,6 +117,11 @@ class DiffusionModel(models.Model):
         return architecture_of(self.family)
 
     @property
+    def takes_start_image(self) -> bool:
+        """False for a model that draws from words alone."""
+        return len(self.architecture.modes) > 1
+
+    @property
     def samplers(self) -> list[tuple[str, str]]:
         """(slug, name) of the samplers that suit this model, its default first."""
         ordered = sorted(self.architecture.samplers, key=lambda slug: slug != self.sampler)

@@ -134,10 +134,11 @@ def add_hub_model(
         )
     if family == OTHER:
         sentence = _(
-            "A model of another architecture is looked at before it is listed. Download it, and add"
-            " its folder: manage.py models add FOLDER"
+            "A model of another architecture is looked at before it is listed. Download it with"
+            " python -m worker.pipelines.download fetch %(id)s --into FOLDER, then add that folder:"
+            " manage.py models add FOLDER"
         )
-        raise InvalidInput(sentence, field="family")
+        raise InvalidInput(sentence % {"id": hub_id}, field="family")
     return _add(
         source=DiffusionModel.Source.HUB,
         location=hub_id,

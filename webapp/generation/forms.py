@@ -241,6 +241,7 @@ def model_facts(composer: Composer) -> dict[str, dict[str, Any]]:
             "values": _model_values(model),
             "samplers": model.samplers,
             "uses_negative_prompt": model.uses_negative_prompt,
+            "takes_start_image": model.takes_start_image,
             "min_side_px": model.min_side_px,
             "max_side_px": model.max_side_px,
             "max_pixels": model.max_pixels,

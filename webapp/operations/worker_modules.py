@@ -9,26 +9,37 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.core.management.base import CommandError
 
 logger = logging.getLogger(__name__)
 
-
-def run_worker_module(module: str, *arguments: str) -> list[dict[str, Any]]:
-    """Every JSON line that it printed. Raises CommandError with its complaint if it failed."""
-    return list(stream_worker(module, *arguments))
+ANSWER_S: Final = 300.0  # to load diffusers on a machine that is busy
 
 
 def ask_worker(module: str, *arguments: str) -> dict[str, Any]:
     """The last JSON line that `python -m worker.pipelines.<module>` prints. Raises CommandError if
-    it prints none, or fails."""
-    answers = run_worker_module(module, *arguments)
-    if not answers:
+    it prints none, fails, or takes longer than `ANSWER_S`."""
+    try:
+        asked = subprocess.run(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-m", f"worker.pipelines.{module}", *arguments],
+            capture_output=True,
+            text=True,
+            cwd=settings.BASE_DIR,
+            timeout=ANSWER_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        sentence = f"worker.pipelines.{module} did not answer within {ANSWER_S:.0f} seconds."
+        raise CommandError(sentence) from error
+    if asked.returncode:
+        raise CommandError(complaint_of(asked.stderr))
+    if not asked.stdout:
         raise CommandError(f"worker.pipelines.{module} said nothing.")
-    return answers[-1]
+    answer: dict[str, Any] = json.loads(asked.stdout.splitlines()[-1])
+    return answer
 
 
 def ask_worker_briefly(module: str, *arguments: str, limit_s: float) -> dict[str, Any] | None:

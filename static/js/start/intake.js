@@ -45,5 +45,5 @@ function isWelcome({ dataTransfer, target }) {
   return dataTransfer.types.includes("Files");
 }
 
-const isCovered = () => document.querySelector("dialog[open]") !== null;
+const isCovered = () => panel.hidden || document.querySelector("dialog[open]") !== null;
 const pictureIn = (files) => [...files].find((file) => file.type.startsWith("image/"));
