@@ -311,6 +311,21 @@ def test_nobody_begins_with_the_image_of_another(
     assert as_alice.get("/?edit=7").status_code == 400
 
 
+def test_an_image_of_a_model_that_draws_from_words_alone_begins_with_the_first_that_takes_one(
+    as_alice: Client, alice: User, offered_model: DiffusionModel
+) -> None:
+    whole = make_model("whole", family="other", sampler="own", steps=9)
+    image = stored(alice, whole, prompt="an owl", sampler="own", steps=8)
+    composer = as_alice.get(f"/?start={image.pk}").context["composer"]
+    assert composer.model == offered_model
+    assert (composer.values["prompt"], composer.values["steps"]) == ("an owl", "4")
+    assert composer.values["sampler"] == offered_model.sampler
+    DiffusionModel.objects.filter(pk=offered_model.pk).update(enabled=False)
+    page = as_alice.get(f"/?start={image.pk}")
+    assert page.context["composer"].model == whole
+    assert "None of the models on offer takes a start image." in page.content.decode()
+
+
 # Enlarging
 
 

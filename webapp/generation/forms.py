@@ -165,9 +165,18 @@ def _lost_style(asked: Generation, model: DiffusionModel | None) -> str:
 
 def composer_of_start(image: Image, *, owner: User) -> Composer:
     """The form for a picture made of this one: its words and settings, but another seed (the same
-    noise over the picture that it made shows), and the picture itself where its script puts it."""
+    noise over the picture that it made shows), and the picture itself where its script puts it. If
+    its model draws from words alone, the first that takes a start image is chosen, with its usual
+    settings; if none does, the form says so."""
     composer = composer_of_image(image, owner=owner)
-    return replace(composer, values={**composer.values, **NOTHING_BROUGHT, "seed": ""})
+    composer = replace(composer, values={**composer.values, **NOTHING_BROUGHT, "seed": ""})
+    if composer.model is None or composer.model.takes_start_image:
+        return composer
+    model = next((one for one in composer.models if one.takes_start_image), None)
+    if model is None:
+        sentence = _("None of the models on offer takes a start image.")
+        return replace(composer, error=InvalidInput(sentence, field="model"))
+    return replace(composer, model=model, values=composer.values | _model_values(model))
 
 
 def composer_of_attempt(data: Mapping[str, Any], error: DarkroomError, *, owner: User) -> Composer:
