@@ -9,6 +9,7 @@ import pytest
 
 from tests.vocabularies import as_bytes, small_lexicon
 from webapp.catalog.lexicon import Lexicon
+from webapp.catalog.spelling import Spelling
 from webapp.catalog.vocabulary import parse_vocabulary
 from webapp.generation.particles import join_ending
 from webapp.generation.understanding import parts_not_followed, understand
@@ -188,3 +189,9 @@ def test_a_long_prompt_against_many_phrases_takes_a_few_milliseconds() -> None:
         took_s.append(time.perf_counter() - began)
         assert len(understood.unknown) > 200
     assert min(took_s) < 0.05, took_s
+
+
+def test_a_single_syllable_is_alike_to_nothing() -> None:
+    """한 counts, and is three letters: it was answered with 하얀 and 화산."""
+    assert Spelling(["하얀", "화산"]).near("한") == []
+    assert Spelling(["고양이"]).near("고앵이")

@@ -13,6 +13,7 @@ LOOKED_AT = 12
 # How alike two words are, from 0 to 1: people rarely mistype the first letter.
 LEAST_ALIKE, LEAST_ALIKE_OTHERWISE = 0.75, 0.86
 SHORTEST = 3
+LEAST_SYLLABLES = 2  # one syllable is alike to too many
 
 
 class Spelling:
@@ -30,7 +31,7 @@ class Spelling:
         """(how alike, phrase) of those that are alike enough, the most alike first; of two that
         are as alike the earlier one."""
         letters = _letters(word)
-        if len(letters) < SHORTEST:
+        if len(letters) < SHORTEST or len(word) < LEAST_SYLLABLES:
             return []
         found = []
         for place in self._candidates(letters):
