@@ -4,12 +4,12 @@ import { focusInPlace } from "darkroom/standing";
 const { lists, of, shown } = JSON.parse(document.getElementById("ideas").textContent);
 const model = document.getElementById("model");
 const prompt = document.getElementById("prompt");
-const chips = [...document.querySelectorAll("[data-idea]")];
+const box = document.querySelector("[data-ideas]");
 let kind = of[model.value];
 
 export function startIdeas() {
   document.querySelector("[data-surprise]").addEventListener("click", surprise);
-  for (const chip of chips) chip.addEventListener("click", () => propose(chip.textContent));
+  box?.addEventListener("click", ({ target }) => { if (target.matches("[data-idea]")) propose(target.textContent); });
   model.addEventListener("change", showChips);
   showChips();
 }
@@ -20,14 +20,24 @@ function propose(idea) {
   focusInPlace(prompt);
 }
 
+// Another one than stands there already, unless the model knows no other.
 function surprise() {
-  const others = lists[of[model.value] ?? "rich"].filter((idea) => idea !== prompt.value);
-  propose(others[Math.floor(Math.random() * others.length)]);
+  const ideas = lists[of[model.value] ?? "rich"];
+  const others = ideas.filter((idea) => idea !== prompt.value);
+  propose(others[Math.floor(Math.random() * others.length)] ?? ideas[0]);
 }
 
 function showChips() {
   const now = of[model.value];
-  if (!now || now === kind) return;
+  if (!box || !now || now === kind) return;
   kind = now;
-  lists[kind].slice(0, shown).forEach((idea, number) => { if (chips[number]) chips[number].textContent = idea; });
+  box.replaceChildren(...lists[kind].slice(0, shown).map(chip));
+}
+
+function chip(idea) {
+  const button = Object.assign(document.createElement("button"), { type: "button", className: "chip", textContent: idea });
+  button.dataset.idea = "";
+  const item = document.createElement("li");
+  item.append(button);
+  return item;
 }

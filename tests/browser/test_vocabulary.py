@@ -121,6 +121,24 @@ def test_a_model_without_a_vocabulary_has_no_line(
     expect(page.locator(".vocab-word")).to_have_text(["kitty"])
 
 
+def test_ideas_are_those_that_the_chosen_model_knows_however_few(
+    open_page: Open, alice: User, small: DiffusionModel
+) -> None:
+    give_vocabulary(make_model("one", name="One"), "near", things={"en": {"cat": "cat"}})
+    page = open_page("/", alice)
+    chips = page.locator(".ideas button")
+    expect(chips).to_have_text(["cat", "dog", "house", "car", "bus", "ice cream"])
+    page.get_by_label("Model", exact=True).select_option("one")
+    expect(chips).to_have_text(["cat"])
+    for _time in range(2):
+        page.get_by_role("button", name="Surprise me with a prompt").click()
+        expect(prompt_of(page)).to_have_value("cat")
+    page.get_by_label("Model", exact=True).select_option("small")
+    chips.nth(5).click()
+    expect(prompt_of(page)).to_have_value("ice cream")
+    expect(line_of(page)).to_contain_text("It knows all of these words.")
+
+
 @pytest.fixture
 def slow_answers() -> list[Route]:
     """Questions that the test answers when it likes."""
@@ -253,6 +271,8 @@ def test_another_model_brings_its_styles_and_a_style_that_it_lacks_gives_way_alo
     expect(group).to_contain_text("Other has no style Flat: none is chosen now.")
     page.get_by_role("button", name="Show all styles").click()
     expect(group.get_by_role("radio")).to_have_count(18)
+    expect(page.locator(".style img").first).to_have_js_property("complete", True)
+    assert page.locator(".style img").first.evaluate("one => one.naturalWidth") > 0
     page.locator(".style", has_text="Pixel art").click()
     expect(page.locator("[data-style-gone]")).to_be_hidden()
     page.get_by_label("Model", exact=True).select_option("small")
@@ -296,6 +316,18 @@ def test_only_the_sizes_that_it_names_can_be_chosen(
     expect(page.locator("[data-image]")).to_have_count(4)
 
 
+def test_a_draft_of_a_size_that_the_model_names_no_more_takes_the_nearest(
+    open_page: Open, alice: User, small: DiffusionModel
+) -> None:
+    page = open_page("/", alice)
+    page.get_by_label("Aspect ratio").press("ArrowRight")
+    expect(page.locator("[data-shape-text]")).to_have_text("128 × 64")
+    give_vocabulary(small, sizes=[[64, 64], [192, 64]])
+    page.reload()
+    expect(page.locator("[data-shape-text]")).to_have_text("192 × 64")
+    expect(page.locator("#width")).to_have_value("192")
+
+
 def test_a_model_of_one_size_offers_no_choice_of_shapes(
     open_page: Open, alice: User, small: DiffusionModel
 ) -> None:
@@ -324,8 +356,12 @@ def test_nothing_moves_while_somebody_types(
     context = visitors.context(alice, viewport={"width": 1440, "height": 900})
     context.add_init_script(OBSERVE)
     page = visitors.tab(context, "/")
-    prompt_of(page).press_sequentially("a kitty", delay=30)
+    prompt_of(page).fill("a")
+    expect(line_of(page)).to_contain_text("It can't draw any of this.")
+    stood = prompt_of(page).bounding_box()
+    prompt_of(page).press_sequentially(" kitty", delay=30)
     expect(offer(page, "cat", "kitty")).to_be_visible()
+    assert prompt_of(page).bounding_box() == stood
     prompt_of(page).press_sequentially(" and an astronaut with words nobody knew", delay=10)
     expect(page.locator(".vocab-word")).to_have_count(6)
     prompt_of(page).fill("a cat")

@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from tests.operations.passwords import give_password
 from tests.people import PASSWORD, claim, finish, make_user, submit
+from tests.vocabularies import give_vocabulary
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.core.errors import Conflict, InvalidInput
@@ -193,6 +194,18 @@ def test_ending_it_leads_back_and_is_written_down(
     ]
     assert looking.post("/acting/end/")["Location"] == "/"
     assert len(lines()) == 2
+
+
+def test_the_page_asks_nothing_of_the_words_that_it_would_be_refused(
+    looking: Client, alice: User, offered_model: DiffusionModel
+) -> None:
+    """What is asked about a prompt is sent, and whoever looks sends nothing."""
+    give_vocabulary(offered_model)
+    door = 'data-url="/prompts/reading/"'
+    assert door not in looking.get("/").content.decode()
+    client = Client()
+    client.force_login(alice)
+    assert door in client.get("/").content.decode()
 
 
 def test_it_takes_the_pages_token_to_end_it(alice: User, charlie: User) -> None:
