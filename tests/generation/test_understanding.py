@@ -109,6 +109,12 @@ def test_what_is_near_is_said_by_the_vocabulary_first_and_then_by_the_spelling()
     assert near("xylophone") == [()]
 
 
+def test_two_letters_in_each_others_place_are_the_same_long_word() -> None:
+    lexicon = small_lexicon("near", things={"en": {"bicycle": "bicycle", "horse": "horse"}})
+    assert [one.near for one in understand("a bycicle", lexicon).unknown] == [("bicycle",)]
+    assert [one.near for one in understand("a homer", lexicon).unknown] == [()]
+
+
 def test_offers_are_at_most_three_different_things() -> None:
     boats = {"boat": "boat", "boats": "boat", "bolt": "bolt", "boot": "boot", "goat": "goat"}
     (one,) = understand("booat", small_lexicon("near", things={"en": boats})).unknown

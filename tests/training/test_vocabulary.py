@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from webapp.catalog.vocabulary import parse_vocabulary
 from worker.training.captions import describe
 from worker.training.concepts import STYLES
 from worker.training.scenes import Stage
@@ -76,6 +77,15 @@ def test_its_styles_are_the_recipes_and_have_names_in_both_languages(
         style.words["en"][0] for style in STYLES
     ]
     assert all(style["name"]["ko"] for style in vocabulary["styles"])
+
+
+def test_the_studio_reads_all_that_the_recipe_writes(vocabulary: dict[str, Any]) -> None:
+    read = parse_vocabulary(json.dumps(vocabulary).encode())
+    assert read.thing_count == len(all_things())
+    assert [style.slug for style in read.styles or ()] == [
+        one["slug"] for one in vocabulary["styles"]
+    ]
+    assert read.sizes == ((256, 256),)
 
 
 def test_the_file_is_json_that_says_the_same(

@@ -10,8 +10,10 @@ from collections.abc import Iterable
 from difflib import SequenceMatcher
 
 LOOKED_AT = 12
-# How alike two words are, from 0 to 1: people rarely mistype the first letter.
-LEAST_ALIKE, LEAST_ALIKE_OTHERWISE = 0.75, 0.86
+# How alike two words are, from 0 to 1: people rarely mistype the first letter, and of a long word
+# two letters in each other's place are still the same word.
+LEAST_ALIKE, LEAST_ALIKE_LONG, LEAST_ALIKE_OTHERWISE = 0.75, 0.7, 0.86
+LONG = 6
 SHORTEST = 3
 LEAST_SYLLABLES = 2  # one syllable is alike to too many
 
@@ -35,9 +37,9 @@ class Spelling:
             return []
         found = []
         for place in self._candidates(letters):
-            alike = SequenceMatcher(None, letters, self._letters[place], autojunk=False).ratio()
-            is_same_start = letters[0] == self._letters[place][0]
-            if alike >= (LEAST_ALIKE if is_same_start else LEAST_ALIKE_OTHERWISE):
+            other = self._letters[place]
+            alike = SequenceMatcher(None, letters, other, autojunk=False).ratio()
+            if alike >= _least_alike(letters, other):
                 found.append((alike, place))
         found.sort(key=lambda one: (-one[0], one[1]))
         return [(alike, self._phrases[place]) for alike, place in found]
@@ -53,6 +55,12 @@ class Spelling:
             return shared[place] / (len(pairs) + len(self._letters[place]) + 1)
 
         return sorted(shared, key=lambda place: (-share(place), place))[:LOOKED_AT]
+
+
+def _least_alike(letters: str, other: str) -> float:
+    if letters[0] != other[0]:
+        return LEAST_ALIKE_OTHERWISE
+    return LEAST_ALIKE_LONG if min(len(letters), len(other)) >= LONG else LEAST_ALIKE
 
 
 def _letters(word: str) -> str:
