@@ -15,7 +15,12 @@ from functools import cache
 from typing import Any
 
 from celery import shared_task
-from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
+from celery.signals import (
+    celeryd_after_setup,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
 from django.conf import settings
 from django.db import close_old_connections
 
@@ -43,6 +48,7 @@ DRAIN_S = 30.0
 LAST_WORDS_S = 5.0  # for what is given back after that, while the database is slow
 ROOM_CHECK_S = 1.0
 LEAST_ROOM = 2  # images
+MOST_OF_NODE = 80  # characters of a node's name in a worker's, which has room for 100
 RESERVED_SHARE = 4  # one place in four is for people who have nothing here
 
 
@@ -267,15 +273,22 @@ def _no_engine() -> str:
 
 
 def worker_name() -> str:
-    """Host and process: what an image's receipt and the admin's list of workers show."""
-    return f"{os.uname().nodename}-{os.getpid()}"
+    """Node and process, such as "worker-gpu1@lab-4711": what an image's receipt and the
+    administrators' list of workers show. Whoever gives each GPU's worker a name finds it there."""
+    return f"{_node[:MOST_OF_NODE]}-{os.getpid()}"
+
+
+@celeryd_after_setup.connect
+def remember_node(sender: str, **_signal: Any) -> None:
+    """Celery knows its node name from here on, before it takes the first task."""
+    global _node
+    _node = sender
 
 
 @worker_ready.connect
 def open_desk(sender: Any, **_signal: Any) -> None:
     """Loads the engine beside the consumer, and beats from then on."""
-    global _node
-    node = _node = str(sender.hostname)
+    remember_node(node := str(sender.hostname))
 
     def beat() -> None:
         opened = desk_or_end()

@@ -8,8 +8,8 @@ second    another worker, by the command of the first
 
 import contextlib
 import json
-import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -112,7 +112,7 @@ class ChaosStack:
         while time.monotonic() < deadline:
             with contextlib.suppress(redis.RedisError), contextlib.closing(self.valkey()) as client:
                 if client.exists(
-                    f"darkroom:worker:{os.uname().nodename}-{self.pid('second_worker')}"
+                    f"darkroom:worker:second@{socket.gethostname()}-{self.pid('second_worker')}"
                 ):
                     return
             time.sleep(0.5)

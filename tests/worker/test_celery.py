@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,6 +94,13 @@ def test_a_doorbell_becomes_a_charged_picture_with_its_parameters(
     assert Picture.open(io.BytesIO(read_file(image.thumbnail))).format == "WEBP"
     assert get_balance(user=alice).posted_ucr == START_UCR - PRICE_UCR
     assert not list(find_violations())
+
+
+def test_an_image_says_which_node_drew_it(alice: User, tiny: DiffusionModel) -> None:
+    """Of two equal GPUs in one machine, a user's or administrator's name for the worker tells."""
+    submit(alice, tiny)
+    (image,) = wait_until_ended(60.0)
+    assert re.fullmatch(r"tests@.+-\d+", image.worker)
 
 
 def test_the_same_seed_gives_the_same_picture(alice: User, tiny: DiffusionModel) -> None:
