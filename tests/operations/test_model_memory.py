@@ -91,7 +91,7 @@ def test_the_command_says_it_when_a_model_is_enabled(model: DiffusionModel) -> N
     said = io.StringIO()
     call_command("models", "enable", model.slug, stdout=said)
     assert "is on offer" in said.getvalue()
-    assert "has room for 0.0 GB: its images will fail." in said.getvalue()
+    assert "has room for 0.01 GB: its images will fail." in said.getvalue()
 
 
 def test_the_models_page_says_it(client: Client, charlie: User, model: DiffusionModel) -> None:

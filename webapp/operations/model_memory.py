@@ -1,6 +1,7 @@
 """What a model needs of a device, beside what the workers' devices have: said when one is
 enabled. The sizes are read from the files' headers, in a process of the worker's."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -68,5 +69,5 @@ def _least(needs: Needs, worker: dict[str, Any]) -> int:
 
 
 def gigabytes(count: int) -> str:
-    """Of 10^9 bytes, with one digit: "33.7"."""
-    return f"{count / 1e9:.1f}" if count >= 5e7 else f"{count / 1e9:.2f}"
+    """Of 10^9 bytes, with one digit: "33.7"; of less than a tenth two, rounded up: "0.01"."""
+    return f"{count / 1e9:.1f}" if count >= 1e8 else f"{math.ceil(count / 1e7) / 100:.2f}"
