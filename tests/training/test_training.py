@@ -21,7 +21,8 @@ from worker.training.tokenizer import learn_tokenizer
 from worker.training.vae_growth import even_out, grow_vae
 from worker.training.vae_start import start_near_linear
 
-# Half the size that is trained for; a quarter of it leaves the U-Net less than a pixel.
+# Half the size that is trained for: at a quarter the U-Net halves a single pixel, whose gradient is
+# garbage in bfloat16 (findings/bf16_gradient_of_a_strided_conv_on_one_pixel_is_garbage.sh).
 COMMON = ["--size-px", "128", "--batch", "8", "--seed", "1"]
 CHUNKS = ["--chunks", "2", "--scenes", "24"]
 WORDS = ["--word-steps", "20", "--captions", "3000"]
