@@ -10,7 +10,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
-from worker.training.vae_start import start_near_linear
+from worker.training.vae_start import bias_of, start_near_linear
 
 # How loud new latent channels are at first, beside the old ones. Measured: at 0.05, sampled with a
 # log variance of -4, they said nothing yet after 600 steps.
@@ -62,11 +62,11 @@ def even_out(vae: AutoencoderKL, pictures: Tensor) -> None:
     mean, spread = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
     before, after = vae.quant_conv, vae.post_quant_conv
     channels = len(mean)
-    _bias(after).add_((after.weight[:, :, 0, 0] * mean).sum(1))
+    bias_of(after).add_((after.weight[:, :, 0, 0] * mean).sum(1))
     after.weight.mul_(spread[None, :, None, None])
     before.weight[:channels].div_(spread[:, None, None, None])
-    _bias(before)[:channels] = (_bias(before)[:channels] - mean) / spread
-    _bias(before)[channels:] -= 2.0 * spread.log()
+    bias_of(before)[:channels] = (bias_of(before)[:channels] - mean) / spread
+    bias_of(before)[channels:] -= 2.0 * spread.log()
     vae.register_to_config(scaling_factor=1.0)
 
 
@@ -115,7 +115,7 @@ def _widen_inputs(new: nn.Conv2d, old: nn.Conv2d) -> None:
     kept = old.weight.shape[1]
     new.weight.mul_(VOICE)
     new.weight[:, :kept] = old.weight
-    _bias(new).copy_(_bias(old))
+    bias_of(new).copy_(bias_of(old))
 
 
 def _widen_moments(new: nn.Conv2d, old: nn.Conv2d, *, square: bool = False) -> None:
@@ -125,17 +125,11 @@ def _widen_moments(new: nn.Conv2d, old: nn.Conv2d, *, square: bool = False) -> N
     columns = rows if square else range(old.weight.shape[1])
     if square:
         nn.init.dirac_(new.weight)
-        _bias(new).zero_()
+        bias_of(new).zero_()
         new.weight[rows] = 0.0
     for at, row in enumerate(rows):
         new.weight[row, list(columns)] = old.weight[at]
-        _bias(new)[row] = _bias(old)[at]
+        bias_of(new)[row] = bias_of(old)[at]
     if not square:
         new.weight[kept:wide].mul_(LOUDER)
-        _bias(new)[wide + kept :] = SURE
-
-
-def _bias(layer: nn.Conv2d) -> Tensor:
-    if layer.bias is None:
-        raise ValueError("The VAE's convolutions have biases, and this one has none.")
-    return layer.bias
+        bias_of(new)[wide + kept :] = SURE

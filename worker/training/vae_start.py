@@ -40,10 +40,11 @@ def start_near_linear(vae: AutoencoderKL) -> None:
         mixing.bias.zero_()
         for channel in range(vae.config.latent_channels):
             mixing.weight[channel, channel] = 1.0
-    _bias(vae.quant_conv)[vae.config.latent_channels :] = NARROW
+    bias_of(vae.quant_conv)[vae.config.latent_channels :] = NARROW
 
 
-def _bias(layer: nn.Conv2d) -> Tensor:
+def bias_of(layer: nn.Conv2d) -> Tensor:
+    """Its bias; raises ValueError if it has none."""
     if layer.bias is None:
         raise ValueError("The VAE's convolutions have biases, and this one has none.")
     return layer.bias
@@ -52,13 +53,13 @@ def _bias(layer: nn.Conv2d) -> Tensor:
 def _spread(layer: nn.Conv2d) -> None:
     """Three colours in, `+c, -c, +K, -K` of each out."""
     layer.weight[:CARRIED] = 0.0
-    _bias(layer)[:CARRIED] = 0.0
+    bias_of(layer)[:CARRIED] = 0.0
     for colour in range(3):
         first = 4 * colour
         layer.weight[first, colour, 1, 1] = 1.0
         layer.weight[first + 1, colour, 1, 1] = -1.0
-        _bias(layer)[first + 2] = STEADY
-        _bias(layer)[first + 3] = -STEADY
+        bias_of(layer)[first + 2] = STEADY
+        bias_of(layer)[first + 3] = -STEADY
 
 
 def _carry(layer: nn.Conv2d, *, averaging: bool) -> None:
@@ -66,7 +67,7 @@ def _carry(layer: nn.Conv2d, *, averaging: bool) -> None:
     middle = layer.weight.shape[-1] // 2
     layer.weight.mul_(0.3)
     layer.weight[:CARRIED] = 0.0
-    _bias(layer)[:CARRIED] = 0.0
+    bias_of(layer)[:CARRIED] = 0.0
     for channel in range(CARRIED):
         if averaging:
             layer.weight[channel, channel, :2, :2] = 0.25
@@ -82,7 +83,7 @@ def _gather(norm: nn.GroupNorm, layer: nn.Conv2d) -> None:
         power = sum(STEADY**2 if c % 4 >= 2 else COLOUR_VARIANCE for c in held)
         norm.weight[held] = (power / size) ** 0.5
     layer.weight[:3] = 0.0
-    _bias(layer)[:3] = 0.0
+    bias_of(layer)[:3] = 0.0
     for colour in range(3):
         layer.weight[colour, 4 * colour, 1, 1] = 1.0
         layer.weight[colour, 4 * colour + 1, 1, 1] = -1.0
