@@ -28,32 +28,15 @@ from webapp.generation import claims, heartbeat, services, sweeping
 from webapp.generation.models import Image
 from webapp.generation.uploads import create_upload
 from webapp.operations.audit import find_violations
-from worker.config import EngineConfig
 from worker.drawing import Drawing
 from worker.engine.engine import Engine
 from worker.engine.request import Progress
-from worker.pipelines.runner import DiffusersRunner
 from worker.tasks import Desk
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("valkey_is_empty")]
 
 START_UCR = 200_000_000
 PRICE_UCR = 200_000
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    config = EngineConfig(device="cpu", threads=1, preview_every=0)
-    engine = Engine(DiffusersRunner(config), config)
-    engine.start()
-    yield engine
-    engine.close()
-
-
-@pytest.fixture
-def desk(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    monkeypatch.setattr(heartbeat, "_served", (0.0, []))  # another test's models
-    return Desk(engine, name="this-process", slots=1)
 
 
 class Disk:

@@ -1,7 +1,6 @@
 """From an upload to the finished picture, with the real engine and a tiny pipeline."""
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +16,13 @@ from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.core.models import Notice
 from webapp.credits.selectors import get_balance
-from webapp.generation import heartbeat, services, uploads
+from webapp.generation import services, uploads
 from webapp.generation.claims import Claim, claim_next
 from webapp.generation.enlarging import enlarge_image
 from webapp.generation.models import Generation, Image, Upload
 from webapp.generation.storage import read_file
 from webapp.operations.audit import find_violations
-from worker.config import EngineConfig
-from worker.engine.engine import Engine
 from worker.finishing.parameters import read_parameters
-from worker.pipelines.runner import DiffusersRunner
 from worker.start_pictures import StartPictureLost, read_pictures
 from worker.tasks import Desk
 
@@ -45,26 +41,11 @@ APPLE: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    config = EngineConfig(device="cpu", threads=1, preview_every=0)
-    engine = Engine(DiffusersRunner(config), config)
-    engine.start()
-    yield engine
-    engine.close()
-
-
 @pytest.fixture
 def starter(transactional_db: None) -> DiffusionModel:
     """The model that ships."""
     sizes = {"width_px": 128, "height_px": 128, "steps": 20}
     return make_model("starter", location=str(PROJECT / "worker/starter/pipeline"), **sizes)
-
-
-@pytest.fixture
-def desk(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    monkeypatch.setattr(heartbeat, "_served", (0.0, []))  # another test's models
-    return Desk(engine, name="this-process", slots=1)
 
 
 def keep(owner: User, picture: Picture.Image, kind: str = "start") -> Upload:

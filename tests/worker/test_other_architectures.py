@@ -4,7 +4,7 @@ import io
 import json
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,10 @@ from tests.pipelines.tiny_transformers import build_tiny_pixart
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.core.errors import InvalidInput
-from webapp.generation import heartbeat
 from webapp.generation.enlarging import enlarge_image
 from webapp.generation.storage import read_file
 from webapp.operations.audit import find_violations
-from worker.config import EngineConfig
-from worker.engine.engine import Engine
 from worker.finishing.parameters import read_parameters
-from worker.pipelines.runner import DiffusersRunner
 from worker.tasks import Desk
 
 pytestmark = [
@@ -54,21 +50,6 @@ ASKED: dict[str, Any] = {
     "seed": 7,
     "sampler": "own",
 }
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    config = EngineConfig(device="cpu", threads=1, preview_every=0)
-    engine = Engine(DiffusersRunner(config), config)
-    engine.start()
-    yield engine
-    engine.close()
-
-
-@pytest.fixture
-def desk(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    monkeypatch.setattr(heartbeat, "_served", (0.0, []))  # another test's models
-    return Desk(engine, name="this-process", slots=1)
 
 
 @pytest.fixture

@@ -65,8 +65,8 @@ def _is_known(idea: str, lexicon: Lexicon) -> bool:
 
 
 def simple_ideas() -> list[str]:
-    """One thing on a plain background. The starter model knows the words of
-    `worker/training/concepts.py` and no others, in every language of the page."""
+    """One thing on a plain background. The starter model knows the words of its `vocabulary.json`
+    and no others, in every language of the page."""
     return [
         _("a panda on an orange background"),
         _("a castle on a pink background"),
