@@ -88,6 +88,7 @@ INSTALLED_APPS = [
     "webapp.credits",
     "webapp.catalog",
     "webapp.generation",
+    "webapp.statements",
     "webapp.gallery",
     "webapp.operations",
 ]

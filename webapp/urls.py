@@ -9,6 +9,7 @@ admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-a
 urlpatterns = [
     path("", include("webapp.generation.urls")),
     path("", include("webapp.gallery.urls")),
+    path("", include("webapp.statements.urls")),
     path("", include("webapp.credits.urls")),
     path("", include("webapp.catalog.urls")),
     path("", include("webapp.accounts.urls")),

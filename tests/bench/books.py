@@ -120,10 +120,10 @@ def measure_top_up(admin: "User") -> dict[str, Any]:
 
 def measure_statement(person: "User") -> list[dict[str, Any]]:
     """The first page, one in the middle, the last, and each filter."""
-    from webapp.gallery.statement_filter import KINDS
+    from webapp.statements.filters import KINDS
 
     client = _client(person)
-    middle, last = _places(person)
+    middle, last = _cursors(person)
     queries = ["", f"before={middle}", f"before={last}"]
     queries += [f"kind={kind}" for kind in KINDS if kind]
     queries += [f"until={_day(person, middle)}", f"kind=code&until={_day(person, last)}"]
@@ -221,10 +221,10 @@ def _count_pages(client: "Client", path: str) -> int:
         teardown_test_environment()
 
 
-def _places(person: "User") -> tuple[str, str]:
+def _cursors(person: "User") -> tuple[str, str]:
     """Where a page in the middle of the statement begins, and where the last one does."""
     from webapp.credits.models import Entry, Hold
-    from webapp.gallery.statement_lines import Place
+    from webapp.statements.lines import Cursor
 
     entries = Entry.objects.filter(account__user=person).order_by("pk")
     holds = Hold.objects.filter(account__user=person, state=Hold.State.RELEASED)
@@ -233,15 +233,15 @@ def _places(person: "User") -> tuple[str, str]:
     oldest = entries[20]
     assert last.resolved_at is not None
     return (
-        str(Place(middle.pk, middle.at, 0)),
-        str(Place(oldest.pk, last.resolved_at, last.pk)),
+        str(Cursor(middle.pk, middle.at, 0)),
+        str(Cursor(oldest.pk, last.resolved_at, last.pk)),
     )
 
 
-def _day(person: "User", place: str) -> str:
-    from webapp.gallery.statement_lines import Place
+def _day(person: "User", cursor: str) -> str:
+    from webapp.statements.lines import Cursor
 
-    return Place.read(place).hold_at.date().isoformat()
+    return Cursor.read(cursor).hold_at.date().isoformat()
 
 
 def _tell(sentence: str) -> None:

@@ -19,7 +19,7 @@ SOURCES = sorted(
 READERS = (
     "webapp/credits/",
     "webapp/operations/",
-    "webapp/gallery/",
+    "webapp/statements/",
     "webapp/generation/limits.py",
 )
 BOOKS = {"Account", "Transaction", "Entry", "Hold", "TopUpBatch", "MailboxGrant"}

@@ -1,4 +1,4 @@
-"""The addresses of pages that move or ask for credits; the statement itself is the gallery's."""
+"""The addresses of pages that move or ask for credits; the statement has a room of its own."""
 
 from django.urls import path
 

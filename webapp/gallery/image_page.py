@@ -17,11 +17,11 @@ from webapp.gallery.enlargement import read_enlargement
 from webapp.gallery.image_actions import read_actions
 from webapp.gallery.media import download_name
 from webapp.gallery.neighbours import get_neighbours
-from webapp.gallery.receipt import read_receipt
 from webapp.generation.models import Image
 from webapp.generation.repeating import price_again
 from webapp.generation.selectors import get_owned_image
 from webapp.generation.styles import style_name
+from webapp.statements.receipt import read_receipt
 
 VARIATIONS = 4
 RELATIVES_SHOWN = 12

@@ -1,4 +1,4 @@
-"""The addresses of finished images and of what people make of them, and of the statement."""
+"""The addresses of finished images and of what people make of them."""
 
 from django.urls import path
 
@@ -10,8 +10,6 @@ from webapp.gallery import (
     image_page,
     media,
     sharing_views,
-    statement,
-    statement_csv,
     views,
     wall,
 )
@@ -54,6 +52,4 @@ urlpatterns = [
         development_page.development_noising,
         name="development_noising",
     ),
-    path("credits/", statement.statement, name="credits"),
-    path("credits/statement.csv", statement_csv.statement_csv, name="statement_csv"),
 ]

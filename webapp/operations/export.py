@@ -24,9 +24,9 @@ from webapp.credits.models import Account, CreditRequest
 from webapp.gallery.media import download_name
 from webapp.gallery.models import Collection as PictureCollection
 from webapp.gallery.models import Share
-from webapp.gallery.statement_csv import read_csv
-from webapp.gallery.statement_filter import StatementFilter
 from webapp.generation.models import Generation, Image, Upload
+from webapp.statements.csv_file import read_csv
+from webapp.statements.filters import StatementFilter
 
 ROWS_AT_ONCE = 200
 Row = TypeVar("Row", Generation, Image, Upload)

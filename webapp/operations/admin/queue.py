@@ -17,7 +17,6 @@ from webapp.accounts.models import User
 from webapp.catalog.models import ModelPrice
 from webapp.core.units import format_credits
 from webapp.credits.models import Account, Entry, Hold, Transaction
-from webapp.gallery.receipt import STAGES
 from webapp.generation.models import Image
 from webapp.operations import topups
 from webapp.operations.admin.base import ReadOnlyAdmin
@@ -26,6 +25,7 @@ from webapp.operations.admin.filters import CreatedFilter, FormFilter
 from webapp.operations.admin.long_lists import LongList, LongListPaginator, short_time
 from webapp.operations.admin.navigation import row_address
 from webapp.operations.admin.people_search import find_people
+from webapp.statements.receipt import STAGES
 
 MOST_PEOPLE = 100
 # What `catalog.pricing.Quote.terms` holds, in words.

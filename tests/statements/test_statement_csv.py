@@ -16,16 +16,10 @@ from tests.people import claim, finish, submit
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.credits import ledger
-from webapp.gallery import statement_csv
 from webapp.generation import services
+from webapp.statements import csv_file
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("plain_static")]
-
-
-@pytest.fixture
-def as_alice(client: Client, alice: User) -> Client:
-    client.force_login(alice)
-    return client
 
 
 def download(client: Client, query: str = "") -> tuple[Any, list[dict[str, str]]]:
@@ -99,7 +93,7 @@ def test_the_file_holds_what_the_filter_asks_for(
 def test_a_long_file_is_sent_in_pieces_and_whole(
     client: Client, offered_model: DiffusionModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(statement_csv, "LINES_PER_CHUNK", 100)
+    monkeypatch.setattr(csv_file, "LINES_PER_CHUNK", 100)
     person = make_bulk(Bulk(people=1, lines=750, released=50), model_id=offered_model.pk)
     client.force_login(person)
     _answer, lines = download(client)

@@ -1,6 +1,6 @@
 """The lines of a statement: entries of the ledger and holds that were given back, merged by time.
 
-Each of the two is read backwards along its own index from its own place, so that any page of any
+Each of the two is read backwards along its own index from its own cursor, so that any page of any
 filter costs the same, and none is shown twice or left out, whatever the clocks say.
 """
 
@@ -16,17 +16,17 @@ from django.utils.translation import gettext as _
 
 from webapp.core.errors import InvalidInput
 from webapp.credits.models import Account, Entry, Hold, Transaction
-from webapp.gallery.statement_filter import NOT_CHARGED, StatementFilter
 from webapp.generation.failures import tell_failure
 from webapp.generation.models import Image
+from webapp.statements.filters import NOT_CHARGED, StatementFilter
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-PLACE = re.compile("([0-9]{1,18})-([0-9]{1,17})-([0-9]{1,18})")
+CURSOR = re.compile("([0-9]{1,18})-([0-9]{1,17})-([0-9]{1,18})")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Cursor:
     """Where a page begins: entries below `entry_id`, holds before (`hold_at`, `hold_id`)."""
 
     entry_id: int
@@ -38,8 +38,8 @@ class Place:
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """The place that `str` wrote; raises InvalidInput for any other text."""
-        found = PLACE.fullmatch(text)
+        """The cursor that `str` wrote; raises InvalidInput for any other text."""
+        found = CURSOR.fullmatch(text)
         if not found:
             sentence = _("That page of the statement does not exist. Start again at the top.")
             raise InvalidInput(sentence, field="before")
@@ -48,7 +48,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class LineImage:
     """What a line tells about its image."""
 
     state: str
@@ -57,7 +57,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class StatementLine:
     """One line; one that was not charged has neither amount nor balance.
 
     `kind_name` says what it is, `reason` why if somebody wrote it. `image` is None if the
@@ -72,7 +72,7 @@ class Line:
     amount_ucr: int | None = None
     balance_ucr: int | None = None
     image_id: uuid.UUID | None = None
-    image: Picture | None = None
+    image: LineImage | None = None
 
     @property
     def words(self) -> str:
@@ -84,27 +84,27 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class StatementPage:
     """Lines, newest first, and where the next page begins; None if there is none."""
 
-    lines: list[Line]
-    next_place: Place | None
+    lines: list[StatementLine]
+    next_cursor: Cursor | None
 
 
 def list_lines(
-    *, account: Account, asked: StatementFilter, before: Place | None, limit: int
-) -> Page:
+    *, account: Account, asked: StatementFilter, before: Cursor | None, limit: int
+) -> StatementPage:
     """Up to `limit` lines of the account that fit the filter, in four queries at most."""
     entries = deque(_entries(account, asked, before)[: limit + 1])
     holds = deque(_released(account, asked, before)[: limit + 1])
     merged: list[Entry | Hold] = []
     while len(merged) < limit and (entries or holds):
         merged.append(entries.popleft() if _is_newer(entries, holds) else holds.popleft())
-    return Page(_lines(account, merged), _place(entries, holds))
+    return StatementPage(_lines(account, merged), _cursor(entries, holds))
 
 
 def _entries(
-    account: Account, asked: StatementFilter, before: Place | None
+    account: Account, asked: StatementFilter, before: Cursor | None
 ) -> QuerySet[Entry, Entry]:
     if asked.kind == NOT_CHARGED:
         return Entry.objects.none()
@@ -117,7 +117,7 @@ def _entries(
 
 
 def _released(
-    account: Account, asked: StatementFilter, before: Place | None
+    account: Account, asked: StatementFilter, before: Cursor | None
 ) -> QuerySet[Hold, Hold]:
     if asked.kind not in ("", NOT_CHARGED):
         return Hold.objects.none()
@@ -143,14 +143,14 @@ def _is_newer(entries: deque[Entry], holds: deque[Hold]) -> bool:
     return bool(entries) and (not holds or entries[0].at >= _when(holds[0]))
 
 
-def _place(entries: deque[Entry], holds: deque[Hold]) -> Place | None:
+def _cursor(entries: deque[Entry], holds: deque[Hold]) -> Cursor | None:
     """Just above the first line of each that is left over; None if nothing is."""
     if not entries and not holds:
         return None
     entry_id = entries[0].pk + 1 if entries else 0
     if not holds:
-        return Place(entry_id, EPOCH, 0)
-    return Place(entry_id, _when(holds[0]), holds[0].pk + 1)
+        return Cursor(entry_id, EPOCH, 0)
+    return Cursor(entry_id, _when(holds[0]), holds[0].pk + 1)
 
 
 def _when(hold: Hold) -> datetime:
@@ -158,10 +158,10 @@ def _when(hold: Hold) -> datetime:
     return hold.resolved_at
 
 
-def _lines(account: Account, merged: list[Entry | Hold]) -> list[Line]:
-    reasons, pictures = _reasons(merged), _pictures(account, merged)
+def _lines(account: Account, merged: list[Entry | Hold]) -> list[StatementLine]:
+    reasons, images = _reasons(merged), _images(account, merged)
     return [
-        _released_line(one, pictures) if isinstance(one, Hold) else _line(one, reasons, pictures)
+        _released_line(one, images) if isinstance(one, Hold) else _line(one, reasons, images)
         for one in merged
     ]
 
@@ -177,30 +177,32 @@ def _reasons(merged: list[Entry | Hold]) -> dict[int, str]:
     return dict(Transaction.objects.filter(pk__in=asked).values_list("pk", "reason"))
 
 
-def _pictures(account: Account, merged: list[Entry | Hold]) -> dict[uuid.UUID, Picture]:
+def _images(account: Account, merged: list[Entry | Hold]) -> dict[uuid.UUID, LineImage]:
     """Those that are still there; a closed account has none."""
     ids = [one.image_id for one in merged if one.image_id]
     owned = Image.objects.filter(owner_id=account.user_id, pk__in=ids)
     told = owned.values_list("pk", "state", "failure_code", "failure", "generation__prompt")
     return {
-        pk: Picture(state, tell_failure(code=code, sentence=sentence), prompt)
+        pk: LineImage(state, tell_failure(code=code, sentence=sentence), prompt)
         for pk, state, code, sentence, prompt in told
     }
 
 
-def _released_line(hold: Hold, pictures: dict[uuid.UUID, Picture]) -> Line:
-    return Line(
+def _released_line(hold: Hold, images: dict[uuid.UUID, LineImage]) -> StatementLine:
+    return StatementLine(
         key=f"hold-{hold.pk}",
         kind=NOT_CHARGED,
         kind_name=str(Hold.State.RELEASED.label),
         when=_when(hold),
         image_id=hold.image_id,
-        image=pictures.get(hold.image_id),
+        image=images.get(hold.image_id),
     )
 
 
-def _line(entry: Entry, reasons: dict[int, str], pictures: dict[uuid.UUID, Picture]) -> Line:
-    return Line(
+def _line(
+    entry: Entry, reasons: dict[int, str], images: dict[uuid.UUID, LineImage]
+) -> StatementLine:
+    return StatementLine(
         key=f"entry-{entry.pk}",
         kind=entry.kind,
         kind_name=str(entry.get_kind_display()),
@@ -209,5 +211,5 @@ def _line(entry: Entry, reasons: dict[int, str], pictures: dict[uuid.UUID, Pictu
         amount_ucr=entry.amount_ucr,
         balance_ucr=entry.balance_after_ucr,
         image_id=entry.image_id,
-        image=pictures.get(entry.image_id) if entry.image_id else None,
+        image=images.get(entry.image_id) if entry.image_id else None,
     )

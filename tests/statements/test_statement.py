@@ -12,32 +12,20 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from tests.bench.bulk import Bulk, check_bulk, make_bulk
-from tests.pages import serve_plain_static
 from tests.people import claim, finish, submit
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.credits import ledger
 from webapp.credits.models import Account, Hold
-from webapp.gallery.statement import LINES_SHOWN
-from webapp.gallery.statement_filter import StatementFilter
-from webapp.gallery.statement_lines import EPOCH, Line, Place, list_lines
 from webapp.generation import services
 from webapp.generation.models import Image
+from webapp.statements.filters import StatementFilter
+from webapp.statements.lines import EPOCH, Cursor, StatementLine, list_lines
+from webapp.statements.views import LINES_SHOWN
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("plain_static")]
 MOST_QUERIES = 13
 ALL = StatementFilter()
-
-
-@pytest.fixture
-def plain_static(settings: LazySettings) -> None:
-    serve_plain_static(settings)
-
-
-@pytest.fixture
-def as_alice(client: Client, alice: User) -> Client:
-    client.force_login(alice)
-    return client
 
 
 def draw(owner: User, model: DiffusionModel, **changes: Any) -> Image:
@@ -57,19 +45,19 @@ def top_up(user: User, actor: User, reason: str, amount_ucr: int = 1_000_000) ->
     ledger.top_up(user=user, amount_ucr=amount_ucr, actor=actor, reason=reason, key=key)
 
 
-def read_all(user: User, asked: StatementFilter = ALL, limit: int = 7) -> list[Line]:
+def read_all(user: User, asked: StatementFilter = ALL, limit: int = 7) -> list[StatementLine]:
     """Every line that fits, a small page at a time."""
     account = Account.objects.get(user=user)
-    lines: list[Line] = []
+    lines: list[StatementLine] = []
     page = list_lines(account=account, asked=asked, before=None, limit=limit)
     while True:
         assert len(page.lines) <= limit
         lines += page.lines
-        if page.next_place is None:
+        if page.next_cursor is None:
             return lines
         assert len(page.lines) == limit
-        place = Place.read(str(page.next_place))
-        page = list_lines(account=account, asked=asked, before=place, limit=limit)
+        cursor = Cursor.read(str(page.next_cursor))
+        page = list_lines(account=account, asked=asked, before=cursor, limit=limit)
 
 
 def test_lines_lead_to_pictures_and_tell_what_was_not_charged(
@@ -230,10 +218,10 @@ def test_an_older_page_keeps_the_filter(as_alice: Client, alice: User, charlie: 
     assert 'href="/credits/?kind=top_up&amp;since=2026-01-01#lines"' in page
 
 
-def test_a_place_is_read_as_it_was_written() -> None:
-    place = Place(12, datetime(2026, 1, 1, 12, 30, 15, 123456, tzinfo=UTC), 34)
-    assert Place.read(str(place)) == place
-    assert Place.read("0-0-0") == Place(0, EPOCH, 0)
+def test_a_cursor_is_read_as_it_was_written() -> None:
+    cursor = Cursor(12, datetime(2026, 1, 1, 12, 30, 15, 123456, tzinfo=UTC), 34)
+    assert Cursor.read(str(cursor)) == cursor
+    assert Cursor.read("0-0-0") == Cursor(0, EPOCH, 0)
 
 
 @pytest.mark.parametrize("query", ["", "kind=capture", "kind=not_charged", "until=2026-01-31"])

@@ -8,14 +8,13 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from tests.pages import serve_plain_static
 from tests.people import claim, finish, submit
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel, PriceList
 from webapp.credits import ledger
-from webapp.gallery.receipt import read_receipt
 from webapp.generation import services
 from webapp.generation.models import Generation, Image
+from webapp.statements.receipt import read_receipt
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("plain_static")]
 METERED = {
@@ -28,17 +27,6 @@ METERED = {
     "height_px": 768,
     "steps": 30,
 }
-
-
-@pytest.fixture
-def plain_static(settings: LazySettings) -> None:
-    serve_plain_static(settings)
-
-
-@pytest.fixture
-def as_alice(client: Client, alice: User) -> Client:
-    client.force_login(alice)
-    return client
 
 
 @pytest.fixture
