@@ -4,7 +4,7 @@ model, style, mode and shape as lexemes with a colon, which no word of a prompt 
 One GIN index then answers a search of one owner's pictures, however many others there are. Words
 are folded (NFKC, lower case) and cut at ASCII punctuation, which PostgreSQL's parser would take
 for addresses, file names and numbers; Chinese and Japanese, written without spaces, are cut into
-characters and looked for as phrases. `webapp/gallery/words.py` cuts a query in the same way.
+characters and looked for as phrases. `webapp/gallery/searching.py` cuts a query in the same way.
 
 `fastupdate` is off: a search would read the pending list of all that was asked for lately. The
 column is PostgreSQL's own affair, so that no query of a request drags it along. The index of the

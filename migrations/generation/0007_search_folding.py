@@ -4,15 +4,15 @@ and without what nobody sees, such as soft hyphens and joiners of no width.
 PostgreSQL's own lower case knows one letter for one letter, and `casefold` only from version 18 on.
 So `darkroom_fold` replaces the few letters whose folded form is another than their lower case; all
 else the text search's parser makes lower itself. Cherokee, whose folded form is upper case, is left
-to that parser on both sides. `webapp/gallery/words.py` folds a query in the same way. The column is
-made anew, and with it every row that there is.
+to that parser on both sides. `webapp/gallery/searching.py` folds a query in the same way. The
+column is made anew, and with it every row that there is.
 """
 
 import unicodedata
 
 from django.db import migrations
 
-# Unicode's Default_Ignorable_Code_Point, as it stands in `webapp/gallery/words.py`.
+# Unicode's Default_Ignorable_Code_Point, as it stands in `webapp/gallery/searching.py`.
 UNSEEN = (
     r"\u00AD\u034F\u061C\u115F\u1160\u17B4\u17B5\u180B-\u180F\u200B-\u200F\u202A-\u202E"
     r"\u2060-\u206F\u3164\uFE00-\uFE0F\uFEFF\uFFA0\uFFF0-\uFFF8"

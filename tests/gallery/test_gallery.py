@@ -13,8 +13,8 @@ from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.core.errors import InvalidInput, NotFound
 from webapp.gallery.filters import WallFilter
-from webapp.gallery.neighbours import get_neighbours
-from webapp.gallery.selectors import PAGE_SIZE, Picture, list_wall_page
+from webapp.gallery.image_page import get_neighbours
+from webapp.gallery.selectors import PAGE_SIZE, WallImage, list_wall_page
 from webapp.generation import services
 from webapp.generation.models import Image
 
@@ -24,7 +24,7 @@ PICTURES = 10_000
 MOST_QUERIES = 8
 
 
-def all_pages(owner: User, wall: WallFilter) -> list[Picture]:
+def all_pages(owner: User, wall: WallFilter) -> list[WallImage]:
     page = list_wall_page(owner=owner, wall=wall)
     images = list(page.pictures)
     while page.next_cursor:

@@ -17,8 +17,8 @@ from webapp.catalog.models import DiffusionModel
 from webapp.core.errors import InvalidInput
 from webapp.gallery import selectors
 from webapp.gallery.filters import WallFilter, read_filter
+from webapp.gallery.searching import write_tsquery
 from webapp.gallery.selectors import list_wall_page
-from webapp.gallery.words import write_tsquery
 from webapp.generation.models import Generation, Image
 
 pytestmark = pytest.mark.django_db

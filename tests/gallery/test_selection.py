@@ -14,9 +14,9 @@ from tests.gallery.pictures import age, draw, put_into
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.core.errors import InvalidInput, NotFound, TooMany
-from webapp.gallery import archive
-from webapp.gallery.archive import list_entries
+from webapp.gallery import downloads
 from webapp.gallery.collections import create_collection
+from webapp.gallery.downloads import list_entries
 from webapp.gallery.filters import WallFilter
 from webapp.gallery.selection import Selection, read_selection, select_images
 from webapp.generation.models import Image
@@ -173,12 +173,12 @@ async def test_a_zip_holds_the_pictures_under_names_of_their_own(
 def test_a_zip_has_an_end(
     alice: User, offered_model: DiffusionModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archive, "PICTURES_MOST", 5)
+    monkeypatch.setattr(downloads, "PICTURES_MOST", 5)
     hang_pictures(owner=alice, model=offered_model, pictures=6)
     selection = Selection(wall=WallFilter(), seen_at=timezone.now())
     with pytest.raises(TooMany, match="At most 5 pictures"):
         list_entries(owner=alice, selection=selection)
-    monkeypatch.setattr(archive, "PICTURES_MOST", 6)
+    monkeypatch.setattr(downloads, "PICTURES_MOST", 6)
     names = [one.name for one in list_entries(owner=alice, selection=selection)]
     assert len(set(names)) == 6
 

@@ -18,8 +18,7 @@ from webapp.catalog.models import DiffusionModel
 from webapp.core import buckets
 from webapp.core.neighbours import StorageAway
 from webapp.core.zipping import write_zip
-from webapp.gallery.archive import list_entries
-from webapp.gallery.media import download_name
+from webapp.gallery.downloads import download_name, list_entries
 from webapp.gallery.selection import read_selection
 from webapp.generation.models import Image
 

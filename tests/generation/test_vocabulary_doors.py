@@ -18,7 +18,7 @@ from webapp.catalog.models import DiffusionModel
 from webapp.catalog.vocabulary_services import keep_vocabulary
 from webapp.core.errors import InvalidInput
 from webapp.credits.models import Hold
-from webapp.gallery.enlargement import read_enlargement
+from webapp.gallery.image_page import read_enlargement
 from webapp.generation.ideas import first_ideas, page_ideas
 from webapp.generation.models import Generation, Image
 from webapp.generation.modes import enlarged_size

@@ -1,33 +1,23 @@
-"""The page "How a picture develops": noise put in beside noise taken out, at the same times."""
+"""What the page "How a picture develops" is about: one run, noise put in beside noise taken out,
+at the same times."""
 
 import json
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
-from django.contrib.auth.decorators import login_required
-from django.core.exceptions import ValidationError
-from django.http import HttpResponse
-from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.cache import never_cache
 
 from webapp.accounts.models import User
-from webapp.accounts.requests import SignedInRequest
 from webapp.catalog.architectures import architecture_of
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.schedules import FLOW, Level, Schedule, build_schedule, schedule_of
-from webapp.core.errors import NotFound
-from webapp.core.methods import require_GET
 from webapp.gallery.development import DevelopmentStrip, build_strip, read_strip
-from webapp.gallery.media import private_bytes
+from webapp.gallery.downloads import read_kept
 from webapp.generation.models import Generation, Image
 from webapp.generation.pictures import ask_child, decoding_turn
-from webapp.generation.selectors import get_owned_image
-from webapp.generation.storage import read_file
 
 SAMPLE = Path(__file__).parent / "sample"
 CURVE_POINTS = 100
@@ -78,38 +68,26 @@ class Subject:
         return tuple(frame.level for frame in self.strip.frames if frame.level is not None)
 
 
-@never_cache
-@login_required
-@require_GET
-def development(request: SignedInRequest) -> HttpResponse:
-    """About the visitor's newest picture, `?image=<id>`, or the sample where they have none whose
-    run and schedule are known."""
-    asked = _asked_image(request)
-    subject = _choose(request.user, asked)
-    context = {
-        "subject": subject,
-        "strip": subject.strip,
-        "is_another": asked is not None and subject.image is None,
-        "curve": draw_curve(subject.schedule),
-        "dots": place_dots(subject.schedule, subject.levels),
-    }
-    return render(request, "gallery/development.html", context)
+def choose_subject(*, owner: User, asked: Image | None) -> Subject:
+    """The image that is asked for, else the owner's newest whose run and schedule are known, else
+    the sample."""
+    if asked is not None:
+        return _subject_of(asked) or _sample()
+    newest = Image.objects.filter(owner=owner, state=Image.State.STORED, binned_at=None)
+    newest = newest.select_related("generation__model", "model").order_by("-finished_at", "-pk")
+    subjects = (_subject_of(image) for image in newest[:LOOKED_AT] if image.strip)
+    return next((subject for subject in subjects if subject), None) or _sample()
 
 
-@login_required
-@require_GET
-def development_noising(request: SignedInRequest) -> HttpResponse:
-    """The forward process of that picture: its frames as the strip's, WebP."""
-    subject = _choose(request.user, _asked_image(request))
-    body = _noising_sheet(subject.picture, subject.sheet, subject.levels)
-    return private_bytes(body, content_type="image/webp")
+def draw_noising(subject: Subject) -> bytes:
+    """The forward process of that picture: its frames as the strip's, WebP. Raises NotFound if its
+    files are gone, TooMany and Unavailable if no turn to draw it comes soon."""
+    return _noising_sheet(subject.picture, subject.sheet, subject.levels)
 
 
-@login_required
-@require_GET
-def development_strip(_request: SignedInRequest) -> HttpResponse:
+def sample_strip() -> bytes:
     """The sample's strip, WebP."""
-    return private_bytes((SAMPLE / "strip.webp").read_bytes(), content_type="image/webp")
+    return (SAMPLE / "strip.webp").read_bytes()
 
 
 def draw_curve(schedule: Schedule) -> str:
@@ -127,25 +105,6 @@ def place_dots(schedule: Schedule, levels: Sequence[Level]) -> list[tuple[str, s
 
 def _point(schedule: Schedule, level: Level) -> str:
     return f"{100 * level.time / schedule.times:.2f},{100 - 100 * level.noise_share:.2f}"
-
-
-def _asked_image(request: SignedInRequest) -> Image | None:
-    asked = request.GET.get("image")
-    if not asked:
-        return None
-    try:
-        return get_owned_image(owner=request.user, image_id=uuid.UUID(asked))
-    except (ValueError, ValidationError) as error:
-        raise NotFound(_("There is nothing here, or nothing of yours.")) from error
-
-
-def _choose(owner: User, asked: Image | None) -> Subject:
-    if asked is not None:
-        return _subject_of(asked) or _sample()
-    newest = Image.objects.filter(owner=owner, state=Image.State.STORED, binned_at=None)
-    newest = newest.select_related("generation__model", "model").order_by("-finished_at", "-pk")
-    subjects = (_subject_of(image) for image in newest[:LOOKED_AT] if image.strip)
-    return next((subject for subject in subjects if subject), None) or _sample()
 
 
 def _subject_of(image: Image) -> Subject | None:
@@ -190,11 +149,8 @@ def _sample_facts() -> dict:  # type: ignore[type-arg]
 @lru_cache(maxsize=KEPT_SHEETS)
 def _noising_sheet(picture: str, sheet: str, levels: tuple[Level, ...]) -> bytes:
     """Drawn once for each picture: the names are of files that never change."""
-    try:
-        body = read_file(picture) if picture else (SAMPLE / "picture.webp").read_bytes()
-        strip = read_file(sheet) if sheet else (SAMPLE / "strip.webp").read_bytes()
-    except FileNotFoundError as error:
-        raise NotFound(_("There is no picture here, or not any more.")) from error
+    body = read_kept(picture) if picture else (SAMPLE / "picture.webp").read_bytes()
+    strip = read_kept(sheet) if sheet else sample_strip()
     pairs = [(level.signal, level.noise) for level in levels]
     with decoding_turn(f"noising {picture}") as child:
         _facts, (drawn,) = ask_child(child, "noising", [body, strip], levels=pairs)

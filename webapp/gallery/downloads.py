@@ -1,13 +1,24 @@
-"""An image as a file to keep: in another format, with or without what made it."""
+"""Images as files to keep: one in another format, with or without what made it; many as one zip."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 
+from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
-from webapp.core.errors import InvalidInput, NotFound
+from webapp.accounts.models import User
+from webapp.core.errors import InvalidInput, NotFound, TooMany
+from webapp.core.zipping import ZipEntry, read_stored_file
+from webapp.gallery.selection import Selection, select_images
 from webapp.generation.models import Image
 from webapp.generation.pictures import ask_child, decoding_turn
 from webapp.generation.storage import read_file
+
+NAME_LENGTH = 60
+PICTURES_MOST = 2000  # in one zip
+ZIPPED = ("file", "seed", "finished_at", "generation__prompt")  # fields that a zip needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +36,12 @@ FORMATS = {
 }
 
 
+def download_name(image: Image) -> str:
+    """`a-fox-at-dusk-48213.png`: letters of any script, at most 60 of them, then the seed."""
+    words = slugify(image.generation.prompt, allow_unicode=True)[:NAME_LENGTH].strip("-")
+    return f"{words or 'image'}-{image.seed}.png"
+
+
 def encode(image: Image, *, name: str, with_metadata: bool, asker: object) -> tuple[bytes, Format]:
     """The image's bytes in that format. A PNG with its metadata is the file as it was stored.
     `asker` is whoever waits for it, one image at a time.
@@ -36,20 +53,47 @@ def encode(image: Image, *, name: str, with_metadata: bool, asker: object) -> tu
         sentence = _("A picture can be had as: %(allowed)s.") % {"allowed": ", ".join(FORMATS)}
         raise InvalidInput(sentence, field="format")
     if name == "png" and with_metadata:
-        return read_picture(image), FORMATS[name]
+        return read_kept(image.file), FORMATS[name]
     with decoding_turn(asker) as child:
-        stored = read_picture(image)
+        stored = read_kept(image.file)
         options = {"name": name, "with_metadata": with_metadata}
         _facts, (body,) = ask_child(child, "encode", [stored], **options)
         return body, FORMATS[name]
 
 
-def read_picture(image: Image) -> bytes:
-    """The file as it was stored; raises NotFound if it is gone."""
+def read_kept(name: str) -> bytes:
+    """The file of that name as it was stored; raises NotFound for "" and if it is gone."""
     try:
-        body = read_file(image.file) if image.file else None
+        body = read_file(name) if name else None
     except FileNotFoundError:
         body = None
     if body is None:
         raise NotFound(_("There is no picture here, or not any more."))
     return body
+
+
+def list_entries(*, owner: User, selection: Selection) -> list[ZipEntry]:
+    """The files of the selection, newest first, each under a name of its own. Raises TooMany
+    beyond 2,000, and as `select_images` does."""
+    images = select_images(owner=owner, selection=selection).select_related("generation")
+    found = list(images.order_by("-finished_at", "-pk").only(*ZIPPED)[: PICTURES_MOST + 1])
+    if len(found) > PICTURES_MOST:
+        sentence = _("At most %(most)s pictures fit into one zip. Select fewer.")
+        raise TooMany(sentence % {"most": f"{PICTURES_MOST:,}"})
+    return [
+        ZipEntry(name, partial(read_stored_file, image.file), modified=image.finished_at)
+        for name, image in zip(_names(found), found, strict=True)
+    ]
+
+
+def _names(images: list[Image]) -> Iterator[str]:
+    """`a-fox-7.png`, and if that is taken `a-fox-7-2.png`."""
+    taken: set[str] = set()
+    for image in images:
+        name = wanted = download_name(image)
+        for number in count(2):
+            if name not in taken:
+                break
+            name = f"{wanted.removesuffix('.png')}-{number}.png"
+        taken.add(name)
+        yield name

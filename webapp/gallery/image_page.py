@@ -1,29 +1,21 @@
-"""The page of one image: how it developed, what made it, and what it came from."""
+"""What the page of one image shows beside the image: what it came from and what came of it, its
+neighbours in the gallery, and what can be done with it."""
 
-import uuid
 from dataclasses import dataclass
 
-from django.contrib.auth.decorators import login_required
-from django.db.models import QuerySet
-from django.http import HttpResponse
-from django.shortcuts import render
-from django.views.decorators.cache import never_cache
+from django.db.models import Q, QuerySet
 
-from webapp.accounts.requests import SignedInRequest
-from webapp.catalog.samplers import sampler_label
-from webapp.core.methods import require_GET
-from webapp.gallery.development import read_strip
-from webapp.gallery.enlargement import read_enlargement
-from webapp.gallery.image_actions import read_actions
-from webapp.gallery.media import download_name
-from webapp.gallery.neighbours import get_neighbours
+from webapp.accounts.models import User
+from webapp.catalog.pricing import read_prices
+from webapp.core.errors import InvalidInput
+from webapp.gallery.collections import list_holding
+from webapp.gallery.models import Collection, Share
+from webapp.gallery.selectors import list_collections
+from webapp.gallery.sharing import get_share
+from webapp.gallery.strings import gallery_strings
 from webapp.generation.models import Image
-from webapp.generation.repeating import price_again
-from webapp.generation.selectors import get_owned_image
-from webapp.generation.styles import style_name
-from webapp.statements.receipt import read_receipt
+from webapp.generation.modes import DEFAULT_STRENGTH, Mode, check_steps_left, enlarged_size
 
-VARIATIONS = 4
 RELATIVES_SHOWN = 12
 
 
@@ -42,49 +34,93 @@ class Lineage:
         return [self.parent] if self.parent else []
 
 
-@never_cache
-@login_required
-@require_GET
-def image(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
-    """One image with everything that made it, and its receipt."""
-    found = get_owned_image(owner=request.user, image_id=image_id)
-    context = {
-        "image": found,
-        "generation": found.generation,
-        "sampler": sampler_label(found.generation.sampler),
-        "receipt": read_receipt(image=found),
-        "neighbours": get_neighbours(found),
-        "download_name": download_name(found),
-        "strip": read_strip(found),
-        "lineage": read_lineage(found),
-        "actions": read_actions(owner=request.user, image=found),
-        "fingerprint": [(name, value) for name, value in found.fingerprint.items() if value],
-        "style": style_name(found.generation.style, model=found.generation.model),
-        "enlargement": read_enlargement(owner=request.user, image=found),
-        "enlarge_key": uuid.uuid4(),
-        "variations": VARIATIONS,
-        "variations_key": uuid.uuid4(),
-        "again_key": uuid.uuid4(),
-        "again_ucr": price_again(owner=request.user, generation=found.generation),
-    }
-    return render(request, "gallery/image.html", context)
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """The images before and after one, in the order of the gallery; None at either end of it."""
+
+    newer: Image | None
+    older: Image | None
+
+
+@dataclass(frozen=True, slots=True)
+class Enlargement:
+    """What the button says; `problem` is the sentence that stands in its place if there can be
+    none, and `price_ucr` None if there is no price."""
+
+    width_px: int = 0
+    height_px: int = 0
+    price_ucr: int | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageActions:
+    """The owner's collections, each with whether the image is in it; the link to it, if
+    there is one; and the sentences of the scripts."""
+
+    collections: list[tuple[Collection, bool]]
+    share: Share | None
+    strings: dict[str, str]
 
 
 def read_lineage(found: Image) -> Lineage:
     """What the owner's image was made from, what came of it, and what was drawn with it."""
+    shown = _stored(found).select_related("generation")
     parent_id = found.generation.parent_id
-    siblings = _shown(found).filter(generation_id=found.generation_id).exclude(pk=found.pk)
-    children = _shown(found).filter(generation__parent=found)
+    siblings = shown.filter(generation_id=found.generation_id).exclude(pk=found.pk)
+    children = shown.filter(generation__parent=found)
     return Lineage(
-        parent=_shown(found).filter(pk=parent_id).first() if parent_id else None,
+        parent=shown.filter(pk=parent_id).first() if parent_id else None,
         siblings=list(siblings.order_by("index")[:RELATIVES_SHOWN]),
         children=list(children.order_by("finished_at", "pk")[:RELATIVES_SHOWN]),
     )
 
 
-def _shown(found: Image) -> QuerySet[Image]:
-    """Images of the same owner that have something to show."""
-    stored = Image.objects.filter(
-        owner_id=found.owner_id, state=Image.State.STORED, binned_at__isnull=True
+def get_neighbours(image: Image) -> Neighbours:
+    """The owner's stored images next to this one; none for an image that is not stored, or
+    in the bin."""
+    if image.state != Image.State.STORED or image.binned_at:
+        return Neighbours(None, None)
+    shown = _stored(image).only("pk")
+    same_time = Q(finished_at=image.finished_at)
+    newer = Q(finished_at__gt=image.finished_at) | (same_time & Q(pk__gt=image.pk))
+    older = Q(finished_at__lt=image.finished_at) | (same_time & Q(pk__lt=image.pk))
+    return Neighbours(
+        newer=shown.filter(newer).order_by("finished_at", "pk").first(),
+        older=shown.filter(older).order_by("-finished_at", "-pk").first(),
     )
-    return stored.select_related("generation")
+
+
+def read_enlargement(*, owner: User, image: Image) -> Enlargement | None:
+    """Whether the image can be drawn at twice its size, how large that is, and what it costs; None
+    if there is no image."""
+    if image.state != Image.State.STORED:
+        return None
+    asked, model = image.generation, image.generation.model
+    try:
+        check_steps_left(steps=asked.steps, strength=DEFAULT_STRENGTH[Mode.UPSCALE])
+        size = enlarged_size(model, width_px=asked.width_px, height_px=asked.height_px)
+    except InvalidInput as refused:
+        return Enlargement(problem=refused.sentence)
+    prices = read_prices(user=owner)
+    if prices.problem:
+        return Enlargement(*size)
+    quote = prices.quote(model=model, width_px=size[0], height_px=size[1], steps=asked.steps)
+    return Enlargement(*size, quote.price_each_ucr)
+
+
+def read_actions(*, owner: User, image: Image) -> ImageActions:
+    """What `gallery/_image_actions.html` shows; nothing but sentences if the image is not
+    finished."""
+    if image.state != Image.State.STORED:
+        return ImageActions([], None, gallery_strings())
+    holding = list_holding(image=image)
+    mine = [(one, one.pk in holding) for one in list_collections(owner=owner)]
+    return ImageActions(mine, get_share(image=image), gallery_strings())
+
+
+def _stored(image: Image) -> QuerySet[Image]:
+    """Images of the same owner that have something to show, outside the bin."""
+    return Image.objects.filter(
+        owner_id=image.owner_id, state=Image.State.STORED, binned_at__isnull=True
+    )

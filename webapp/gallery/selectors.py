@@ -1,23 +1,30 @@
-"""Reading finished images: pages of the wall by cursor, any page as fast as the first."""
+"""Reading finished images: pages of the wall by cursor, any page as fast as the first; and what
+a wall can be narrowed by."""
 
 import base64
 import binascii
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from webapp.accounts.models import User
+from webapp.catalog.models import DiffusionModel
+from webapp.catalog.vocabulary import in_language
+from webapp.catalog.vocabulary_selectors import kept_vocabulary
 from webapp.core.digits import read_moment
 from webapp.core.errors import InvalidInput, NotFound
 from webapp.gallery.filters import FAVOURITES, WallFilter, end_of, start_of
 from webapp.gallery.models import Collection
 from webapp.gallery.searching import Among, FoundFirst, LookedAt, Search, write_search
-from webapp.generation.models import Image
+from webapp.generation.models import Image, QueueShare
 from webapp.generation.selectors import bin_kept_since
+from webapp.generation.styles import PLAIN, STYLES
 
 PAGE_SIZE = 60
 COUNTED_MOST = 1000
@@ -25,7 +32,7 @@ COUNTED_MOST = 1000
 LOOKED_AT_MOST = 1000
 # So many requests are named by the index for a rare one.
 NAMED_MOST = 1000
-# The fields of a Picture, in its order; the join to the request comes with them.
+# The fields of a WallImage, in its order; the join to the request comes with them.
 SHOWN = (
     "pk",
     "finished_at",
@@ -38,7 +45,7 @@ SHOWN = (
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class WallImage:
     """What the wall shows of an image."""
 
     pk: uuid.UUID
@@ -51,8 +58,8 @@ class Picture:
 
 
 # An image and its time in the walk: what a cursor is made of.
-Place = tuple[uuid.UUID, datetime]
-Found = tuple[list[Place], int, bool]
+Position = tuple[uuid.UUID, datetime]
+Found = tuple[list[Position], int, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +67,7 @@ class WallPage:
     """Up to 60 images, newest first; `next_cursor` is "" on the last page. `counted` is how many
     there are behind the cursor, at most 1,000; if `is_more`, there are more than that."""
 
-    pictures: list[Picture]
+    pictures: list[WallImage]
     next_cursor: str
     counted: int
     is_more: bool
@@ -125,6 +132,24 @@ def list_collections(*, owner: User) -> list[Collection]:
     return list(Collection.objects.filter(owner=owner).order_by("name"))
 
 
+def list_asked_models(*, owner: User) -> list[DiffusionModel]:
+    """The models that the owner ever asked to draw, by name: each has a share of a queue."""
+    needed = ("slug", "name", "vocabulary_digest")
+    used = QueueShare.objects.filter(owner=owner, model=OuterRef("pk"))
+    return list(DiffusionModel.objects.filter(Exists(used)).only(*needed).order_by("name"))
+
+
+def list_styles(models: Iterable[DiffusionModel]) -> list[tuple[str, str]]:
+    """(slug, name) of the styles that a request may have had: ours, then those that the models have
+    of their own, or had."""
+    names = {slug: str(style.name) for slug, style in STYLES.items() if slug != PLAIN}
+    language = get_language() or "en"
+    for model in models:
+        for slug, own in kept_vocabulary(model).style_names.items():
+            names.setdefault(slug, in_language(own, language))
+    return list(names.items())
+
+
 def _ordered(images: QuerySet[Image], clock: str) -> Walk:
     return Walk(images.order_by(f"-{clock}", "-pk"), clock)
 
@@ -132,7 +157,7 @@ def _ordered(images: QuerySet[Image], clock: str) -> Walk:
 def _look(walk: Walk) -> WallPage:
     """Without a search: one query for the page, and one that counts if it is full."""
     rows = list(walk.images.values_list(walk.clock, *SHOWN)[: PAGE_SIZE + 1])
-    pictures = [Picture(*shown) for _when, *shown in rows[:PAGE_SIZE]]
+    pictures = [WallImage(*shown) for _when, *shown in rows[:PAGE_SIZE]]
     if len(rows) <= PAGE_SIZE:
         return WallPage(pictures, "", len(rows), False)
     counted = walk.images[: COUNTED_MOST + 1].count()
@@ -141,24 +166,24 @@ def _look(walk: Walk) -> WallPage:
 
 
 def _search(walk: Walk, search: Search) -> Found:
-    """The places of a page and perhaps more, how many there are, and whether there are more.
+    """The positions of a page and perhaps more, how many there are, and whether there are more.
 
     Common words: the newest images are looked at one after the other, and nothing else.
     Rare words: the index names the requests, and they their images. Words that are common, but
     not lately: all images are walked, beside a table of the requests."""
-    places = _places(walk)
+    positions = _positions(walk)
     edge = _find_edge(walk)
-    near = places.filter(**{f"{walk.clock}__gte": edge}) if edge else places
+    near = positions.filter(**{f"{walk.clock}__gte": edge}) if edge else positions
     found = list(near.filter(LookedAt(search))[: COUNTED_MOST + 1])
     if edge is None or len(found) > PAGE_SIZE:
         return found, len(found), edge is not None or len(found) > COUNTED_MOST
     requests = _list_requests(search)
     rare = Among(requests) if len(requests) <= NAMED_MOST else FoundFirst(search)
-    found = list(places.filter(rare)[: COUNTED_MOST + 1])
+    found = list(positions.filter(rare)[: COUNTED_MOST + 1])
     return found, len(found), len(found) > COUNTED_MOST
 
 
-def _places(walk: Walk) -> "QuerySet[Image, Place]":
+def _positions(walk: Walk) -> "QuerySet[Image, Position]":
     return walk.images.values_list("pk", walk.clock)
 
 
@@ -179,9 +204,9 @@ def _list_requests(search: Search) -> list[uuid.UUID]:
         return [row[0] for row in cursor.fetchall()]
 
 
-def _load(ids: list[uuid.UUID]) -> list[Picture]:
+def _load(ids: list[uuid.UUID]) -> list[WallImage]:
     rows = Image.objects.filter(pk__in=ids).values_list(*SHOWN)
-    by_id = {row[0]: Picture(*row) for row in rows}
+    by_id = {row[0]: WallImage(*row) for row in rows}
     # One that was deleted between the two queries is left out.
     return [by_id[pk] for pk in ids if pk in by_id]
 

@@ -21,7 +21,7 @@ from webapp.accounts.second_step import list_second_steps
 from webapp.core.units import format_credits
 from webapp.core.zipping import ZipEntry, read_stored_file
 from webapp.credits.models import Account, CreditRequest
-from webapp.gallery.media import download_name
+from webapp.gallery.downloads import download_name
 from webapp.gallery.models import Collection as PictureCollection
 from webapp.gallery.models import Share
 from webapp.generation.models import Generation, Image, Upload

@@ -1,53 +1,38 @@
 """The wall of one's images: every place and search of it is one address."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from datetime import date, datetime
-from itertools import groupby
+from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.db.models import Exists, OuterRef
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
-from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 
 from webapp.accounts.models import User
 from webapp.accounts.requests import SignedInRequest
 from webapp.catalog.models import DiffusionModel
-from webapp.catalog.vocabulary import in_language
-from webapp.catalog.vocabulary_selectors import kept_vocabulary
 from webapp.core.errors import InvalidInput
 from webapp.core.methods import require_GET
 from webapp.gallery.filters import FAVOURITES, NAMES, SHAPES, WallFilter, read_filter
 from webapp.gallery.models import Collection
 from webapp.gallery.selectors import (
     COUNTED_MOST,
-    Picture,
     WallPage,
     get_collection,
+    list_asked_models,
     list_collections,
+    list_styles,
     list_wall_page,
 )
-from webapp.gallery.stencil import cut_stencil
 from webapp.gallery.strings import gallery_strings
-from webapp.generation.models import Generation, QueueShare
+from webapp.gallery.tiles import tiles_by_day
+from webapp.generation.models import Generation
 from webapp.generation.selectors import BIN_DAYS
-from webapp.generation.styles import PLAIN, STYLES
 
 TILE_ICONS = ("again", "check", "download", "star")
-
-
-@dataclass(frozen=True, slots=True)
-class Day:
-    """The tiles of what was finished, or put into the bin, on one day."""
-
-    date: date
-    tiles: SafeString
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +69,7 @@ def _page(
     error: InvalidInput | None = None,
     seen_at: datetime | None = None,
 ) -> HttpResponse:
-    models = _list_models(request.user)
+    models = list_asked_models(owner=request.user)
     styles = list_styles(models)
     collections = list_collections(owner=request.user)
     context = {
@@ -92,7 +77,7 @@ def _page(
         "page": page,
         "error": error,
         "seen_at": seen_at,
-        "days": _by_day(page.pictures, is_bin=wall.is_bin) if page else [],
+        "days": tiles_by_day(page.pictures, is_bin=wall.is_bin) if page else [],
         "older": _older(wall, page),
         "collection": _here(request.user, wall, collections),
         "collections": collections,
@@ -109,35 +94,6 @@ def _page(
         "strings": gallery_strings(),
     }
     return render(request, "gallery/gallery.html", context, status=error.status if error else 200)
-
-
-def _by_day(pictures: list[Picture], *, is_bin: bool) -> list[Day]:
-    def day(picture: Picture) -> date:
-        return timezone.localdate(picture.binned_at if is_bin else picture.finished_at)
-
-    draw = cut_stencil(is_bin=is_bin)
-    return [
-        Day(when, mark_safe("".join(map(draw, of_day))))  # noqa: S308 - the stencil escapes
-        for when, of_day in groupby(pictures, key=day)
-    ]
-
-
-def list_styles(models: Iterable[DiffusionModel]) -> list[tuple[str, str]]:
-    """(slug, name) of the styles that a request may have had: ours, then those that the models have
-    of their own, or had."""
-    names = {slug: str(style.name) for slug, style in STYLES.items() if slug != PLAIN}
-    language = get_language() or "en"
-    for model in models:
-        for slug, own in kept_vocabulary(model).style_names.items():
-            names.setdefault(slug, in_language(own, language))
-    return list(names.items())
-
-
-def _list_models(owner: User) -> list[DiffusionModel]:
-    """Those that the owner ever asked to draw: each of them has a share of a queue."""
-    needed = ("slug", "name", "vocabulary_digest")
-    used = QueueShare.objects.filter(owner=owner, model=OuterRef("pk"))
-    return list(DiffusionModel.objects.filter(Exists(used)).only(*needed).order_by("name"))
 
 
 def _here(owner: User, wall: WallFilter, collections: list[Collection]) -> Collection | None:

@@ -1,22 +1,22 @@
-"""The bytes of private images: the owner is asked for on every fetch."""
+"""The bytes of private images, one or many: the owner is asked for on every fetch."""
 
 import uuid
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse
+from django.db import connection
+from django.http import HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.utils import timezone
 from django.utils.http import content_disposition_header
-from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
 from webapp.accounts.requests import SignedInRequest
-from webapp.core.errors import InvalidInput, NotFound
-from webapp.core.methods import require_GET
-from webapp.gallery.downloads import encode
-from webapp.generation.models import Image
+from webapp.core.errors import InvalidInput
+from webapp.core.methods import require_GET, require_POST
+from webapp.core.zipping import stream_zip
+from webapp.gallery.downloads import download_name, encode, list_entries, read_kept
+from webapp.gallery.selection import read_selection
 from webapp.generation.selectors import get_owned_image
-from webapp.generation.storage import read_file
-
-NAME_LENGTH = 60
 
 
 @login_required
@@ -59,26 +59,23 @@ def image_download(request: SignedInRequest, image_id: uuid.UUID) -> HttpRespons
     return response
 
 
-def download_name(image: Image) -> str:
-    """`a-fox-at-dusk-48213.png`: letters of any script, at most 60 of them, then the seed."""
-    words = slugify(image.generation.prompt, allow_unicode=True)[:NAME_LENGTH].strip("-")
-    return f"{words or 'image'}-{image.seed}.png"
+@login_required
+@require_POST
+def archive(request: SignedInRequest) -> HttpResponseBase:
+    """The images of the selection as they were stored, in one zip.
 
-
-def _read_metadata(text: str) -> bool:
-    if text not in {"yes", "no"}:
-        raise InvalidInput(_("metadata can be one of: yes, no."), field="metadata")
-    return text == "yes"
-
-
-def _private(name: str, *, content_type: str) -> HttpResponse:
-    try:
-        body = read_file(name) if name else None
-    except FileNotFoundError:
-        body = None
-    if body is None:
-        raise NotFound(_("There is no picture here, or not any more."))
-    return private_bytes(body, content_type=content_type)
+    What is in it is known before the first byte is sent, and the database connection given back:
+    a download may take minutes.
+    """
+    entries = list_entries(owner=request.user, selection=read_selection(request.POST))
+    response = StreamingHttpResponse(stream_zip(entries), content_type="application/zip")
+    name = f"darkroom-{timezone.localdate().isoformat()}.zip"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    response["Cache-Control"] = "private, no-store"
+    response["X-Content-Type-Options"] = "nosniff"
+    if not connection.in_atomic_block:
+        connection.close()
+    return response
 
 
 def private_bytes(body: bytes, *, content_type: str) -> HttpResponse:
@@ -88,3 +85,13 @@ def private_bytes(body: bytes, *, content_type: str) -> HttpResponse:
     response["X-Content-Type-Options"] = "nosniff"
     response["Cross-Origin-Resource-Policy"] = "same-origin"
     return response
+
+
+def _read_metadata(text: str) -> bool:
+    if text not in {"yes", "no"}:
+        raise InvalidInput(_("metadata can be one of: yes, no."), field="metadata")
+    return text == "yes"
+
+
+def _private(name: str, *, content_type: str) -> HttpResponse:
+    return private_bytes(read_kept(name), content_type=content_type)

@@ -1,0 +1,67 @@
+"""The page "How a picture develops", and the two sheets of frames on it."""
+
+import uuid
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import ValidationError
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+
+from webapp.accounts.requests import SignedInRequest
+from webapp.core.errors import NotFound
+from webapp.core.methods import require_GET
+from webapp.gallery.development_page import (
+    choose_subject,
+    draw_curve,
+    draw_noising,
+    place_dots,
+    sample_strip,
+)
+from webapp.gallery.file_views import private_bytes
+from webapp.generation.models import Image
+from webapp.generation.selectors import get_owned_image
+
+
+@never_cache
+@login_required
+@require_GET
+def development(request: SignedInRequest) -> HttpResponse:
+    """About the visitor's newest picture, `?image=<id>`, or the sample if they have none whose
+    run and schedule are known."""
+    asked = _asked_image(request)
+    subject = choose_subject(owner=request.user, asked=asked)
+    context = {
+        "subject": subject,
+        "strip": subject.strip,
+        "is_another": asked is not None and subject.image is None,
+        "curve": draw_curve(subject.schedule),
+        "dots": place_dots(subject.schedule, subject.levels),
+    }
+    return render(request, "gallery/development.html", context)
+
+
+@login_required
+@require_GET
+def development_noising(request: SignedInRequest) -> HttpResponse:
+    """The forward process of that picture: its frames as the strip's, WebP."""
+    subject = choose_subject(owner=request.user, asked=_asked_image(request))
+    return private_bytes(draw_noising(subject), content_type="image/webp")
+
+
+@login_required
+@require_GET
+def development_strip(_request: SignedInRequest) -> HttpResponse:
+    """The sample's strip, WebP."""
+    return private_bytes(sample_strip(), content_type="image/webp")
+
+
+def _asked_image(request: SignedInRequest) -> Image | None:
+    asked = request.GET.get("image")
+    if not asked:
+        return None
+    try:
+        return get_owned_image(owner=request.user, image_id=uuid.UUID(asked))
+    except (ValueError, ValidationError) as error:
+        raise NotFound(_("There is nothing here, or nothing of yours.")) from error
