@@ -15,7 +15,7 @@ from webapp.accounts.models import Invitation, User
 from webapp.core.errors import Conflict, NotFound
 from webapp.core.units import UCR_PER_CREDIT
 from webapp.credits import ledger
-from webapp.credits.ledger.posting import Line, post
+from webapp.credits.ledger.posting import Posting, post
 from webapp.credits.models import Account, Transaction
 from webapp.credits.selectors import get_balance
 from webapp.operations.audit import find_violations
@@ -62,7 +62,7 @@ def test_who_was_welcomed_under_the_old_key_is_not_welcomed_again(db: None) -> N
     # As the first version of Darkroom wrote it, long before mailboxes were known.
     post(
         [
-            Line(
+            Posting(
                 account_id=account.pk,
                 amount_ucr=200 * CREDIT,
                 kind=Transaction.Kind.GRANT,

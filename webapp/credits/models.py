@@ -29,7 +29,7 @@ class Account(models.Model):
         EXPIRED = "expired", _("expired")
         ADJUSTMENTS = "adjustments", _("adjustments")
 
-    class Held(models.TextChoices):
+    class WelcomeHeld(models.TextChoices):
         """Why the welcome credits wait for an administrator."""
 
         NETWORK = "network", _("many accounts were made from the same network that day")
@@ -50,7 +50,7 @@ class Account(models.Model):
         null=True, blank=True, help_text=_("Told that little is left; empty once there is more.")
     )
     welcome_held = models.CharField(
-        _("welcome credits wait"), max_length=10, choices=Held, blank=True, db_default=""
+        _("welcome credits wait"), max_length=10, choices=WelcomeHeld, blank=True, db_default=""
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -89,12 +89,12 @@ def tell_held_welcome(request: HttpRequest, *, user: User) -> None:
 
 def held_sentence(account: Account) -> str:
     """Why the starting credits wait, and whom to ask; "" if they don't."""
-    if account.welcome_held == Account.Held.NETWORK:
+    if account.welcome_held == Account.WelcomeHeld.NETWORK:
         return _(
             "Your account is ready. Its first credits come from an administrator, because many"
             " accounts were made from your network today: ask for them on the page Credits."
         )
-    if account.welcome_held == Account.Held.THROWAWAY:
+    if account.welcome_held == Account.WelcomeHeld.THROWAWAY:
         return _(
             "Your account is ready. Its first credits come from an administrator, because your"
             " address is of a service for throw-away addresses: ask for them on the page Credits."
@@ -108,13 +108,13 @@ def forget_networks(*, today: date) -> int:
     return old.delete()[0]
 
 
-def _why_held(user: User, address: str) -> Account.Held | None:
+def _why_held(user: User, address: str) -> Account.WelcomeHeld | None:
     """None if the user is welcome at once, or has nothing to wait for."""
     if not address or user.invitation_id is not None or not ledger.has_welcome_left(user=user):
         return None
     if is_throwaway(user.email):
-        return Account.Held.THROWAWAY
-    return None if _take_places(address) else Account.Held.NETWORK
+        return Account.WelcomeHeld.THROWAWAY
+    return None if _take_places(address) else Account.WelcomeHeld.NETWORK
 
 
 def _take_places(address: str) -> bool:

@@ -12,7 +12,7 @@ from webapp.accounts.models import User
 from webapp.core.errors import Conflict, InvalidInput
 from webapp.core.units import format_credits
 from webapp.credits.ledger.by_hand import MAX_BY_HAND_UCR, check_words, most_at_once
-from webapp.credits.ledger.posting import Line, lock_accounts_of, post
+from webapp.credits.ledger.posting import Posting, lock_accounts_of, post
 from webapp.credits.models import Account, TopUpBatch, Transaction
 
 Lines = Sequence[tuple[int, int]]
@@ -60,7 +60,7 @@ def top_up_many(
         accounts = lock_accounts_of(user_id for user_id, _amount_ucr in lines)
         _check_accounts(lines, accounts)
         booked = [
-            _line(batch, number, accounts[user_id], amount_ucr, reason=own.get(user_id, ""))
+            _posting(batch, number, accounts[user_id], amount_ucr, reason=own.get(user_id, ""))
             for number, (user_id, amount_ucr) in enumerate(lines, start=1)
         ]
         post(booked, actor=actor, reason=batch.reason, note=batch.note, batch_id=batch.pk)
@@ -97,11 +97,11 @@ def _refusal(number: int, sentence: str) -> InvalidInput:
     return InvalidInput(told, field="lines")
 
 
-def _line(
+def _posting(
     batch: TopUpBatch, number: int, account: Account, amount_ucr: int, *, reason: str
-) -> Line:
+) -> Posting:
     is_top_up = amount_ucr > 0
-    return Line(
+    return Posting(
         account_id=account.pk,
         amount_ucr=amount_ucr,
         kind=Transaction.Kind.TOP_UP if is_top_up else Transaction.Kind.ADJUSTMENT,

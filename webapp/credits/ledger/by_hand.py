@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 from webapp.accounts.models import User
 from webapp.core.errors import Conflict, InvalidInput
 from webapp.core.units import format_credits
-from webapp.credits.ledger.posting import Line, lock_account, not_enough, post
+from webapp.credits.ledger.posting import Posting, lock_account, not_enough, post
 from webapp.credits.models import Account, Transaction
 
 MAX_BY_HAND_UCR = 1_000_000 * 1_000_000
@@ -66,11 +66,11 @@ def _book(
         raise InvalidInput(most_at_once(), field="amount")
     check_words(reason=reason, note=note)
     account = lock_account(user=user)
-    line = _line(account=account, amount_ucr=amount_ucr, key=key)
+    posting = _posting(account=account, amount_ucr=amount_ucr, key=key)
     if not Transaction.objects.filter(idempotency_key=key).exists():
         if account.available_ucr + amount_ucr < 0:
             raise not_enough(available_ucr=account.available_ucr, needed_ucr=-amount_ucr)
-        post([line], actor=actor, reason=reason.strip(), note=note.strip())
+        post([posting], actor=actor, reason=reason.strip(), note=note.strip())
     # Found whether this call posted it or another one before, even one on another account that
     # took the key between the look and the post.
     posted = Transaction.objects.get(idempotency_key=key)
@@ -79,9 +79,9 @@ def _book(
     return posted
 
 
-def _line(*, account: Account, amount_ucr: int, key: str) -> Line:
+def _posting(*, account: Account, amount_ucr: int, key: str) -> Posting:
     is_top_up = key.startswith("topup:")
-    return Line(
+    return Posting(
         account_id=account.pk,
         amount_ucr=amount_ucr,
         kind=Transaction.Kind.TOP_UP if is_top_up else Transaction.Kind.ADJUSTMENT,

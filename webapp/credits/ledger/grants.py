@@ -16,7 +16,7 @@ from webapp.credits.ledger.mailbox_grants import (
     read_mailboxes,
     write_down,
 )
-from webapp.credits.ledger.posting import Line, lock_account, lock_accounts_of, post
+from webapp.credits.ledger.posting import Posting, lock_account, lock_accounts_of, post
 from webapp.credits.models import Account, Transaction
 
 WELCOME = "welcome"
@@ -73,7 +73,7 @@ def has_welcome_left(*, user: User) -> bool:
     )
 
 
-def hold_welcome_back(*, user: User, why: Account.Held) -> None:
+def hold_welcome_back(*, user: User, why: Account.WelcomeHeld) -> None:
     """Leaves the starting credits to an administrator: the account says why it has none."""
     Account.objects.filter(user=user).update(welcome_held=why)
 
@@ -157,13 +157,13 @@ def _post_once(
     """Posts what no key and no mailbox had before, and writes it down for the mailboxes. Returns
     how many lines; the accounts are locked."""
     asked = {
-        key: (user_id, _grant_line(accounts[user_id], amount_ucr, kind=kind, key=key))
+        key: (user_id, _grant_posting(accounts[user_id], amount_ucr, kind=kind, key=key))
         for user_id, amount_ucr, key in lines
         if user_id in accounts
     }
-    wanted = {key: (user_id, what or key) for key, (user_id, _line) in asked.items()}
+    wanted = {key: (user_id, what or key) for key, (user_id, _posting) in asked.items()}
     given = find_given(digests=digests, wanted=set(wanted.values()))
-    fresh = [line for key, (_user_id, line) in asked.items() if wanted[key] not in given]
+    fresh = [posting for key, (_user_id, posting) in asked.items() if wanted[key] not in given]
     posted = post(fresh, reason=reason, note=note)
     write_down(
         (digests[wanted[key][0]][0], wanted[key][1], transaction_id)
@@ -172,10 +172,12 @@ def _post_once(
     return len(posted)
 
 
-def _grant_line(account: Account, amount_ucr: int, *, kind: Transaction.Kind, key: str) -> Line:
+def _grant_posting(
+    account: Account, amount_ucr: int, *, kind: Transaction.Kind, key: str
+) -> Posting:
     if amount_ucr <= 0 or kind not in GRANTED:
         raise ValueError(f"{amount_ucr} micro-credits of kind {kind} is no grant")
-    return Line(
+    return Posting(
         account_id=account.pk,
         amount_ucr=amount_ucr,
         kind=kind,

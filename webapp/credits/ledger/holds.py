@@ -8,7 +8,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from webapp.accounts.models import User
-from webapp.credits.ledger.posting import Line, closed, not_enough, post
+from webapp.credits.ledger.posting import Posting, closed, not_enough, post
 from webapp.credits.models import Account, Hold, Transaction
 from webapp.credits.selectors import Balance
 
@@ -65,7 +65,7 @@ def capture(*, image_id: uuid.UUID) -> bool:
         return False
     post(
         [
-            Line(
+            Posting(
                 account_id=hold.account_id,
                 amount_ucr=-hold.amount_ucr,
                 kind=Transaction.Kind.CAPTURE,

@@ -64,10 +64,10 @@ SELECT key, id FROM posted
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """What one transaction does: `amount_ucr` onto the account, its negative onto `against`.
+class Posting:
+    """One transaction to post: `amount_ucr` onto the account, its negative onto `against`.
 
-    A `reason` of its own stands in place of the one of the whole posting.
+    A `reason` of its own stands in place of the one that `post` is given.
     """
 
     account_id: int
@@ -81,7 +81,7 @@ class Line:
 
 
 def post(
-    lines: Sequence[Line],
+    postings: Sequence[Posting],
     *,
     actor: User | None = None,
     by: str = "",
@@ -89,8 +89,8 @@ def post(
     note: str = "",
     batch_id: uuid.UUID | None = None,
 ) -> dict[str, int]:
-    """Posts one transaction for each line; returns those posted now, `key -> id`. `by` says what
-    posts if nobody does.
+    """Posts one transaction for each posting; returns those posted now, `key -> id`. `by` says
+    what posts if nobody does.
 
     A key that was posted before is skipped. The caller is in a transaction, holds the locks of
     all the accounts, and made sure that each balance covers what is taken.
@@ -99,14 +99,14 @@ def post(
         cursor.execute(
             POST_SQL,
             {
-                "accounts": [line.account_id for line in lines],
-                "amounts": [line.amount_ucr for line in lines],
-                "kinds": [line.kind.value for line in lines],
-                "against": [line.against.value for line in lines],
-                "keys": [line.key for line in lines],
-                "images": [line.image_id for line in lines],
-                "reverses": [line.reverses_id for line in lines],
-                "reasons": [line.reason or reason for line in lines],
+                "accounts": [one.account_id for one in postings],
+                "amounts": [one.amount_ucr for one in postings],
+                "kinds": [one.kind.value for one in postings],
+                "against": [one.against.value for one in postings],
+                "keys": [one.key for one in postings],
+                "images": [one.image_id for one in postings],
+                "reverses": [one.reverses_id for one in postings],
+                "reasons": [one.reason or reason for one in postings],
                 "actor": actor.pk if actor else None,
                 "actor_name": actor.email if actor else by,
                 "note": note,

@@ -5,7 +5,7 @@ import uuid
 from django.db import transaction
 from django.db.models import Sum
 
-from webapp.credits.ledger.posting import Line, post
+from webapp.credits.ledger.posting import Posting, post
 from webapp.credits.models import Account, Entry, Hold, Transaction
 
 
@@ -20,7 +20,7 @@ def post_difference(*, account_id: int) -> int:
     if missing_ucr:
         post(
             [
-                Line(
+                Posting(
                     account_id=account_id,
                     amount_ucr=missing_ucr,
                     kind=Transaction.Kind.REPAIR,

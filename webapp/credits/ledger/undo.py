@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from webapp.accounts.models import User
 from webapp.core.errors import Conflict, NotFound
 from webapp.credits.ledger.by_hand import check_words
-from webapp.credits.ledger.posting import Line, not_enough, post
+from webapp.credits.ledger.posting import Posting, not_enough, post
 from webapp.credits.models import Account, Entry, Hold, TopUpBatch, Transaction
 
 UNDOABLE = {
@@ -44,14 +44,14 @@ def reverse(*, transaction_id: int, actor: User, reason: str) -> Transaction:
         raise NotFound(_("There is no such booking."))
     if undone.kind not in UNDOABLE:
         raise Conflict(_("This booking cannot be undone."))
-    (line,) = _opposites(transaction_id=transaction_id)
-    account = Account.objects.select_for_update().get(pk=line.account_id)
+    (posting,) = _opposites(transaction_id=transaction_id)
+    account = Account.objects.select_for_update().get(pk=posting.account_id)
     if Transaction.objects.filter(reverses=undone).exists():
         raise Conflict(_("This booking was undone before."))
-    if account.available_ucr + line.amount_ucr < 0:
-        raise not_enough(available_ucr=account.available_ucr, needed_ucr=-line.amount_ucr)
-    posted = post([line], actor=actor, reason=reason.strip())
-    return Transaction.objects.get(pk=posted[line.key])
+    if account.available_ucr + posting.amount_ucr < 0:
+        raise not_enough(available_ucr=account.available_ucr, needed_ucr=-posting.amount_ucr)
+    posted = post([posting], actor=actor, reason=reason.strip())
+    return Transaction.objects.get(pk=posted[posting.key])
 
 
 @transaction.atomic
@@ -67,15 +67,15 @@ def reverse_batch(*, batch_id: uuid.UUID, actor: User, reason: str) -> BatchUndo
     in_batch = Account.objects.filter(entries__transaction__batch=batch_id, kind="user")
     locked = Account.objects.select_for_update().filter(pk__in=in_batch.values("pk"))
     accounts = {account.pk: account for account in locked.order_by("pk")}
-    undone: list[Line] = []
+    undone: list[Posting] = []
     kept: list[tuple[int | None, int]] = []
-    for line in _opposites(transaction__batch=batch_id, transaction__reversed_by=None):
-        account = accounts[line.account_id]
-        left_ucr = account.available_ucr + line.amount_ucr
+    for posting in _opposites(transaction__batch=batch_id, transaction__reversed_by=None):
+        account = accounts[posting.account_id]
+        left_ucr = account.available_ucr + posting.amount_ucr
         if left_ucr < 0:
             kept.append((account.user_id, -left_ucr))
         else:
-            undone.append(line)
+            undone.append(posting)
     post(undone, actor=actor, reason=reason.strip())
     return BatchUndo(undone=len(undone), kept=kept)
 
@@ -94,7 +94,7 @@ def refund_image(
     if hold is None:
         raise Conflict(_("This image was not charged."))
     Account.objects.select_for_update().get(pk=hold.account_id)
-    line = Line(
+    posting = Posting(
         account_id=hold.account_id,
         amount_ucr=hold.amount_ucr,
         kind=Transaction.Kind.REFUND,
@@ -102,14 +102,14 @@ def refund_image(
         key=f"refund:{image_id}",
         image_id=image_id,
     )
-    posted = post([line], actor=actor, by=by, reason=reason.strip())
+    posted = post([posting], actor=actor, by=by, reason=reason.strip())
     if not posted:
         raise Conflict(_("This image was refunded before."))
-    return Transaction.objects.get(pk=posted[line.key])
+    return Transaction.objects.get(pk=posted[posting.key])
 
 
-def _opposites(**which: object) -> list[Line]:
-    """The lines that undo the transactions, each against the account that it came from."""
+def _opposites(**which: object) -> list[Posting]:
+    """The postings that undo the transactions, each against the account that it came from."""
     entries = Entry.objects.filter(account__kind=Account.Kind.USER, **which)
     sources = Entry.objects.filter(transaction__in=entries.values("transaction_id"))
     against = dict(
@@ -118,7 +118,7 @@ def _opposites(**which: object) -> list[Line]:
         )
     )
     return [
-        Line(
+        Posting(
             account_id=entry.account_id,
             amount_ucr=-entry.amount_ucr,
             kind=Transaction.Kind.REVERSAL,
