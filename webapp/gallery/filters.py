@@ -4,10 +4,9 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import date, datetime, time, timedelta
+from datetime import date
 from urllib.parse import urlencode
 
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -96,16 +95,6 @@ def read_filter(data: Mapping[str, str]) -> WallFilter:
         since=_read_date(data.get("from", ""), field="from"),
         until=_read_date(data.get("to", ""), field="to"),
     )
-
-
-def start_of(day: date) -> datetime:
-    """Midnight of the visitor's day."""
-    return timezone.make_aware(datetime.combine(day, time.min))
-
-
-def end_of(day: date) -> datetime:
-    """Midnight after the visitor's day: the first moment that is no longer part of it."""
-    return start_of(day + timedelta(days=1))
 
 
 def _read_place(text: str) -> str:

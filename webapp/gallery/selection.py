@@ -9,9 +9,10 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 
 from webapp.accounts.models import User
+from webapp.core.days import end_of, start_of
 from webapp.core.digits import read_moment
 from webapp.core.errors import InvalidInput, NotFound
-from webapp.gallery.filters import FAVOURITES, WallFilter, end_of, read_filter, start_of
+from webapp.gallery.filters import FAVOURITES, WallFilter, read_filter
 from webapp.gallery.models import CollectionItem
 from webapp.gallery.searching import FoundFirst, write_search
 from webapp.gallery.selectors import get_collection

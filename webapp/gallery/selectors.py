@@ -17,9 +17,10 @@ from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.vocabulary import in_language
 from webapp.catalog.vocabulary_selectors import kept_vocabulary
+from webapp.core.days import end_of, start_of
 from webapp.core.digits import read_moment
 from webapp.core.errors import InvalidInput, NotFound
-from webapp.gallery.filters import FAVOURITES, WallFilter, end_of, start_of
+from webapp.gallery.filters import FAVOURITES, WallFilter
 from webapp.gallery.models import Collection
 from webapp.gallery.searching import Among, FoundFirst, LookedAt, Search, write_search
 from webapp.generation.models import Image, QueueShare

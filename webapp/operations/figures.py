@@ -17,6 +17,7 @@ from django.db.models import Count, F, Max, Min, Q, Sum
 from django.db.models.functions import TruncDay, TruncHour
 from django.utils import timezone
 
+from webapp.core.days import start_of
 from webapp.core.units import to_ucr
 from webapp.credits.models import Account, CreditRequest, Entry, Transaction
 from webapp.generation.failures import tell_failure
@@ -174,8 +175,7 @@ def _remember(key: str, read: Callable[[], Month]) -> Month:
 
 def _sum_month(today: date) -> Month:
     days = [today - timedelta(days=DAYS - 1 - back) for back in range(DAYS)]
-    midnight = timezone.make_aware(datetime.combine(days[0], datetime.min.time()))
-    lines = _people_lines_since(midnight)
+    lines = _people_lines_since(start_of(days[0]))
     sums = {
         (row["day"].date(), row["kind"]): row["total"]
         for row in lines.filter(kind__in=[*GIVEN, Kind.CAPTURE])

@@ -3,13 +3,13 @@
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime
 from urllib.parse import urlencode
 
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from webapp.core.days import end_of, start_of
 from webapp.core.digits import read_day
 from webapp.core.errors import InvalidInput
 from webapp.credits.models import Transaction
@@ -49,12 +49,12 @@ class StatementFilter:
     @property
     def starts_at(self) -> datetime | None:
         """The first moment that is asked for; None if there is no such limit."""
-        return _midnight(self.since) if self.since else None
+        return start_of(self.since) if self.since else None
 
     @property
     def ends_before(self) -> datetime | None:
         """The first moment that is no longer asked for; None if there is no such limit."""
-        return _midnight(self.until + timedelta(days=1)) if self.until else None
+        return end_of(self.until) if self.until else None
 
     @property
     def query(self) -> str:
@@ -105,7 +105,3 @@ def _read_image(text: str) -> uuid.UUID | None:
         return uuid.UUID(text) if text else None
     except ValueError as error:
         raise InvalidInput(_("That is not the number of a picture."), field="image") from error
-
-
-def _midnight(day: date) -> datetime:
-    return timezone.make_aware(datetime.combine(day, time.min))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, timedelta
 
 from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import TruncDate
@@ -11,6 +11,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from webapp.core.charts import Series, bar_chart
+from webapp.core.days import start_of
 from webapp.core.units import format_credits
 from webapp.credits.models import Account, Entry, Hold, Transaction
 
@@ -45,7 +46,7 @@ def read_spending(*, account: Account) -> Spending:
     charged = _charged_by_day(account, since=min(first, shown[0]))
     this_month = [one for day, one in charged.items() if day >= first]
     refunds = Entry.objects.filter(
-        account=account, kind=Transaction.Kind.REFUND, at__gte=_midnight(first)
+        account=account, kind=Transaction.Kind.REFUND, at__gte=start_of(first)
     )
     released = _ended(account, Hold.State.RELEASED, since=first)
     return Spending(
@@ -80,8 +81,4 @@ def _charged_by_day(account: Account, *, since: date) -> dict[date, Charged]:
 
 def _ended(account: Account, state: Hold.State, *, since: date) -> QuerySet[Hold]:
     """Holds rather than entries: their index goes straight to the days that are asked for."""
-    return Hold.objects.filter(account=account, state=state, resolved_at__gte=_midnight(since))
-
-
-def _midnight(day: date) -> datetime:
-    return timezone.make_aware(datetime.combine(day, time.min))
+    return Hold.objects.filter(account=account, state=state, resolved_at__gte=start_of(since))

@@ -2,7 +2,7 @@
 
 import csv
 import uuid
-from datetime import MAXYEAR, date, datetime, timedelta
+from datetime import MAXYEAR, date, datetime
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -27,6 +27,7 @@ from unfold.widgets import (
 )
 
 from webapp.accounts.models import User
+from webapp.core.days import end_of
 from webapp.core.errors import DarkroomError
 from webapp.core.numbers import DayField, PlainNumberField, WholeNumberField
 from webapp.core.units import CREDIT_PLACES, format_credits, to_ucr
@@ -95,7 +96,7 @@ class MakeCodesForm(forms.Form):
         day = self.cleaned_data["last_day"]
         if day is None:
             return None
-        return timezone.make_aware(datetime.combine(day + timedelta(days=1), datetime.min.time()))
+        return end_of(day)
 
 
 class RevokeForm(forms.Form):

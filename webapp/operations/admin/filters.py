@@ -1,7 +1,7 @@
 """Filters with something to fill in, for the lists of the admin site."""
 
 from collections.abc import Iterator
-from datetime import date, datetime, time, timedelta
+from datetime import date
 from typing import Any, ClassVar
 
 from django import forms
@@ -9,10 +9,10 @@ from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from webapp.core.days import end_of, start_of
 from webapp.core.numbers import DayField
 
 
@@ -92,10 +92,9 @@ class DatesFilter(FormFilter):
     def narrow(self, queryset: "QuerySet[Any]", given: dict[str, Any]) -> "QuerySet[Any]":
         """From the first moment of the one day to the last of the other, in the studio's zone."""
         if given["since"]:
-            queryset = queryset.filter(**{f"{self.column}__gte": midnight(given["since"])})
+            queryset = queryset.filter(**{f"{self.column}__gte": start_of(given["since"])})
         if given["until"]:
-            after = given["until"] + timedelta(days=1)
-            queryset = queryset.filter(**{f"{self.column}__lt": midnight(after)})
+            queryset = queryset.filter(**{f"{self.column}__lt": end_of(given["until"])})
         return queryset
 
 
@@ -103,8 +102,3 @@ class CreatedFilter(DatesFilter):
     """Rows that were made on some days."""
 
     column = "created_at"
-
-
-def midnight(day: date) -> datetime:
-    """The first moment of the day, in the studio's time zone."""
-    return timezone.make_aware(datetime.combine(day, time.min))

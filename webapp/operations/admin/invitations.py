@@ -1,6 +1,6 @@
 """Invitations: made, shown once, watched and taken back."""
 
-from datetime import MAXYEAR, date, datetime, timedelta
+from datetime import MAXYEAR, date, timedelta
 from typing import cast
 from urllib.parse import urlencode
 
@@ -30,6 +30,7 @@ from unfold.widgets import (
 from webapp.accounts import invitations
 from webapp.accounts.invitations import Terms
 from webapp.accounts.models import Invitation, User, UserGroup
+from webapp.core.days import end_of
 from webapp.core.errors import DarkroomError
 from webapp.core.numbers import DayField, PlainNumberField, WholeNumberField
 from webapp.core.units import CREDIT_PLACES, format_credits, to_ucr
@@ -91,14 +92,13 @@ class InviteForm(forms.Form):
     def terms(self) -> Terms:
         """As the service takes them; the end is the moment after the last day."""
         told = self.cleaned_data
-        end = told["last_day"] and datetime.combine(told["last_day"], datetime.min.time())
         return Terms(
             note=told["note"],
             email=told["email"],
             group=told["group"],
             grant_ucr=to_ucr(told["grant"]),
             uses=told["uses"],
-            expires_at=end and timezone.make_aware(end + timedelta(days=1)),
+            expires_at=told["last_day"] and end_of(told["last_day"]),
         )
 
 

@@ -13,9 +13,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
+from webapp.core.days import end_of, start_of
 from webapp.credits.models import Entry, Transaction
 from webapp.operations.admin.booking import CreditsField
-from webapp.operations.admin.filters import DatesForm, midnight
+from webapp.operations.admin.filters import DatesForm
 from webapp.operations.admin.people_search import accounts_of
 
 # Ids and times rise together, but for as long as a transaction lasts.
@@ -72,10 +73,10 @@ def _search(lines: QuerySet[Entry], term: str) -> QuerySet[Entry] | None:
 def _narrow_days(lines: QuerySet[Entry], given: dict[str, Any]) -> QuerySet[Entry]:
     """The days by the lines' own time, and by their ids, which the index can skip to."""
     if given["since"]:
-        since = midnight(given["since"])
+        since = start_of(given["since"])
         lines = lines.filter(at__gte=since, pk__gte=_first_line(since - SLACK))
     if given["until"]:
-        until = midnight(given["until"] + timedelta(days=1))
+        until = end_of(given["until"])
         lines = lines.filter(at__lt=until, pk__lt=_first_line(until + SLACK))
     return lines
 
