@@ -12,6 +12,8 @@ export function placeAboveCard(popover) {
 // From the search to the list's buttons and back; Escape closes.
 export function walkByArrows(popover, search, list) {
   popover.addEventListener("keydown", (event) => {
+    // While a syllable is being composed, the keys are the input method's.
+    if (event.isComposing) return;
     // A browser would only empty the search at the first Escape.
     if (event.key === "Escape") return popover.hidePopover();
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];

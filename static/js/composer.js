@@ -14,6 +14,8 @@ export function startComposer() {
   mintKey();
   form.addEventListener("submit", (event) => { event.preventDefault(); send(); });
   document.addEventListener("keydown", (event) => {
+    // While a syllable is being composed, Enter only ends it.
+    if (event.isComposing) return;
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.form === form) {
       event.preventDefault();
       form.requestSubmit();

@@ -2,6 +2,7 @@
 // bin, which can be undone.
 import { getHtml, postForm } from "darkroom/api";
 import { showToast } from "darkroom/headline";
+import { letterOf } from "darkroom/letters";
 import { say } from "darkroom/strings";
 import { parseGroup } from "darkroom/tiles";
 
@@ -30,9 +31,9 @@ function onKey(event) {
   if (next) {
     event.preventDefault();
     next.focus();
-  } else if (tile && KEYS[event.key.toLowerCase()]) {
+  } else if (tile && KEYS[letterOf(event)]) {
     event.preventDefault();
-    KEYS[event.key.toLowerCase()](tile);
+    KEYS[letterOf(event)](tile);
   }
 }
 

@@ -1,4 +1,5 @@
 // On every page: ? opens the help, Ctrl/Cmd+K leads to the search of the gallery.
+import { letterOf } from "darkroom/letters";
 import { startNotifySetting } from "darkroom/notify-setting";
 
 const dialog = document.getElementById("help");
@@ -17,7 +18,7 @@ if (dialog) {
 function onKey(event) {
   if (event.defaultPrevented) return;
   if (event.key === "?" && !isTyping(event) && !event.ctrlKey && !event.metaKey) toggle(event);
-  else if (event.key.toLowerCase() === "k" && isModOnly(event)) search(event);
+  else if (letterOf(event) === "k" && isModOnly(event)) search(event);
 }
 
 const isTyping = (event) => event.target.closest?.("input:not([type=checkbox], [type=radio], [type=range]), textarea, select");

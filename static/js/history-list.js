@@ -10,7 +10,8 @@ const none = popover.querySelector("[data-none]");
 const older = popover.querySelector("[data-older]");
 const AT_ONCE = 50;
 const SEARCH_AFTER_MS = 200;
-const date = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium" });
+// As the pages write a day: Korean has another one for `dateStyle: "medium"`.
+const date = new Intl.DateTimeFormat(document.documentElement.lang, { year: "numeric", month: "short", day: "numeric" });
 let past = null;
 let searching;
 

@@ -59,7 +59,7 @@ export function put({ prompt: words, negative_prompt: without }) {
 
 function onKey(event) {
   const isPlainAlt = event.altKey && !event.ctrlKey && !event.metaKey && !event.shiftKey;
-  if (!isPlainAlt || !STEPS[event.key] || !event.target.matches("textarea")) return;
+  if (event.isComposing || !isPlainAlt || !STEPS[event.key] || !event.target.matches("textarea")) return;
   event.preventDefault();
   walk(STEPS[event.key]);
 }

@@ -1,5 +1,6 @@
 // One picture: the star changes at once, F and Del work, and a link is made without a reload.
 import { postForm } from "darkroom/api";
+import { letterOf } from "darkroom/letters";
 
 const acts = document.querySelector("[data-image-acts]");
 const share = document.querySelector("[data-share]");
@@ -48,7 +49,7 @@ async function makeLink(event) {
 function onKey(event) {
   const isPlain = !event.ctrlKey && !event.metaKey && !event.altKey && !event.shiftKey;
   if (!isPlain || event.target.closest("input, textarea, select") || document.querySelector("dialog[open], :popover-open")) return;
-  const form = { f: "[data-favourite]", delete: "[data-bin]" }[event.key.toLowerCase()];
+  const form = { f: "[data-favourite]", delete: "[data-bin]" }[letterOf(event)];
   if (form) acts.querySelector(form).requestSubmit();
 }
 

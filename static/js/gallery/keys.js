@@ -3,6 +3,7 @@ import { act, binOne } from "darkroom/gallery/acts";
 import { clear, count, extendTo, form, selectAll, startAt, toggle } from "darkroom/gallery/selection";
 import { star } from "darkroom/gallery/star";
 import { allTiles } from "darkroom/gallery/wall";
+import { letterOf } from "darkroom/letters";
 
 const STEPS = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -1, ArrowDown: 1 };
 const LIST_LENGTH = 60;
@@ -13,14 +14,14 @@ function onKey(event) {
   const isPlain = !event.ctrlKey && !event.metaKey && !event.altKey;
   if (!isPlain) return onControl(event, tile);
   if (event.key === "Escape" && count()) return use(event, clear);
-  if (event.key.toLowerCase() === "f") return use(event, () => favourite(tile));
+  if (letterOf(event) === "f") return use(event, () => favourite(tile));
   if (event.key === "Delete" && (count() || tile)) return use(event, () => bin(tile));
   if (tile && STEPS[event.key]) return use(event, () => walk(tile, event.key, event.shiftKey));
   if (event.key === " " && event.target.matches(".open")) return use(event, () => toggle(tile));
 }
 
 function onControl(event, tile) {
-  if (tile && event.key.toLowerCase() === "a" && !event.altKey && !event.shiftKey) use(event, selectAll);
+  if (tile && letterOf(event) === "a" && !event.altKey && !event.shiftKey) use(event, selectAll);
 }
 
 function use(event, what) {

@@ -1,8 +1,10 @@
 // Ctrl/Cmd+K looks for pictures; a choice among the filters is applied at once.
+import { letterOf } from "darkroom/letters";
+
 const form = document.querySelector("[data-search]");
 
 document.addEventListener("keydown", (event) => {
-  if (event.key.toLowerCase() !== "k" || !(event.ctrlKey || event.metaKey) || event.shiftKey || event.altKey) return;
+  if (letterOf(event) !== "k" || !(event.ctrlKey || event.metaKey) || event.shiftKey || event.altKey) return;
   event.preventDefault();
   form.elements.q.focus();
   form.elements.q.select();

@@ -1,4 +1,5 @@
 // The keyboard: letters for the tools; on the picture arrows move a cell, Space or Enter paints.
+import { letterOf } from "darkroom/letters";
 import { say } from "darkroom/strings";
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -28,12 +29,12 @@ export class Keys {
     if (event.altKey) return null;
     if (event.ctrlKey || event.metaKey) return this.steps(event);
     const onPicture = event.target === this.view.canvas;
-    return (onPicture && this.onPicture(event)) || this.letters()[event.key.toLowerCase()];
+    return (onPicture && this.onPicture(event)) || this.letters()[letterOf(event)];
   }
 
-  steps({ key, shiftKey }) {
-    const letter = key.toLowerCase();
-    if (letter === "z") return shiftKey ? this.redo : this.undo;
+  steps(event) {
+    const letter = letterOf(event);
+    if (letter === "z") return event.shiftKey ? this.redo : this.undo;
     return letter === "y" ? this.redo : null;
   }
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 from unfold.widgets import (
@@ -182,7 +182,7 @@ class CodeBatchAdmin(ReadOnlyAdmin):
             "untouched": used.untouched,
         }
 
-    @admin.display(description=gettext_lazy("who"))
+    @admin.display(description=pgettext_lazy("redeemed a code", "who"))
     def users(self, batch: CodeBatch) -> str:
         """The way to the list of its uses."""
         url = reverse("admin:credits_codeuse_changelist")

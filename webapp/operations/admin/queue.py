@@ -11,7 +11,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from webapp.accounts.models import User
 from webapp.catalog.models import ModelPrice
@@ -89,7 +89,7 @@ class ImageAdmin(LongList, ReadOnlyAdmin):
         name = "generation_image_refund"
         return [path("<uuid:image_id>/refund/", refund, name=name), *super().get_urls()]
 
-    @admin.display(description=gettext_lazy("asked for"))
+    @admin.display(description=pgettext_lazy("when", "asked for"))
     def when(self, image: Image) -> str:
         return short_time(image.created_at)
 
