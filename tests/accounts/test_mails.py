@@ -3,6 +3,7 @@ of its own gets through."""
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.security.addresses import list_addresses
 from webapp.accounts.models import User
 
 THEIRS = Path(allauth.__file__).parent / "templates"
+CREDIT_MAILS = (Path(settings.BASE_DIR) / "templates/credits/mail").glob("*.txt")
 OURS = str(Path(settings.BASE_DIR) / "templates")
 LINK = "https://studio.example.org/accounts/password/reset/key/1-abc/"
 ADDRESS = "o'neil&co@example.net"
@@ -43,6 +45,7 @@ TEXTS = sorted(
     if not path.name.startswith("phone_")
 )
 MESSAGES = [name for name in TEXTS if name.endswith("_message.txt") and "/base_" not in name]
+OWN_MAILS = ["accounts/invitation.txt", *sorted(f"credits/mail/{p.name}" for p in CREDIT_MAILS)]
 LANGUAGES = [code for code, _name in settings.LANGUAGES]
 
 
@@ -57,6 +60,20 @@ def page_templates() -> Iterator[str]:
 def test_a_text_of_allauth_is_replaced_by_ours(name: str) -> None:
     found: Any = get_template(name)
     assert found.origin.name.startswith(OURS)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("state", ["approved", "declined"])
+@pytest.mark.parametrize("name", OWN_MAILS)
+def test_a_mail_of_the_studio_has_its_link_on_a_line_of_its_own(
+    name: str, state: str, language: str
+) -> None:
+    asked = {"state": state, "answer": "No.", "granted_ucr": 1, "amount_ucr": 1}
+    invitation = {"grant_ucr": 1, "expires_at": datetime(2026, 11, 29, tzinfo=UTC)}
+    context = {"asked": asked, "available_ucr": 1, "invitation": invitation, "link": LINK}
+    with translation.override(language):
+        lines = render_to_string(name, context).splitlines()
+    assert [line for line in lines if "://" in line] == [LINK]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -202,6 +202,72 @@ def test_control_and_k_lead_to_the_search_of_the_gallery(
     expect(page.get_by_role("searchbox")).to_be_focused()
 
 
+def press(page: Page, *, key: str, code: str, **held: bool) -> None:
+    """What a keyboard sends that types another letter than the one that its key has elsewhere."""
+    page.evaluate(
+        "(init) => document.activeElement.dispatchEvent(new KeyboardEvent('keydown',"
+        " {...init, bubbles: true, cancelable: true}))",
+        {"key": key, "code": code, **held},
+    )
+
+
+def test_a_korean_layout_has_the_same_keys(
+    open_page: Open, alice: User, tiny: DiffusionModel
+) -> None:
+    draw(alice, tiny, count=1)
+    page = open_page("/", alice)
+    tile = page.locator(".tile.stored")
+    tile.locator(".open").focus()
+    press(page, key="ㄹ", code="KeyF")
+    expect(tile.get_by_role("button", name="Favourite")).to_have_attribute("aria-pressed", "true")
+    press(page, key="ㅏ", code="KeyK", ctrlKey=True)
+    page.wait_for_url("**/gallery/#search-words")
+
+
+def test_a_layout_of_latin_letters_keeps_its_own(
+    open_page: Open, alice: User, tiny: DiffusionModel
+) -> None:
+    draw(alice, tiny, count=1)
+    page = open_page("/", alice)
+    tile = page.locator(".tile.stored")
+    tile.locator(".open").focus()
+    press(page, key="u", code="KeyF")  # Dvorak
+    press(page, key="f", code="KeyY")
+    expect(tile.get_by_role("button", name="Favourite")).to_have_attribute("aria-pressed", "true")
+
+
+def test_a_syllable_that_is_being_composed_keeps_its_keys(
+    open_page: Open, alice: User, tiny: DiffusionModel
+) -> None:
+    submit(alice, tiny, prompt="a fox")
+    page = open_page("/", alice)
+    field = page.get_by_label("Prompt", exact=True)
+    field.fill("고양이")
+    press(page, key="Enter", code="Enter", ctrlKey=True, isComposing=True)
+    press(page, key="ArrowUp", code="ArrowUp", altKey=True, isComposing=True)
+    page.wait_for_load_state("networkidle")
+    expect(field).to_have_value("고양이")
+    expect(page.locator("[data-generation]")).to_have_count(1)
+    press(page, key="Enter", code="Enter", ctrlKey=True)
+    expect(page.locator("[data-generation]")).to_have_count(2)
+
+
+def test_a_list_stays_open_while_a_syllable_is_being_composed(
+    open_page: Open, alice: User, tiny: DiffusionModel
+) -> None:
+    submit(alice, tiny, prompt="a fox")
+    page = open_page("/", alice)
+    page.get_by_role("button", name="Earlier prompts").click()
+    expect(page.locator("[data-past] button")).to_have_count(1)
+    search = page.get_by_label("Search my prompts")
+    search.focus()
+    press(page, key="Escape", code="Escape", isComposing=True)
+    press(page, key="ArrowDown", code="ArrowDown", isComposing=True)
+    expect(search).to_be_focused()
+    press(page, key="ArrowDown", code="ArrowDown")
+    expect(page.locator("[data-past] button")).to_be_focused()
+
+
 def test_arrows_walk_through_the_feed(open_page: Open, alice: User, tiny: DiffusionModel) -> None:
     draw(alice, tiny, count=2, prompt="older")
     draw(alice, tiny, count=3, prompt="newer")

@@ -182,6 +182,16 @@ def test_undo_and_redo_go_through_all_that_was_done(page: Page) -> None:
     assert share(page) == one
 
 
+def test_a_korean_layout_has_the_same_letters(page: Page) -> None:
+    paint(page, (0.2, 0.2), (0.4, 0.2))
+    painted = share(page)
+    page.evaluate(
+        "() => document.querySelector('dialog[open]').dispatchEvent("
+        "new KeyboardEvent('keydown', {key: 'ㅑ', code: 'KeyI', bubbles: true}))"
+    )
+    assert share(page) == pytest.approx(100 - painted, abs=1)
+
+
 def test_inverting_swaps_what_is_kept_and_clearing_keeps_all(page: Page) -> None:
     page.get_by_role("button", name="Invert").click()
     assert share(page) == 100

@@ -296,7 +296,7 @@ def test_the_user_hears_by_mail_what_was_given_and_why(alice: User, charlie: Use
     assert message.subject == "Your request for credits was approved"
     assert message.body == (
         "You have 15.00 more credits to draw with.\n\nFor <b> & you\n\n"
-        "Your credits: https://studio.example.org/credits/\n\nDarkroom\n"
+        "Your credits:\n\nhttps://studio.example.org/credits/\n\nDarkroom\n"
     )
 
 
