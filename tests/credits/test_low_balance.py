@@ -75,6 +75,26 @@ def test_a_balance_that_falls_below_the_threshold_is_told_once(alice: User) -> N
     )
 
 
+@pytest.mark.parametrize(
+    ("language", "subject"),
+    [
+        ("ko", "크레딧이 얼마 남지 않았습니다"),
+        ("en", "Your credits are running low"),
+        ("", "Your credits are running low"),
+        ("tlh", "Your credits are running low"),
+    ],
+)
+def test_the_mail_is_in_the_language_of_who_reads_it(
+    alice: User, language: str, subject: str
+) -> None:
+    User.objects.filter(pk=alice.pk).update(language=language)
+    spend(alice, 191)
+    tell_low_balances()
+    (message,) = mail.outbox
+    assert message.subject == subject
+    assert ("남은 크레딧: 9.00크레딧" in message.body) is (language == "ko")
+
+
 def test_a_studio_that_does_not_know_its_address_names_the_page(
     alice: User, settings: LazySettings
 ) -> None:

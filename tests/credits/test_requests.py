@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 from django.core import mail
+from django.utils import translation
 from kombu.exceptions import OperationalError
 
 from tests.credits.races import race
@@ -313,6 +314,20 @@ def test_the_user_hears_by_mail_that_nothing_was_given(
     assert message.body == (
         "The 40.00 credits that you asked for were not given.\n\nNext month again.\n\nDarkroom\n"
     )
+
+
+@pytest.mark.usefixtures("sent_tasks", "mail_server")
+def test_the_answer_is_in_the_language_of_the_user_and_not_of_who_gives_it(
+    alice: User, charlie: User
+) -> None:
+    User.objects.filter(pk=alice.pk).update(language="ko")
+    asked = asked_by(alice)
+    approve_request(request_id=asked.pk, actor=charlie)
+    with translation.override("en"):
+        tasks.tell_decision(asked.pk)
+    (message,) = mail.outbox
+    assert message.subject == "크레딧 요청이 승인되었습니다"
+    assert "크레딧 늘었습니다" in message.body
 
 
 @pytest.mark.usefixtures("sent_tasks")

@@ -53,6 +53,11 @@ def test_the_language_is_chosen_for_the_next_pages(alice: User) -> None:
     answer = client.post("/language/", {"language": "ko", "next": "/account/"})
     assert answer["Location"] == "/account/"
     assert 'lang="ko"' in client.get("/account/").content.decode()
+    alice.refresh_from_db()
+    assert alice.language == "ko"
+    client.post("/language/", {"language": "tlh"})
+    alice.refresh_from_db()
+    assert alice.language == "ko"
 
 
 # -- export -------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from webapp.accounts import invitations, limits
@@ -67,6 +68,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         invitation, after the form was checked; then there is no account.
         """
         user.signup_address = client_address(request)
+        user.language = get_language() or ""
         user.welcome_waits = settings.ACCOUNT_EMAIL_VERIFICATION == "mandatory"
         email = form.cleaned_data["email"]
         try:

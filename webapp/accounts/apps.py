@@ -12,13 +12,15 @@ class AccountsConfig(AppConfig):
     verbose_name = _("People")
 
     def ready(self) -> None:
-        """Registers the checks, and what switching two-factor authentication on does."""
+        """Registers the checks, and what signing in and two-factor authentication bring along."""
         from allauth.mfa.signals import authenticator_added
+        from django.contrib.auth.signals import user_logged_in
 
-        from webapp.accounts import checks, sessions
+        from webapp.accounts import checks, languages, sessions
 
         register(checks.check_public_url)
         authenticator_added.connect(
             sessions.end_sessions_without_second_step,
             dispatch_uid="accounts.end_sessions_without_second_step",
         )
+        user_logged_in.connect(languages.notice_language, dispatch_uid="accounts.notice_language")

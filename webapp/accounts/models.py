@@ -177,6 +177,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     suspended_reason = models.CharField(
         _("why switched off"), max_length=200, blank=True, editable=False
     )
+    # For mails; "" until it is known. The pages ask the browser (a cookie first).
+    language = models.CharField(
+        max_length=16, blank=True, default="", db_default="", editable=False
+    )
 
     session_epoch = models.CharField(
         max_length=32,

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db.models import Exists, F, OuterRef
 
+from webapp.accounts.languages import language_of
 from webapp.core.units import to_ucr
 from webapp.credits import mails
 from webapp.credits.ledger import low
@@ -72,6 +73,7 @@ def _tell_one(account: Account, connection: BaseEmailBackend) -> bool:
         mails.send_low_balance(
             address=account.user.email,
             available_ucr=account.available_ucr,
+            language=language_of(account.user),
             connection=connection,
         )
     except smtplib.SMTPRecipientsRefused as error:

@@ -1,15 +1,16 @@
 """The mails about credits. They are sent by tasks, outside of any transaction."""
 
 import smtplib
-from typing import Any
 
 from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils import translation
 from django.utils.translation import gettext as _
 
+from webapp.accounts.languages import language_of
 from webapp.credits.models import CreditRequest
 
 MAIL_ERRORS = (smtplib.SMTPException, OSError)
@@ -28,33 +29,36 @@ def open_connection() -> BaseEmailBackend:
 
 
 def send_decision(asked: CreditRequest) -> None:
-    """Tells the user what became of a request. Raises one of MAIL_ERRORS."""
-    if asked.state == CreditRequest.State.APPROVED:
-        subject = _("Your request for credits was approved")
-    else:
-        subject = _("Your request for credits was declined")
+    """Tells the user what became of a request, in their language. Raises one of MAIL_ERRORS."""
     context = {"asked": asked, "link": _link("credits")}
-    _send(asked.user.email, subject, "credits/mail/decision.txt", context)
+    with translation.override(language_of(asked.user)):
+        if asked.state == CreditRequest.State.APPROVED:
+            subject = _("Your request for credits was approved")
+        else:
+            subject = _("Your request for credits was declined")
+        body = render_to_string("credits/mail/decision.txt", context)
+    _send(asked.user.email, subject, body)
 
 
 def send_low_balance(
-    *, address: str, available_ucr: int, connection: BaseEmailBackend | None = None
+    *,
+    address: str,
+    available_ucr: int,
+    language: str,
+    connection: BaseEmailBackend | None = None,
 ) -> None:
     """Tells somebody that little is left, and where to ask for more. Raises one of MAIL_ERRORS."""
     context = {"available_ucr": available_ucr, "link": _link("ask_for_credits")}
-    subject = _("Your credits are running low")
-    _send(address, subject, "credits/mail/low_balance.txt", context, connection)
+    with translation.override(language):
+        subject = _("Your credits are running low")
+        body = render_to_string("credits/mail/low_balance.txt", context)
+    _send(address, subject, body, connection)
 
 
 def _send(
-    address: str,
-    subject: str,
-    template: str,
-    context: dict[str, Any],
-    connection: BaseEmailBackend | None = None,
+    address: str, subject: str, body: str, connection: BaseEmailBackend | None = None
 ) -> None:
-    body = render_to_string(template, context).strip()
-    EmailMessage(subject, f"{body}\n", to=[address], connection=connection).send()
+    EmailMessage(subject, f"{body.strip()}\n", to=[address], connection=connection).send()
 
 
 def _link(name: str) -> str:

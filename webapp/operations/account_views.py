@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.i18n import set_language
 
+from webapp.accounts.languages import keep_language
 from webapp.accounts.requests import SignedInRequest
 from webapp.accounts.second_step import count_by_kind, list_second_steps
 from webapp.accounts.sessions import end_other_sessions, end_session, list_sign_ins
@@ -65,7 +66,9 @@ def end_one_session(request: SignedInRequest, session_id: int) -> HttpResponse:
 @login_required
 @require_POST
 def choose_language(request: SignedInRequest) -> HttpResponseBase:
-    """Keeps the language in a cookie and goes back to the page that asked."""
+    """Keeps the language in a cookie, and with the user for mails, and goes back to the page that
+    asked."""
+    keep_language(user=request.user, language=request.POST.get("language", ""))
     return set_language(request)
 
 
