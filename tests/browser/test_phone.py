@@ -204,3 +204,16 @@ def test_the_help_of_a_phone_comes_from_the_menu_and_speaks_of_no_keys(
     expect(help_.get_by_role("link", name="Price list")).to_be_visible()
     help_.get_by_role("button", name="Close the help").tap()
     expect(help_).to_be_hidden()
+
+
+@pytest.mark.parametrize("path", ["/", "/gallery/", "/account/", "/credits/", "/prices/"])
+def test_korean_words_stay_whole_and_fit(
+    visitors: Visitors, alice: User, tiny: DiffusionModel, path: str
+) -> None:
+    submit(alice, tiny)
+    page = visitors.open(path, alice, locale="ko-KR", **phone(360, 640))
+    expect(page.locator("html")).to_have_attribute("lang", "ko")
+    assert page.evaluate("() => getComputedStyle(document.querySelector('main')).wordBreak") == (
+        "keep-all"
+    )
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 360
