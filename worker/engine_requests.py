@@ -1,8 +1,12 @@
 """From a claim to what the engine is asked for, and to the text that the image carries."""
 
+from dataclasses import fields
+from typing import Any
+
 from webapp import __version__
 from webapp.catalog.samplers import SAMPLER_NAMES
 from webapp.generation.claims import Claim
+from webapp.generation.spec import GenerationSpec, noted_values
 from worker.engine.request import ImageRequest, ModelSource
 from worker.finishing.parameters import Parameters, write_parameters
 from worker.start_pictures import read_pictures
@@ -21,34 +25,26 @@ def image_request(claim: Claim) -> ImageRequest:
             kind="file" if model.source == model.Source.FILE else "folder",
             location=model.path,
         ),
-        prompt=claim.prompt,
-        negative_prompt=claim.negative_prompt,
-        width_px=claim.width_px,
-        height_px=claim.height_px,
-        steps=claim.steps,
-        guidance_scale=claim.guidance_scale,
-        seed=claim.seed,
-        sampler=claim.sampler,
-        exact=claim.exact,
+        **_values_of(claim.asked, ImageRequest),
         **read_pictures(claim),
     )
 
 
 def parameters_text(claim: Claim) -> str:
     """The `parameters` text that the PNG carries."""
-    return write_parameters(
-        Parameters(
-            prompt=claim.prompt,
-            negative_prompt=claim.negative_prompt,
-            steps=claim.steps,
-            sampler=SAMPLER_NAMES[claim.sampler],
-            guidance_scale=claim.guidance_scale,
-            seed=claim.seed,
-            width_px=claim.width_px,
-            height_px=claim.height_px,
-            model=claim.model.name,
-            version=f"Darkroom {__version__}",
-            style=claim.style,
-            strength=claim.strength,
-        )
-    )
+    asked = claim.asked
+    values = _values_of(asked, Parameters) | {
+        "sampler": SAMPLER_NAMES[asked.sampler],
+        "model": claim.model.name,
+        "version": f"Darkroom {__version__}",
+        "more": noted_values(asked),
+    }
+    return write_parameters(Parameters(**values))
+
+
+def _values_of(asked: GenerationSpec, kind: type[ImageRequest | Parameters]) -> dict[str, Any]:
+    """Those values of the request that such a thing has a place for, under the same names; what is
+    None is left to its default."""
+    names = {one.name for one in fields(kind)} & {one.name for one in fields(asked)}
+    values = {name: getattr(asked, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}

@@ -21,21 +21,20 @@ class StartPictureLost(InvalidRequest):
 
 
 def read_pictures(claim: Claim) -> dict[str, Any]:
-    """The arguments `mode`, `strength`, `start` and `mask` of the claim's `ImageRequest`; empty
-    from words alone. Raises StartPictureLost, and StorageAway if nobody can say.
+    """The arguments `start` and `mask` of the claim's `ImageRequest`; empty from words alone.
+    Raises StartPictureLost, and StorageAway if nobody can say.
 
     Start image and mask cover the size asked for and are cropped around their middle, both in
     the same way; an enlargement begins at half the size.
     """
-    if claim.mode == "text":
+    asked = claim.asked
+    if asked.mode == "text":
         return {}
-    shrink = UPSCALE if claim.mode == "upscale" else 1
-    size = (claim.width_px // shrink, claim.height_px // shrink)
+    shrink = UPSCALE if asked.mode == "upscale" else 1
+    size = (asked.width_px // shrink, asked.height_px // shrink)
     start = _read(claim.start_file, "RGB", size)
     mask = _read(claim.mask_file, "L", size).tobytes() if claim.mask_file else None
     return {
-        "mode": claim.mode,
-        "strength": claim.strength,
         "start": Picture(start.tobytes(), *size),
         "mask": Mask(mask, *size) if mask else None,
     }

@@ -50,20 +50,26 @@ function fill(slider) {
 
 function chooseModel() {
   const kept = shapes[shape.value] ?? size();
-  for (const [name, value] of Object.entries(current().values)) if (name !== "sampler") field(name).value = value;
-  showModel(current().values.sampler);
+  const { values, choices } = current();
+  for (const [name, value] of Object.entries(values)) if (!(name in choices)) field(name).value = value;
+  showModel(values);
   const wanted = nearestShape(...kept);
   if (nearestShape(...size()) !== wanted) putSize(shapes[wanted]);
   showShape();
   document.querySelectorAll("[data-drives]").forEach(showSlider);
 }
 
-function showModel(sampler = field("sampler").value) {
+// A choice stands on what `values` say of it, or stays on what is chosen.
+function showModel(values = {}) {
   const model = current();
   document.querySelector("[data-summary]").textContent = model.summary;
-  document.querySelector('[data-drives="steps"]').max = model.max_steps;
-  const options = model.samplers.map(([slug, name]) => new Option(name, slug, false, slug === sampler));
-  field("sampler").replaceChildren(...options);
+  for (const slider of document.querySelectorAll("[data-drives]")) {
+    if (slider.dataset.drives in model.limits) [slider.min, slider.max] = model.limits[slider.dataset.drives];
+  }
+  for (const [name, choices] of Object.entries(model.choices)) {
+    const chosen = values[name] ?? field(name).value;
+    field(name).replaceChildren(...choices.map(([slug, text]) => new Option(text, slug, false, slug === chosen)));
+  }
   // A model that takes no negative prompt refuses one: then the field is away, its words are kept.
   document.querySelector("[data-negative]").hidden = !model.uses_negative_prompt;
   field("negative_prompt").disabled = !model.uses_negative_prompt;

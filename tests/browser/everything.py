@@ -123,7 +123,7 @@ def tell_progress(claimed: Claim, step: int = 2) -> None:
         "generation": str(claimed.generation_id),
         "stage": "denoising",
         "step": step,
-        "steps": claimed.steps,
+        "steps": claimed.asked.steps,
         "preview": f"data:image/webp;base64,{preview}",
     }
     events.publish_progress(user_id=claimed.owner_id, event=event)

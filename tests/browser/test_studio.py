@@ -30,7 +30,7 @@ def tiny(live_studio: LiveStudio) -> DiffusionModel:
 
 def send_progress(claimed: Claim, step: int) -> None:
     facts = {"id": str(claimed.image_id), "generation": str(claimed.generation_id)}
-    event = {**facts, "stage": "denoising", "step": step, "steps": claimed.steps}
+    event = {**facts, "stage": "denoising", "step": step, "steps": claimed.asked.steps}
     events.publish_progress(user_id=claimed.owner_id, event=event)
 
 
@@ -218,7 +218,12 @@ def test_a_failed_picture_is_not_charged_and_is_tried_again_once(
     expect(tile).to_contain_text("Not charged.")
     tile.get_by_role("button", name="Try again").dblclick()
     expect(page.locator("[data-generation]")).to_have_count(2)
-    assert Image.objects.filter(state=Image.State.QUEUED, seed=claimed.seed).count() == 1
+    assert (
+        Image.objects.filter(
+            state=Image.State.QUEUED, seed=Image.objects.get(pk=claimed.image_id).seed
+        ).count()
+        == 1
+    )
 
 
 def test_cancelling_gives_the_credits_back(

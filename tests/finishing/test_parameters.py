@@ -37,7 +37,9 @@ def test_the_text_is_what_other_tools_write() -> None:
 
 
 def test_the_strength_goes_by_the_name_that_other_tools_give_it() -> None:
-    assert ", Denoising strength: 0.35, " in write_parameters(changed(strength=0.35))
+    assert ", Denoising strength: 0.35, " in write_parameters(
+        changed(more={"Denoising strength": "0.35"})
+    )
     assert "Denoising" not in write_parameters(PLAIN)
 
 
@@ -59,7 +61,7 @@ def test_values_with_commas_colons_or_breaks_are_json_quoted() -> None:
         changed(prompt="노란 배경의 고양이, 수채화", negative_prompt="흐림"),
         changed(prompt="first line\nsecond, line: with signs", negative_prompt="a\nb, c"),
         changed(prompt="", negative_prompt=""),
-        changed(strength=0.35, style="anime"),
+        changed(more={"Style": "anime", "Denoising strength": "0.35"}),
         changed(prompt=""),
         changed(model='모델, "두 번째": 판\n2', model_hash="ff00"),
         changed(sampler="DPM++ 2M Karras", guidance_scale=7.25, seed=2**64 - 1),

@@ -23,9 +23,9 @@ from webapp.catalog.models import DiffusionModel
 from webapp.core.errors import InvalidInput
 from webapp.credits.selectors import get_balance
 from webapp.generation import uploads
+from webapp.generation.asking import parse_spec
 from webapp.generation.models import Generation, Image, Upload
 from webapp.generation.modes import enlarged_size
-from webapp.generation.spec import parse_spec
 from webapp.operations.audit import find_violations
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey_is_empty")]
@@ -149,7 +149,8 @@ def test_a_request_with_a_start_picture_is_queued_with_all_of_it(
     assert (made.start, made.mask, made.strength, made.parent) == (start, mask, 0.8, parent)
     assert get_balance(user=alice).held_ucr == 400_000
     claimed = claim(offered_model)
-    assert (claimed.mode, claimed.start_file, claimed.mask_file, claimed.strength) == (
+    asked = claimed.asked
+    assert (asked.mode, claimed.start_file, claimed.mask_file, asked.strength) == (
         "inpaint",
         start.file,
         mask.file,

@@ -14,8 +14,8 @@ from webapp.catalog.models import DiffusionModel
 from webapp.core.errors import Conflict, InvalidInput
 from webapp.gallery.filters import read_filter
 from webapp.gallery.selectors import list_wall_page
+from webapp.generation.asking import parse_spec
 from webapp.generation.models import Generation, Image
-from webapp.generation.spec import parse_spec
 from webapp.generation.styles import PLAIN, PROMPT, STYLES, apply_style, style_name
 from worker.engine_requests import parameters_text
 from worker.finishing.parameters import read_parameters
@@ -70,8 +70,8 @@ def test_a_worker_gets_the_words_of_the_style_and_the_person_keeps_theirs(
 ) -> None:
     made = submit(alice, offered_model, style="pixel-art")
     claimed = claim(offered_model)
-    assert claimed.prompt.startswith("pixel art of a fox at dusk, ")
-    assert claimed.negative_prompt.startswith("people, smooth gradients")
+    assert claimed.asked.prompt.startswith("pixel art of a fox at dusk, ")
+    assert claimed.asked.negative_prompt.startswith("people, smooth gradients")
     made.refresh_from_db()
     assert (made.prompt, made.negative_prompt, made.style) == (
         "a fox at dusk",
@@ -84,8 +84,8 @@ def test_a_model_without_negative_prompts_gets_none_of_the_style(alice: User) ->
     plain = make_model("plain", uses_negative_prompt=False)
     submit(alice, plain, style="anime", negative_prompt="")
     claimed = claim(plain)
-    assert "anime" in claimed.prompt
-    assert claimed.negative_prompt == ""
+    assert "anime" in claimed.asked.prompt
+    assert claimed.asked.negative_prompt == ""
 
 
 def test_a_request_of_a_style_that_was_taken_off_is_still_drawn(
@@ -94,7 +94,7 @@ def test_a_request_of_a_style_that_was_taken_off_is_still_drawn(
     submit(alice, offered_model)
     Generation.objects.update(style="steampunk")
     claimed = claim(offered_model)
-    assert (claimed.prompt, claimed.negative_prompt) == ("a fox at dusk", "people")
+    assert (claimed.asked.prompt, claimed.asked.negative_prompt) == ("a fox at dusk", "people")
     assert style_name("steampunk", model=offered_model) == "steampunk"
 
 
@@ -104,7 +104,7 @@ def test_the_file_carries_the_composed_prompt_and_the_style(
     submit(alice, offered_model, style="line-art")
     claimed = claim(offered_model)
     said = read_parameters(parameters_text(claimed))
-    assert (said.prompt, said.style) == (claimed.prompt, "line-art")
+    assert (said.prompt, said.more) == (claimed.asked.prompt, {"Style": "line-art"})
     assert "Style: line-art" in parameters_text(claimed)
 
 

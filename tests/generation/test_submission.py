@@ -15,8 +15,8 @@ from webapp.catalog.selectors import get_offered_model
 from webapp.core.errors import Conflict, InvalidInput, NotEnoughCredits, TooMany
 from webapp.credits.selectors import get_balance
 from webapp.generation import services
+from webapp.generation.asking import parse_spec
 from webapp.generation.models import Generation, Image, QueueShare
-from webapp.generation.spec import parse_spec
 from webapp.operations.audit import find_violations
 
 

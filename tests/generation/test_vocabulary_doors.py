@@ -19,11 +19,11 @@ from webapp.catalog.vocabulary_services import keep_vocabulary
 from webapp.core.errors import InvalidInput
 from webapp.credits.models import Hold
 from webapp.gallery.image_page import read_enlargement
+from webapp.generation.asking import check_spec, parse_spec
 from webapp.generation.ideas import first_ideas, page_ideas
 from webapp.generation.models import Generation, Image
 from webapp.generation.modes import enlarged_size
 from webapp.generation.services import submit_generation
-from webapp.generation.spec import check_spec, parse_spec
 from webapp.generation.styles import PLAIN, apply_style, offered_styles, style_name
 from webapp.generation.uploads import create_upload_from_image
 
@@ -178,7 +178,7 @@ def test_the_words_of_its_own_style_come_in_the_language_of_the_prompt(
 ) -> None:
     submit(alice, small, prompt="a cat", style="pixel-art", negative_prompt="red")
     claimed = claim(small)
-    assert (claimed.prompt, claimed.negative_prompt) == ("a cat, pixel style", "red")
+    assert (claimed.asked.prompt, claimed.asked.negative_prompt) == ("a cat, pixel style", "red")
     words = apply_style("flat", prompt="고양이 한 마리", negative_prompt="", model=small)
     assert words.prompt == "고양이 한 마리, 플랫 스타일"
 
@@ -188,7 +188,7 @@ def test_a_style_that_is_asked_for_before_the_model_had_its_own_is_still_drawn(
 ) -> None:
     submit(alice, small, prompt="a cat", style="flat")
     Generation.objects.update(style="origami")
-    assert claim(small).prompt.startswith("origami of a cat")
+    assert claim(small).asked.prompt.startswith("origami of a cat")
 
 
 def test_its_style_has_its_name_on_every_page_and_keeps_it_when_it_is_gone(

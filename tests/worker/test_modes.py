@@ -139,7 +139,11 @@ def test_an_enlargement_draws_over_the_very_picture_at_twice_its_size(
     large = opened(Image.objects.get(generation__mode="upscale"))
     assert large.size == (256, 256)
     told = read_parameters(large.info["parameters"])
-    assert (told.strength, told.width_px, told.seed) == (0.35, 256, APPLE["seed"])
+    assert (told.more, told.width_px, told.seed) == (
+        {"Denoising strength": "0.35"},
+        256,
+        APPLE["seed"],
+    )
     assert get_balance(user=alice).posted_ucr == START_UCR - 2 * 200_000
     assert not list(find_violations())
 

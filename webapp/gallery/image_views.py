@@ -10,15 +10,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 
 from webapp.accounts.requests import SignedInRequest
-from webapp.catalog.samplers import sampler_label
 from webapp.core.methods import require_GET, require_POST
 from webapp.gallery.development import read_strip
 from webapp.gallery.downloads import download_name
 from webapp.gallery.image_page import get_neighbours, read_actions, read_enlargement, read_lineage
+from webapp.gallery.made_with import read_facts
 from webapp.generation import services
 from webapp.generation.repeating import price_again
 from webapp.generation.selectors import get_owned_image
-from webapp.generation.styles import style_name
 from webapp.statements.receipt import read_receipt
 
 VARIATIONS = 4
@@ -33,7 +32,7 @@ def image(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
     context = {
         "image": found,
         "generation": found.generation,
-        "sampler": sampler_label(found.generation.sampler),
+        "facts": read_facts(found),
         "receipt": read_receipt(image=found),
         "neighbours": get_neighbours(found),
         "download_name": download_name(found),
@@ -41,7 +40,6 @@ def image(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
         "lineage": read_lineage(found),
         "actions": read_actions(owner=request.user, image=found),
         "fingerprint": [(name, value) for name, value in found.fingerprint.items() if value],
-        "style": style_name(found.generation.style, model=found.generation.model),
         "enlargement": read_enlargement(owner=request.user, image=found),
         "enlarge_key": uuid.uuid4(),
         "variations": VARIATIONS,

@@ -5,7 +5,7 @@ The database's clock alone says when a lease ends. No worker's clock takes part.
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from django.conf import settings
@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 from webapp.catalog.models import DiffusionModel
 from webapp.generation import events, queue
 from webapp.generation.models import Image, QueueShare
+from webapp.generation.spec import GenerationSpec, spec_of
 from webapp.generation.styles import apply_style
 
 # Lost so often before a drawing of it was seen to begin, an image counts as a suspect, too.
@@ -27,10 +28,11 @@ Leases = Mapping[uuid.UUID, uuid.UUID]  # image id -> lease token
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One image that is this worker's to draw, until the lease ends. Its prompts are what the model
-    is asked for: the words of `style` are in them. Files are names in the media storage, "" where
-    its `mode` brings none. `attempt` is the number of this drawing, once it begins. One that is
-    `alone` may be what stops workers: nothing else is drawn beside it."""
+    """One image that is this worker's to draw, until the lease ends. `asked` is what the model is
+    asked for: the words of its style are in its prompts, and its seed is this image's. Files are
+    names in the media storage, "" where its mode brings none. `attempt` is the number of this
+    drawing, once it begins. One that is `alone` may be what stops workers: nothing else is drawn
+    beside it."""
 
     image_id: uuid.UUID
     generation_id: uuid.UUID
@@ -40,20 +42,9 @@ class Claim:
     alone: bool
     waited_s: float
     model: DiffusionModel
-    prompt: str
-    negative_prompt: str
-    width_px: int
-    height_px: int
-    steps: int
-    guidance_scale: float
-    sampler: str
-    seed: int
-    exact: bool
-    style: str
-    mode: str
+    asked: GenerationSpec
     start_file: str
     mask_file: str
-    strength: float | None
 
 
 def lease_end() -> CombinedExpression:
@@ -169,12 +160,6 @@ def _lease(image: Image, *, share: QueueShare, worker: str) -> Claim:
     # least served for as long as their first image takes. `queue.rejoin` takes it back.
     queue.serve(share=share, cost=image.cost)
     transaction.on_commit(lambda: events.publish_queue_moved())
-    words = apply_style(
-        generation.style,
-        prompt=generation.prompt,
-        negative_prompt=generation.negative_prompt,
-        model=image.model,
-    )
     return Claim(
         image_id=image.pk,
         generation_id=generation.pk,
@@ -184,18 +169,20 @@ def _lease(image: Image, *, share: QueueShare, worker: str) -> Claim:
         alone=is_suspect(image),
         waited_s=max(0.0, waited.total_seconds()),
         model=image.model,
-        prompt=words.prompt,
-        negative_prompt=words.negative_prompt,
-        width_px=generation.width_px,
-        height_px=generation.height_px,
-        steps=generation.steps,
-        guidance_scale=generation.guidance_scale,
-        sampler=generation.sampler,
-        seed=image.seed,
-        exact=generation.exact,
-        style=generation.style,
-        mode=generation.mode,
+        asked=_asked_for(image),
         start_file=generation.start.file if generation.start else "",
         mask_file=generation.mask.file if generation.mask else "",
-        strength=generation.strength,
+    )
+
+
+def _asked_for(image: Image) -> GenerationSpec:
+    spec = spec_of(image.generation)
+    words = apply_style(
+        spec.style,
+        prompt=spec.prompt,
+        negative_prompt=spec.negative_prompt,
+        model=image.model,
+    )
+    return replace(
+        spec, prompt=words.prompt, negative_prompt=words.negative_prompt, seed=image.seed
     )

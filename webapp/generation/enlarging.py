@@ -7,11 +7,12 @@ from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.selectors import get_offered_model
 from webapp.generation import services
+from webapp.generation.asking import parse_spec
+from webapp.generation.fields import read_id
 from webapp.generation.models import Generation, Image, Upload
-from webapp.generation.modes import enlarged_size, read_id
+from webapp.generation.modes import enlarged_size
 from webapp.generation.repeating import image_values
 from webapp.generation.selectors import get_owned_image
-from webapp.generation.spec import parse_spec
 from webapp.generation.uploads import create_upload_from_image
 
 

@@ -1,8 +1,9 @@
 """The prompt card and the settings: what they show, and what they ask for when they are sent.
 
-The checks are `spec.parse_spec`'s; here a form is only read, or shown again as it was typed.
+The checks are `asking.parse_spec`'s; here a form is only read, or shown again as it was typed.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,34 +18,27 @@ from webapp.catalog.start_levels import start_levels
 from webapp.core.digits import read_whole
 from webapp.core.errors import DarkroomError, InvalidInput
 from webapp.generation import services
+from webapp.generation.asking import parse_spec
+from webapp.generation.controls import ShownControl, control_facts, show_controls
 from webapp.generation.enlarging import complete_enlargement
 from webapp.generation.knowledge import count_sentence, follows_sentence
 from webapp.generation.models import Generation, Image
 from webapp.generation.repeating import image_values, request_again
-from webapp.generation.spec import MAX_COUNT, parse_spec
+from webapp.generation.spec import (
+    DEFAULT_STRENGTH,
+    FIELDS,
+    MAX_COUNT,
+    model_values,
+    usual_values,
+)
 from webapp.generation.styles import PLAIN, Style, offered_styles, style_name
 from webapp.generation.vocabulary_checks import list_sizes, offered_sizes, style_or_none
 
 FIRST_COUNT = 4
 MAX_PRICE_DIGITS = 18
-FIELDS = (
-    "prompt",
-    "negative_prompt",
-    "width",
-    "height",
-    "steps",
-    "guidance_scale",
-    "sampler",
-    "seed",
-    "count",
-    "style",
-    "mode",
-    "start",
-    "mask",
-    "strength",
-    "parent",
-)
-NOTHING_BROUGHT = {"mode": "text", "start": "", "mask": "", "strength": "", "parent": ""}
+TYPED = tuple(one.name for one in FIELDS if one.is_typed)
+# To begin anew: what came along beside the words is away.
+NOTHING_BROUGHT = {one.name: one.write(one.default) for one in FIELDS if one.is_brought}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +57,24 @@ class Composer:
     error: DarkroomError | None = None
     lost_style: str = ""
     counts: list[str] = field(default_factory=lambda: [str(n + 1) for n in range(MAX_COUNT)])
+
+    @property
+    def controls(self) -> list[ShownControl]:
+        """Those of the settings below "Advanced"."""
+        return show_controls(self.values, model=self.model)
+
+    @property
+    def brought(self) -> dict[str, tuple[str, str]]:
+        """What comes along beside the words, by the field's name: its value, and the value that
+        says that nothing comes along."""
+        return {
+            name: (self.values.get(name) or none, none) for name, none in NOTHING_BROUGHT.items()
+        }
+
+    @property
+    def usual_strengths(self) -> str:
+        """Mode -> the strength that it has if nobody says otherwise, as JSON."""
+        return json.dumps(DEFAULT_STRENGTH)
 
     @property
     def styles(self) -> list[Style]:
@@ -99,14 +111,14 @@ class Composer:
     def wrong_field(self) -> str:
         """The name of the field that the error is about; "" where it is about none of them."""
         named = self.error.field if isinstance(self.error, InvalidInput) else ""
-        return named if named in {*FIELDS, "model"} else ""
+        return named if named in {*TYPED, "model"} else ""
 
     @property
     def price_each_ucr(self) -> int | None:
         """See the class."""
         if self.model is None or self.prices.problem:
             return None
-        values = {**_model_values(self.model), **{k: v for k, v in self.values.items() if v}}
+        values = {**model_values(self.model), **{k: v for k, v in self.values.items() if v}}
         try:
             width_px, height_px, steps = (
                 read_whole(values[name]) for name in ("width", "height", "steps")
@@ -124,7 +136,7 @@ def blank_composer(*, owner: User) -> Composer:
     """The form on an ordinary visit: the first model on offer and what it is good at."""
     models = list(list_offered_models(user=owner))
     model = models[0] if models else None
-    values = {"count": str(FIRST_COUNT), "style": PLAIN, **_model_values(model)}
+    values = usual_values(model) | {"count": str(FIRST_COUNT)}
     return Composer(models, model, read_prices(user=owner), values)
 
 
@@ -140,7 +152,7 @@ def composer_of_image(image: Image, *, owner: User) -> Composer:
     models = list(list_offered_models(user=owner))
     first = models[0] if models else None
     model = next((one for one in models if one.pk == image.generation.model_id), first)
-    values = {name: str(value) for name, value in image_values(image).items()}
+    values = image_values(image)
     values |= {"count": str(FIRST_COUNT), **_size_for(model, values)}
     lost = _lost_style(image.generation, model)
     return Composer(models, model, read_prices(user=owner), values, lost_style=lost)
@@ -152,7 +164,7 @@ def _size_for(model: DiffusionModel | None, values: Mapping[str, str]) -> dict[s
     drawn = {(str(width_px), str(height_px)) for width_px, height_px in sizes}
     if not sizes or (values["width"], values["height"]) in drawn:
         return {}
-    usual = _model_values(model)
+    usual = model_values(model)
     return {name: usual[name] for name in ("width", "height")}
 
 
@@ -176,7 +188,7 @@ def composer_of_start(image: Image, *, owner: User) -> Composer:
     if model is None:
         sentence = _("None of the models on offer takes a start image.")
         return replace(composer, error=InvalidInput(sentence, field="model"))
-    return replace(composer, model=model, values=composer.values | _model_values(model))
+    return replace(composer, model=model, values=composer.values | model_values(model))
 
 
 def composer_of_attempt(data: Mapping[str, Any], error: DarkroomError, *, owner: User) -> Composer:
@@ -184,7 +196,7 @@ def composer_of_attempt(data: Mapping[str, Any], error: DarkroomError, *, owner:
     models = list(list_offered_models(user=owner))
     first = models[0] if models else None
     model = next((one for one in models if one.slug == data.get("model")), first)
-    values = {name: str(data.get(name, "")) for name in FIELDS}
+    values = {name: str(data.get(name, "")) for name in TYPED}
     return Composer(models, model, read_prices(user=owner), values, error)
 
 
@@ -229,33 +241,20 @@ def shown_price(data: Mapping[str, Any], *, owner: User) -> int:
     return price_ucr
 
 
-def _model_values(model: DiffusionModel | None) -> dict[str, str]:
-    if model is None:
-        return {}
-    return {
-        "width": str(model.width_px),
-        "height": str(model.height_px),
-        "steps": str(model.steps),
-        "guidance_scale": f"{model.guidance_scale:g}",
-        "sampler": model.sampler,
-    }
-
-
 def model_facts(composer: Composer) -> dict[str, dict[str, Any]]:
     """What the page's script needs to know of each model, by slug; `price_ucr` is None where
     the server has to be asked (metered), or there is no price."""
     return {
         model.slug: {
             "summary": model.summary or _("Installed by this studio"),
-            "values": _model_values(model),
-            "samplers": model.samplers,
+            "values": model_values(model),
             "uses_negative_prompt": model.uses_negative_prompt,
             "takes_start_image": model.takes_start_image,
             "min_side_px": model.min_side_px,
             "max_side_px": model.max_side_px,
             "max_pixels": model.max_pixels,
             "side_multiple_px": model.side_multiple_px,
-            "max_steps": model.max_steps,
+            **control_facts(model),
             "sizes": offered_sizes(model),
             "knows": count_sentence(model),
             "follows": follows_sentence(model),

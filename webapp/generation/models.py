@@ -67,6 +67,9 @@ class Generation(models.Model):
     `mode` says what comes along: nothing; a `start` picture, of which `strength` may change; a
     `mask` too, where alone it may; a picture to draw at twice its size. `parent` is the picture
     that the request was made from, where it is one of the owner's.
+
+    `spec.GenerationSpec` says which columns are the request's; `more` are the values of its fields
+    that have none of their own, but for those at their defaults.
     """
 
     class Mode(models.TextChoices):
@@ -101,6 +104,7 @@ class Generation(models.Model):
         "Image", on_delete=models.SET_NULL, null=True, blank=True, related_name="children"
     )
     exact = models.BooleanField(_("exact"), default=False)
+    more = models.JSONField(default=dict, db_default={}, blank=True)
     price_each_ucr = models.BigIntegerField(_("price of one image"))
     price_list = models.ForeignKey(
         PriceList, on_delete=models.PROTECT, null=True, blank=True, related_name="+"

@@ -7,85 +7,20 @@ inpaint   yes     yes    1.0             the same; the mask has the start pictur
 upscale   yes     -      0.35            twice the start picture's, on the model's grid
 """
 
-import uuid
-from collections.abc import Mapping
-from typing import Any, Protocol
-
 from django.utils.translation import gettext as _
 
 from webapp.catalog.models import DiffusionModel
-from webapp.core.digits import read_float
 from webapp.core.errors import InvalidInput
-from webapp.generation.models import Generation, Upload
+from webapp.generation.models import Upload
+from webapp.generation.spec import GenerationSpec, Mode
 from webapp.generation.vocabulary_checks import check_named_size
 
-Mode = Generation.Mode
-MIN_STRENGTH, MAX_STRENGTH = 0.05, 1.0
-DEFAULT_STRENGTH: dict[str, float] = {Mode.IMAGE: 0.6, Mode.INPAINT: 1.0, Mode.UPSCALE: 0.35}
 TIMES_LARGER = 2
 
 
-class BringsPictures(Protocol):
-    """The part of a `GenerationSpec` that is checked here."""
-
-    @property
-    def mode(self) -> str:
-        """One of `Generation.Mode`."""
-
-    @property
-    def start_id(self) -> uuid.UUID | None:
-        """The upload to start from."""
-
-    @property
-    def mask_id(self) -> uuid.UUID | None:
-        """The upload that says where to repaint."""
-
-    @property
-    def strength(self) -> float | None:
-        """How much may change; None from words alone."""
-
-    @property
-    def steps(self) -> int:
-        """Steps asked for, of which the strength leaves some."""
-
-    @property
-    def width_px(self) -> int:
-        """Of the picture asked for."""
-
-    @property
-    def height_px(self) -> int:
-        """Of the picture asked for."""
-
-
-def parse_mode(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a `GenerationSpec` that say what comes along; raises InvalidInput."""
-    mode = str(data.get("mode") or Mode.TEXT)
-    return {
-        "mode": mode,
-        "start_id": read_id(data, "start"),
-        "mask_id": read_id(data, "mask"),
-        "strength": _strength(data, mode=mode),
-        "parent_id": read_id(data, "parent"),
-    }
-
-
-def read_id(data: Mapping[str, Any], field: str) -> uuid.UUID | None:
-    """The id in that field, None where it is empty; raises InvalidInput for what is no id."""
-    value = data.get(field) or None
-    if value is None or isinstance(value, uuid.UUID):
-        return value
-    try:
-        return uuid.UUID(str(value))
-    except ValueError as error:
-        raise InvalidInput(_("That is not the id of a picture."), field=field) from error
-
-
-def check_mode(spec: BringsPictures, *, model: DiffusionModel) -> None:
+def check_mode(spec: GenerationSpec, *, model: DiffusionModel) -> None:
     """None where what comes along belongs to the mode, and the mode is one of the model's; raises
     InvalidInput otherwise."""
-    if spec.mode not in Mode.values:
-        modes = ", ".join(Mode.values)
-        raise InvalidInput(_("mode can be one of: %(modes)s.") % {"modes": modes}, field="mode")
     if spec.start_id and spec.mode == Mode.TEXT:
         sentence = _("A start picture is given, but not what to do with it: say the mode.")
         raise InvalidInput(sentence, field="mode")
@@ -96,7 +31,8 @@ def check_mode(spec: BringsPictures, *, model: DiffusionModel) -> None:
     if spec.mode == Mode.INPAINT and not spec.mask_id:
         raise InvalidInput(_("Paint over what is to be drawn anew."), field="mask")
     check_begins_with_image(model, mode=spec.mode)
-    _check_strength(spec)
+    if spec.strength is not None:
+        check_steps_left(steps=spec.steps, strength=spec.strength)
 
 
 def check_begins_with_image(model: DiffusionModel, *, mode: str) -> None:
@@ -104,16 +40,6 @@ def check_begins_with_image(model: DiffusionModel, *, mode: str) -> None:
     if mode not in model.architecture.modes:
         sentence = _("%(model)s draws from words alone: it takes no start image and no mask.")
         raise InvalidInput(sentence % {"model": model.name}, field="start")
-
-
-def _check_strength(spec: BringsPictures) -> None:
-    if spec.mode == Mode.TEXT:
-        return
-    if spec.strength is None or not MIN_STRENGTH <= spec.strength <= MAX_STRENGTH:
-        sentence = _("Strength must be from %(least)g to %(most)g.")
-        facts = {"least": MIN_STRENGTH, "most": MAX_STRENGTH}
-        raise InvalidInput(sentence % facts, field="strength")
-    check_steps_left(steps=spec.steps, strength=spec.strength)
 
 
 def check_steps_left(*, steps: int, strength: float) -> None:
@@ -128,7 +54,7 @@ def check_steps_left(*, steps: int, strength: float) -> None:
 
 
 def check_pictures(
-    spec: BringsPictures, *, model: DiffusionModel, start: Upload, mask: Upload | None
+    spec: GenerationSpec, *, model: DiffusionModel, start: Upload, mask: Upload | None
 ) -> None:
     """None where the pictures suit the request and each other; raises InvalidInput otherwise."""
     _check_kind(start, Upload.Kind.START, field="start")
@@ -181,18 +107,3 @@ def _check_kind(upload: Upload, kind: str, *, field: str) -> None:
             else _("That is a start picture, not a mask.")
         )
         raise InvalidInput(sentence, field=field)
-
-
-def _strength(data: Mapping[str, Any], *, mode: str) -> float | None:
-    """From words alone there is nothing that could change: what the slider says is not read."""
-    if mode not in DEFAULT_STRENGTH:
-        return None
-    value = data.get("strength")
-    if value is None or value == "":
-        return DEFAULT_STRENGTH[mode]
-    try:
-        return read_float(value)
-    except ValueError as error:
-        sentence = _("Strength must be a number from %(least)g to %(most)g.")
-        facts = {"least": MIN_STRENGTH, "most": MAX_STRENGTH}
-        raise InvalidInput(sentence % facts, field="strength") from error

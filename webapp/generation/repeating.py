@@ -1,12 +1,14 @@
 """What an image was made with, as the fields of the form: to be shown, or asked for again."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from webapp.accounts.models import User
 from webapp.catalog.pricing import Prices, read_prices
 from webapp.generation.models import Generation, Image
 from webapp.generation.selectors import get_owned_image
+from webapp.generation.spec import form_values, spec_of
 
 
 def request_again(owner: User, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -28,22 +30,6 @@ def price_again(*, owner: User, generation: Generation, prices: Prices | None = 
     return prices.quote(model=generation.model, steps=generation.steps, **size).price_each_ucr
 
 
-def image_values(image: Image) -> dict[str, Any]:
+def image_values(image: Image) -> dict[str, str]:
     """The fields of the form that made this image, its own seed among them."""
-    generation = image.generation
-    return {
-        "prompt": generation.prompt,
-        "negative_prompt": generation.negative_prompt,
-        "width": generation.width_px,
-        "height": generation.height_px,
-        "steps": generation.steps,
-        "guidance_scale": f"{generation.guidance_scale:g}",
-        "sampler": generation.sampler,
-        "seed": image.seed,
-        "mode": generation.mode,
-        "start": generation.start_id or "",
-        "mask": generation.mask_id or "",
-        "strength": "" if generation.strength is None else str(generation.strength),
-        "parent": generation.parent_id or "",
-        "style": generation.style,
-    }
+    return form_values(replace(spec_of(image.generation), seed=image.seed))

@@ -7,7 +7,7 @@ inside a transaction. Locks: upload, image, hold, account, entry, queue share.
 import secrets
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.conf import settings
@@ -27,11 +27,12 @@ from webapp.core.units import format_credits
 from webapp.credits import ledger
 from webapp.credits.selectors import Balance
 from webapp.generation import doorbell, events, queue
+from webapp.generation.asking import check_spec
 from webapp.generation.claims import Claim
 from webapp.generation.endings import Ending, attempt, end_lease
 from webapp.generation.limits import check_group_limits
 from webapp.generation.models import DiscardedFile, Generation, Image
-from webapp.generation.spec import SEEDS, GenerationSpec, check_spec
+from webapp.generation.spec import SEEDS, GenerationSpec, stored_values
 from webapp.generation.storage import StoredFile, file_names
 from webapp.generation.uploads import hold_pictures
 
@@ -280,23 +281,9 @@ def _write_rows(
     """The generation, with its images as `just_queued`."""
     seed = secrets.randbelow(SEEDS) if spec.seed is None else spec.seed
     generation = Generation.objects.create(
+        **stored_values(replace(spec, seed=seed)),
         owner=owner,
         model=model,
-        prompt=spec.prompt,
-        negative_prompt=spec.negative_prompt,
-        width_px=spec.width_px,
-        height_px=spec.height_px,
-        steps=spec.steps,
-        guidance_scale=spec.guidance_scale,
-        sampler=spec.sampler,
-        seed=seed,
-        exact=spec.exact,
-        style=spec.style,
-        mode=spec.mode,
-        start_id=spec.start_id,
-        mask_id=spec.mask_id,
-        strength=spec.strength,
-        parent_id=spec.parent_id,
         price_each_ucr=quote.price_each_ucr,
         price_list_id=quote.price_list_id,
         price_terms=quote.terms,

@@ -1,220 +1,276 @@
-"""What a person may ask for. Everything is checked here, and nothing is clamped in silence."""
+"""What a person may ask for: the one table of a request's fields.
+
+A row is an attribute of `GenerationSpec` with its type, its default and its `RequestField`. A new
+field is its row and whatever draws it. With a default that means "as before" it needs no migration
+(it is kept in `Generation.more`), and requests that don't ask for it stay the same, digests
+included; one that is searched, sorted by, or refers to another row gets a column.
+"""
 
 import hashlib
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from webapp.catalog.models import DiffusionModel
-from webapp.catalog.samplers import SAMPLER_NAMES
-from webapp.core.digits import read_float, read_whole
-from webapp.core.errors import InvalidInput
-from webapp.generation.modes import check_mode, parse_mode
-from webapp.generation.styles import PLAIN
-from webapp.generation.vocabulary_checks import check_named_size, check_style, check_words
+from webapp.catalog.samplers import SAMPLER_NAMES, sampler_label
+from webapp.generation.fields import (
+    Choice,
+    Control,
+    Flag,
+    Id,
+    Number,
+    PageLine,
+    RequestField,
+    Side,
+    Text,
+    Whole,
+    row,
+)
+from webapp.generation.models import Generation
+from webapp.generation.styles import PLAIN, list_styles, style_name, style_refusal
 
+Mode = Generation.Mode
 MAX_PROMPT_LENGTH = 2000
-MIN_GUIDANCE, MAX_GUIDANCE = 1.0, 30.0
 MAX_COUNT = 10
 SEEDS = 2**32
-FLAGS = {"1": True, "on": True, "True": True, "0": False, "off": False}
+DEFAULT_STRENGTH: dict[str, float] = {Mode.IMAGE: 0.6, Mode.INPAINT: 1.0, Mode.UPSCALE: 0.35}
+
+
+def _sampler_refusal(slug: str, model: DiffusionModel) -> str:
+    sentence = gettext("There is no sampler “%(sampler)s” for %(model)s. On offer: %(offered)s.")
+    return sentence % {
+        "sampler": SAMPLER_NAMES.get(slug, slug[:32]),
+        "model": model.name,
+        "offered": ", ".join(name for _slug, name in model.samplers),
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationSpec:
     """One request for `count` images; `seed` None means that the studio picks one, and `exact`
     that each is drawn alone, so that the same request gives the same bits. What comes along with
-    the words, `generation.modes` tells; `parent_id` is the owner's image that it was made from."""
+    the words, `generation.modes` tells; `parent_id` is the owner's image that it was made from.
 
-    prompt: str
-    negative_prompt: str
-    width_px: int
-    height_px: int
-    steps: int
-    guidance_scale: float
-    sampler: str
-    seed: int | None
-    count: int
-    exact: bool = False
-    style: str = PLAIN
-    mode: str = "text"
-    start_id: uuid.UUID | None = None
-    mask_id: uuid.UUID | None = None
-    strength: float | None = None
-    parent_id: uuid.UUID | None = None
+    Rows stand in the order in which they are read, checked and shown."""
+
+    prompt: str = row(
+        Text(label=_("Prompt"), subject=_("The prompt"), most=MAX_PROMPT_LENGTH, line=None),
+        default="",
+    )
+    negative_prompt: str = row(
+        Text(
+            label=_("Negative prompt"),
+            subject=_("The negative prompt"),
+            most=MAX_PROMPT_LENGTH,
+            line=None,
+        ),
+        default="",
+    )
+    style: str = row(
+        Choice(
+            label=_("Style"),
+            offered=list_styles,
+            called=lambda slug, model: style_name(slug, model=model),
+            refusal=style_refusal,
+            noted_as="Style",
+        ),
+        default=PLAIN,
+    )
+    mode: str = row(
+        Choice(
+            label=_("Drawn"),
+            offered=lambda _model: [(one.value, str(one.label)) for one in Mode],
+            called=lambda slug, _model: str(Mode(slug).label),
+            is_brought=True,
+        ),
+        default=Mode.TEXT.value,
+    )
+    strength: float | None = row(
+        Number(
+            label=_("Strength"),
+            least=0.05,
+            most=1.0,
+            places=2,
+            by_mode=DEFAULT_STRENGTH,
+            is_brought=True,
+            noted_as="Denoising strength",
+        ),
+        default=None,
+    )
+    start_id: uuid.UUID | None = row(
+        Id(
+            label=_("Start picture"),
+            name="start",
+            is_brought=True,
+            line=PageLine(template="gallery/lines/start.html"),
+        ),
+        default=None,
+    )
+    mask_id: uuid.UUID | None = row(
+        Id(
+            label=_("Mask"),
+            name="mask",
+            is_brought=True,
+            line=PageLine(template="gallery/lines/mask.html"),
+        ),
+        default=None,
+    )
+    width_px: int = row(
+        Side(
+            label=_("Width"),
+            name="width",
+            line=PageLine(label=_("Size"), template="gallery/lines/size.html"),
+        )
+    )
+    height_px: int = row(Side(label=_("Height"), name="height", line=None))
+    steps: int = row(
+        Whole(
+            label=_("Steps"),
+            least=1,
+            most="max_steps",
+            control=Control(template="slider", is_wide=True),
+        )
+    )
+    guidance_scale: float = row(
+        Number(
+            label=_("Guidance"),
+            least=1.0,
+            most=30.0,
+            control=Control(template="slider", is_wide=True, step=0.5, place=-1),
+        )
+    )
+    sampler: str = row(
+        Choice(
+            label=_("Sampler"),
+            offered=lambda model: model.samplers,
+            called=lambda slug, _model: sampler_label(slug),
+            refusal=_sampler_refusal,
+            control=Control(template="choice"),
+        )
+    )
+    seed: int | None = row(
+        Whole(
+            label=_("Seed"),
+            subject=_("The seed"),
+            least=0,
+            most=SEEDS - 1,
+            word_for_none="random",
+            control=Control(template="seed", place=-1),
+            line=PageLine(template="gallery/lines/seed.html"),
+        ),
+        default=None,
+    )
+    exact: bool = row(
+        Flag(
+            label=_("Exact mode"),
+            yes=_("yes, drawn alone"),
+            is_typed=False,
+            is_repeated=False,
+        ),
+        default=False,
+    )
+    count: int = row(
+        Whole(
+            label=_("Images"),
+            subject=_("The number of images"),
+            least=1,
+            most=MAX_COUNT,
+            is_kept=False,
+            is_repeated=False,
+            line=None,
+        ),
+        default=1,
+    )
+    parent_id: uuid.UUID | None = row(
+        Id(label=_("Made from"), name="parent", is_brought=True, line=None), default=None
+    )
 
     def digest(self, *, model_slug: str) -> str:
-        """SHA-256 of everything asked for: the same key with another digest is a conflict."""
-        body = json.dumps([model_slug, asdict(self)], sort_keys=True, default=str)
+        """SHA-256 of everything asked for: the same key with another digest is a conflict. A field
+        without a column counts only if it is asked for: one that is added leaves all digests."""
+        asked = {name: value for name, value in asdict(self).items() if not is_idle(name, value)}
+        body = json.dumps([model_slug, asked], sort_keys=True, default=str)
         return hashlib.sha256(body.encode()).hexdigest()
 
 
-def parse_spec(data: Mapping[str, Any], *, model: DiffusionModel) -> GenerationSpec:
-    """The checked spec of a form or JSON body; fields left out take the model's defaults.
-
-    Raises InvalidInput, which names the field and what is allowed.
-    """
-    sides_px = model.min_side_px, model.max_side_px
-    spec = GenerationSpec(
-        prompt=_text(data, "prompt", label=_("The prompt")),
-        negative_prompt=_text(data, "negative_prompt", label=_("The negative prompt")),
-        width_px=_whole(data, "width", default=model.width_px, label=_("Width"), bounds=sides_px),
-        height_px=_whole(
-            data, "height", default=model.height_px, label=_("Height"), bounds=sides_px
-        ),
-        steps=_whole(
-            data, "steps", default=model.steps, label=_("Steps"), bounds=(1, model.max_steps)
-        ),
-        guidance_scale=_number(data, "guidance_scale", default=model.guidance_scale),
-        sampler=str(data.get("sampler") or model.sampler),
-        seed=_seed(data),
-        count=_whole(
-            data, "count", default=1, label=_("The number of images"), bounds=(1, MAX_COUNT)
-        ),
-        exact=_flag(data, "exact", label=_("Exact mode")),
-        style=str(data.get("style") or PLAIN),
-        **parse_mode(data),
+FIELDS: tuple[RequestField, ...] = tuple(
+    replace(
+        one.metadata["row"],
+        attribute=one.name,
+        name=one.metadata["row"].name or one.name,
     )
-    check_spec(spec, model=model)
-    return spec
+    for one in fields(GenerationSpec)
+)
+ROWS = {one.attribute: one for one in FIELDS}
+KEPT = frozenset(one.attribute for one in FIELDS if one.is_kept)
+# Of those that are kept, the ones that have no column.
+IN_MORE = KEPT - {column.attname for column in Generation._meta.concrete_fields}
 
 
-def check_spec(spec: GenerationSpec, *, model: DiffusionModel) -> None:
-    """None for what the model can draw; raises InvalidInput for the first field that is off."""
-    _check_prompts(spec, model=model)
-    _check_size(spec, model=model)
-    _check_range("steps", _("Steps"), spec.steps, 1, model.max_steps)
-    _check_range("count", _("The number of images"), spec.count, 1, MAX_COUNT)
-    if not MIN_GUIDANCE <= spec.guidance_scale <= MAX_GUIDANCE:
-        raise InvalidInput(
-            _("Guidance must be from %(least)g to %(most)g.")
-            % {"least": MIN_GUIDANCE, "most": MAX_GUIDANCE},
-            field="guidance_scale",
-        )
-    if spec.seed is not None:
-        _check_range("seed", _("The seed"), spec.seed, 0, SEEDS - 1)
-    _check_sampler(spec, model=model)
-    check_style(spec, model=model)
-    check_mode(spec, model=model)
-    check_words(spec, model=model)
+def read_spec(data: Mapping[str, Any], *, model: DiffusionModel) -> GenerationSpec:
+    """The spec of a form or JSON body, not checked yet; fields left out take their defaults.
+    Raises InvalidInput for what can't be read."""
+    mode = str(data.get("mode") or Mode.TEXT)
+    return GenerationSpec(
+        **{one.attribute: one.read(data, model=model, mode=mode) for one in FIELDS}
+    )
 
 
-def _check_prompts(spec: GenerationSpec, *, model: DiffusionModel) -> None:
-    if not spec.prompt.strip():
-        raise InvalidInput(_("Write a prompt: say what the picture should show."), field="prompt")
-    if spec.negative_prompt.strip() and not model.uses_negative_prompt:
-        raise InvalidInput(
-            _("%(model)s takes no negative prompt: leave that field empty.")
-            % {"model": model.name},
-            field="negative_prompt",
-        )
-    for field, label, text in (
-        ("prompt", _("The prompt"), spec.prompt),
-        ("negative_prompt", _("The negative prompt"), spec.negative_prompt),
-    ):
-        if len(text) > MAX_PROMPT_LENGTH:
-            raise InvalidInput(
-                _("%(label)s has %(length)d characters; at most %(most)d are allowed.")
-                % {"label": label, "length": len(text), "most": MAX_PROMPT_LENGTH},
-                field=field,
-            )
+def check_fields(spec: GenerationSpec, *, model: DiffusionModel) -> None:
+    """None if each field by itself is what the model can be asked for; raises InvalidInput for the
+    first that is off."""
+    for one in FIELDS:
+        one.check(getattr(spec, one.attribute), model=model, mode=spec.mode)
 
 
-def _check_size(spec: GenerationSpec, *, model: DiffusionModel) -> None:
-    size = {"width_px": spec.width_px, "height_px": spec.height_px}
-    check_named_size(model, **size, field="width")
-    for field, label, side_px in (
-        ("width", _("Width"), spec.width_px),
-        ("height", _("Height"), spec.height_px),
-    ):
-        _check_range(field, label, side_px, model.min_side_px, model.max_side_px)
-        if side_px % model.side_multiple_px:
-            raise InvalidInput(
-                _("%(label)s must be a multiple of %(grid)d pixels; %(value)d is not.")
-                % {"label": label, "grid": model.side_multiple_px, "value": side_px},
-                field=field,
-            )
-    if spec.width_px * spec.height_px > model.max_pixels:
-        raise InvalidInput(
-            _("%(width)d × %(height)d is more than the %(most)d pixels that %(model)s can draw.")
-            % {
-                "width": spec.width_px,
-                "height": spec.height_px,
-                "most": model.max_pixels,
-                "model": model.name,
-            },
-            field="width",
-        )
+def spec_of(asked: Generation) -> GenerationSpec:
+    """The request as its row keeps it, for one image and with the seed of the first."""
+    columns = {name: getattr(asked, name) for name in KEPT - IN_MORE}
+    return GenerationSpec(**columns, **{name: asked.more[name] for name in IN_MORE & {*asked.more}})
 
 
-def _check_sampler(spec: GenerationSpec, *, model: DiffusionModel) -> None:
-    offered = dict(model.samplers)
-    if spec.sampler not in offered:
-        raise InvalidInput(
-            _("There is no sampler “%(sampler)s” for %(model)s. On offer: %(offered)s.")
-            % {
-                "sampler": SAMPLER_NAMES.get(spec.sampler, spec.sampler[:32]),
-                "model": model.name,
-                "offered": ", ".join(offered.values()),
-            },
-            field="sampler",
-        )
+def stored_values(spec: GenerationSpec) -> dict[str, Any]:
+    """The columns of a `Generation` that keep the request, `more` among them."""
+    kept = {name: getattr(spec, name) for name in KEPT}
+    more = {name: kept.pop(name) for name in IN_MORE}
+    return kept | {"more": {n: value for n, value in more.items() if not is_idle(n, value)}}
 
 
-def _check_range(field: str, label: str, value: int, least: int, most: int) -> None:
-    if not least <= value <= most:
-        raise InvalidInput(
-            _("%(label)s must be from %(least)d to %(most)d; %(value)s is not.")
-            % {"label": label, "least": least, "most": most, "value": str(value)[:24]},
-            field=field,
-        )
+def is_idle(attribute: str, value: Any) -> bool:
+    """Whether a field that is kept in `more` is as if nobody had asked for it."""
+    return attribute in IN_MORE and value == ROWS[attribute].default
 
 
-def _text(data: Mapping[str, Any], field: str, *, label: str) -> str:
-    value = data.get(field) or ""
-    if not isinstance(value, str) or "\x00" in value:
-        raise InvalidInput(_("%(label)s must be plain text.") % {"label": label}, field=field)
-    return value.replace("\r\n", "\n").strip()
+def form_values(spec: GenerationSpec) -> dict[str, str]:
+    """The fields of the form that ask for it again, by name, each as it is typed."""
+    return {one.name: one.write(getattr(spec, one.attribute)) for one in FIELDS if one.is_repeated}
 
 
-def _whole(
-    data: Mapping[str, Any], field: str, *, default: int, label: str, bounds: tuple[int, int]
-) -> int:
-    value = data.get(field)
-    if value is None or value == "":
-        return default
-    try:
-        return read_whole(value)
-    except ValueError as error:
-        sentence = _("%(label)s must be a whole number from %(least)d to %(most)d.")
-        facts = {"label": label, "least": bounds[0], "most": bounds[1]}
-        raise InvalidInput(sentence % facts, field=field) from error
+def noted_values(spec: GenerationSpec) -> dict[str, str]:
+    """What the text in the file says beside that which every tool says, by its name there; "" for
+    what is not to be said."""
+    return {one.noted_as: one.note(getattr(spec, one.attribute)) for one in FIELDS if one.noted_as}
 
 
-def _number(data: Mapping[str, Any], field: str, *, default: float) -> float:
-    value = data.get(field)
-    if value is None or value == "":
-        return default
-    try:
-        return read_float(value)
-    except ValueError as error:
-        sentence = _("Guidance must be a number from %(least)g to %(most)g.")
-        facts = {"least": MIN_GUIDANCE, "most": MAX_GUIDANCE}
-        raise InvalidInput(sentence % facts, field=field) from error
+def usual_values(model: DiffusionModel | None) -> dict[str, str]:
+    """The fields of the form if nothing is asked for yet; without a model, those that don't need
+    one."""
+    return {
+        one.name: one.write(one.usual(model=model, mode=Mode.TEXT))
+        for one in FIELDS
+        if one.is_typed and (model or one.has_default)
+    }
 
 
-def _flag(data: Mapping[str, Any], field: str, *, label: str) -> bool:
-    value = str(data.get(field) or "0")
-    if value not in FLAGS:
-        raise InvalidInput(_("%(label)s is either on or off.") % {"label": label}, field=field)
-    return FLAGS[value]
-
-
-def _seed(data: Mapping[str, Any]) -> int | None:
-    if data.get("seed") in (None, "", "random"):
-        return None
-    return _whole(data, "seed", default=0, label=_("The seed"), bounds=(0, SEEDS - 1))
+def model_values(model: DiffusionModel | None) -> dict[str, str]:
+    """Those of the form's fields that each model has its own usual value of."""
+    return {
+        one.name: one.write(one.usual(model=model, mode=Mode.TEXT))
+        for one in FIELDS
+        if model and not one.has_default
+    }

@@ -14,7 +14,7 @@ from typing import Any
 from django.contrib.staticfiles import finders
 from django.templatetags.static import static
 from django.utils.functional import Promise
-from django.utils.translation import get_language
+from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 
 from webapp.catalog.models import DiffusionModel
@@ -170,6 +170,21 @@ def offered_styles(model: DiffusionModel | None) -> list[Style]:
     if model is None or own is None:
         return list(STYLES.values())
     return [STYLES[PLAIN], *(_offered(one, model) for one in own)]
+
+
+def list_styles(model: DiffusionModel) -> list[tuple[str, str]]:
+    """(slug, name) of those that are offered for the model."""
+    return [(style.slug, str(style.name)) for style in offered_styles(model)]
+
+
+def style_refusal(slug: str, model: DiffusionModel) -> str:
+    """Why there is no such style for the model, with those that there are."""
+    if own_styles(model) is not None:
+        sentence = gettext("%(model)s has no style “%(style)s”. On offer: %(offered)s.")
+    else:
+        sentence = gettext("There is no style “%(style)s”. On offer: %(offered)s.")
+    offered = ", ".join(name for _slug, name in list_styles(model))
+    return sentence % {"model": model.name, "style": slug[:32], "offered": offered}
 
 
 def page_styles(models: Iterable[DiffusionModel]) -> dict[str, Any]:

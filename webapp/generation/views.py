@@ -24,6 +24,7 @@ from webapp.generation import events as news
 from webapp.generation import services
 from webapp.generation.enlarging import enlarge_image
 from webapp.generation.feed import Group, get_group, list_groups, new_group
+from webapp.generation.fields import parse_id
 from webapp.generation.forms import (
     Composer,
     blank_composer,
@@ -58,7 +59,7 @@ def studio(request: SignedInRequest) -> HttpResponse:
     field = next((name for name in FILLS if request.GET.get(name)), None)
     if field is None:
         return _studio_page(request, blank_composer(owner=request.user))
-    image_id = _uuid(request.GET[field], field=field)
+    image_id = parse_id(request.GET[field], name=field)
     image = get_owned_image(owner=request.user, image_id=image_id)
     fill = composer_of_prompt if request.GET.get("only") == "prompt" else FILLS[field]
     composer = fill(image, owner=request.user)
@@ -228,7 +229,7 @@ def _balance(user: User) -> dict[str, Any]:
 
 def _checked(data: dict[str, Any]) -> dict[str, Any]:
     again = data.get("again")
-    return {**data, "again": _uuid(again, field="again")} if again else data
+    return {**data, "again": parse_id(again, name="again")} if again else data
 
 
 def _ids(text: str) -> list[uuid.UUID]:
@@ -236,11 +237,4 @@ def _ids(text: str) -> list[uuid.UUID]:
     if len(parts) > MAX_IDS:
         sentence = _("At most %(most)d images can be asked for at once.") % {"most": MAX_IDS}
         raise InvalidInput(sentence, field="ids")
-    return [_uuid(part, field="ids") for part in parts]
-
-
-def _uuid(text: str, *, field: str) -> uuid.UUID:
-    try:
-        return uuid.UUID(text)
-    except ValueError as error:
-        raise InvalidInput(_("That is not the id of a picture."), field=field) from error
+    return [parse_id(part, name="ids") for part in parts]

@@ -11,7 +11,6 @@ Words that are unknown beside others that are known are no reason to refuse: the
 """
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from django.utils.text import get_text_list
 from django.utils.translation import get_language
@@ -20,47 +19,12 @@ from django.utils.translation import gettext as _
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.vocabulary_selectors import lexicon_of, vocabulary_of
 from webapp.core.errors import InvalidInput
-from webapp.generation.models import Generation
-from webapp.generation.styles import PLAIN, offered_styles, own_styles
+from webapp.generation.spec import GenerationSpec, Mode
+from webapp.generation.styles import PLAIN, offered_styles
 from webapp.generation.understanding import Understanding, understand
 
-Mode = Generation.Mode
 
-
-class Asks(Protocol):
-    """The part of a `GenerationSpec` that is checked here."""
-
-    @property
-    def prompt(self) -> str:
-        """What the person wrote."""
-
-    @property
-    def style(self) -> str:
-        """The slug of a style; "" for none."""
-
-    @property
-    def mode(self) -> str:
-        """One of `Generation.Mode`."""
-
-
-def check_style(spec: Asks, *, model: DiffusionModel) -> None:
-    """None for a style that is offered for the model; raises InvalidInput with those that are."""
-    styles = offered_styles(model)
-    if any(style.slug == spec.style for style in styles):
-        return
-    if own_styles(model) is not None:
-        sentence = _("%(model)s has no style “%(style)s”. On offer: %(offered)s.")
-    else:
-        sentence = _("There is no style “%(style)s”. On offer: %(offered)s.")
-    facts = {
-        "model": model.name,
-        "style": spec.style[:32],
-        "offered": ", ".join(str(style.name) for style in styles),
-    }
-    raise InvalidInput(sentence % facts, field="style")
-
-
-def check_words(spec: Asks, *, model: DiffusionModel) -> None:
+def check_words(spec: GenerationSpec, *, model: DiffusionModel) -> None:
     """None if the model can draw something of the prompt; raises InvalidInput otherwise, see the
     module. Never anything for a model without a vocabulary."""
     lexicon = lexicon_of(model)

@@ -9,7 +9,8 @@ Values that hold a comma, a colon or a line break are JSON-quoted, as the other 
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 _NEGATIVE = "Negative prompt: "
 # `key: value` with a bare or a JSON-quoted value, as other tools read the last line.
@@ -23,7 +24,7 @@ _SCHEDULE_SUFFIXES = ("Karras", "Exponential", "Beta")
 @dataclass(frozen=True, slots=True)
 class Parameters:
     """What an image was made with. `sampler` is the display name, such as "DPM++ 2M Karras";
-    `strength` is None for an image from words alone."""
+    `more` is what not every tool writes, by its name in the text, such as "Denoising strength"."""
 
     prompt: str
     negative_prompt: str
@@ -36,12 +37,11 @@ class Parameters:
     model: str
     version: str
     model_hash: str = ""
-    style: str = ""
-    strength: float | None = None
+    more: Mapping[str, str] = field(default_factory=dict)
 
 
 def write_parameters(parameters: Parameters) -> str:
-    """Return the text; an empty negative prompt, model hash, style or strength is left out."""
+    """Return the text; what is empty is left out."""
     lines = [parameters.prompt]
     if parameters.negative_prompt:
         lines.append(_NEGATIVE + parameters.negative_prompt)
@@ -59,7 +59,7 @@ def read_parameters(text: str) -> Parameters:
         raise ValueError("The text does not end in a line of generation parameters.")
     prompt, negative_prompt = _split_prompts(body)
     try:
-        return Parameters(
+        said = Parameters(
             prompt=prompt,
             negative_prompt=negative_prompt,
             steps=int(fields["Steps"]),
@@ -71,11 +71,10 @@ def read_parameters(text: str) -> Parameters:
             model=fields.get("Model", ""),
             version=fields.get("Version", ""),
             model_hash=fields.get("Model hash", ""),
-            style=fields.get("Style", ""),
-            strength=_strength(fields),
         )
     except KeyError as error:
         raise ValueError(f"The generation parameters lack {error}.") from error
+    return replace(said, more={n: fields[n] for n in fields if n not in _fields(said)})
 
 
 def _fields(parameters: Parameters) -> dict[str, str]:
@@ -89,15 +88,9 @@ def _fields(parameters: Parameters) -> dict[str, str]:
         "Size": f"{parameters.width_px}x{parameters.height_px}",
         "Model hash": parameters.model_hash,
         "Model": parameters.model,
-        "Style": parameters.style,
-        "Denoising strength": "" if parameters.strength is None else f"{parameters.strength:.10g}",
+        **parameters.more,
         "Version": parameters.version,
     }
-
-
-def _strength(fields: dict[str, str]) -> float | None:
-    written = fields.get("Denoising strength")
-    return float(written) if written else None
 
 
 def _split_sampler(name: str) -> tuple[str, str]:

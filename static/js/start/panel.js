@@ -8,11 +8,11 @@ import { showStrength, watchStrength } from "darkroom/start/strength";
 import { takeImage, uploadMask, uploadPicture, urlOf } from "darkroom/start/upload";
 import { say } from "darkroom/strings";
 
-const NAMES = ["mode", "start", "mask", "strength", "parent"];
-const NONE = { mode: "text", start: "", mask: "", strength: "", parent: "" };
-const USUAL = { image: 0.6, inpaint: 1, upscale: 0.35 };
 const studio = document.querySelector("[data-studio]");
 const panel = document.querySelector("[data-start]");
+const brought = [...panel.querySelectorAll("[data-nothing]")];
+const NONE = Object.fromEntries(brought.map((one) => [one.name, one.dataset.nothing]));
+const USUAL = JSON.parse(panel.dataset.usual); // the strength by mode
 const fields = document.getElementById("composer").elements;
 const settings = document.getElementById("settings");
 const part = (name) => panel.querySelector(`[data-start-${name}]`);
@@ -138,7 +138,7 @@ function draw() {
 }
 
 async function remove() {
-  const kept = Object.fromEntries(NAMES.map((name) => [name, fields[name].value]));
+  const kept = Object.fromEntries(brought.map((one) => [one.name, one.value]));
   put(NONE);
   removed = kept;
   await show();
