@@ -11,7 +11,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline
 
-from worker.training import export, latents, train, train_vae
+from worker.training import export, latents, train, train_decoder, train_vae
 from worker.training.budget import Budget, learning_rate
 from worker.training.diffusion import add_noise, build_scheduler, signal_shares, velocity
 from worker.training.models import build_text_encoder
@@ -34,9 +34,7 @@ def work(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("work")
     places = ["--packages", str(packages), "--work", str(folder)]
     train_vae.train(
-        train_vae.parse_arguments(
-            [*places, *COMMON, "--crop-px", "64", "--pictures", "80", "--steps", "4"]
-        )
+        train_vae.parse_arguments([*places, *COMMON, "--pictures", "80", "--steps", "4"])
     )
     latents.build(latents.parse_arguments([*places, "--size-px", "128", *CHUNKS]))
     first = train.train(train.parse_arguments([*places, *COMMON, *WORDS, "--steps", "2"]))
@@ -114,6 +112,37 @@ def test_a_grown_vae_does_what_it_did_at_half_the_side() -> None:
     assert after.shape == (2, 6, 8, 8)
     inner = (slice(None), slice(None), slice(2, -2), slice(2, -2))
     torch.testing.assert_close(after[:, :4][inner], before[inner], atol=0.05, rtol=0.05)
+
+
+def test_a_decoder_that_learns_alone_leaves_the_latents_as_they_are(
+    work: Path, packages: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(work / "vae", tmp_path / "vae")
+    places = ["--packages", str(packages), "--work", str(tmp_path)]
+    for steps in ("1", "3"):  # the second run goes on where the first ended
+        parts = ["--pictures", "80", "--steps", steps, "--critic-alone", "1"]
+        train_decoder.train(train_decoder.parse_arguments([*places, *COMMON, *parts]))
+    assert torch.load(tmp_path / "decoder.pt", weights_only=True)["step"] == 3
+    before, after = (AutoencoderKL.from_pretrained(f / "vae") for f in (work, tmp_path))
+    picture = torch.rand(1, 3, 128, 128)
+    with torch.no_grad():
+        latents_before, latents_after = (
+            v.encode(picture).latent_dist.mode() for v in (before, after)
+        )
+        torch.testing.assert_close(latents_after, latents_before)
+        assert not torch.equal(
+            before.decode(latents_before).sample, after.decode(latents_before).sample
+        )
+
+
+def test_a_critics_gradient_is_a_share_of_the_reconstructions() -> None:
+    torch.manual_seed(0)
+    critic = train_decoder.Critic()
+    decoded, pictures = torch.rand(2, 2, 3, 32, 32) * 2.0 - 1.0
+    alone, loss = train_decoder.picture_gradient(critic, decoded, pictures, share=0.0)
+    both, same = train_decoder.picture_gradient(critic, decoded, pictures, share=0.25)
+    assert same == loss
+    assert float((both - alone).norm()) == pytest.approx(0.25 * float(alone.norm()), rel=1e-3)
 
 
 def test_evened_latents_have_unit_variance_and_decode_to_the_same(work: Path) -> None:

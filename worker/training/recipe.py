@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from worker.training import export, latents, train, train_vae
+from worker.training import export, latents, train, train_decoder, train_vae
 
 # Of the minutes: pictures to latents and back, prompts to latents, and the decoder once more.
 SHARES: Final = {"vae": 0.2, "denoiser": 0.7, "decoder": 0.1}
@@ -27,8 +27,8 @@ def run(args: argparse.Namespace) -> None:
     train_vae.train(train_vae.parse_arguments([*places, *device, *grown, *_minutes(args, "vae")]))
     latents.build(latents.parse_arguments([*places, *device, "--chunks", str(args.chunks)]))
     train.train(train.parse_arguments([*places, *device, *started, *_minutes(args, "denoiser")]))
-    train_vae.train(
-        train_vae.parse_arguments([*places, *device, "--decoder-only", *_minutes(args, "decoder")])
+    train_decoder.train(
+        train_decoder.parse_arguments([*places, *device, *_minutes(args, "decoder")])
     )
     export.export(work=args.work, out=args.out, packages=args.packages)
 
