@@ -44,6 +44,11 @@ class WallFilter:
         return self.place == BIN
 
     @property
+    def clock(self) -> str:
+        """The time of an image that its place is sorted by."""
+        return "binned_at" if self.is_bin else "finished_at"
+
+    @property
     def collection_id(self) -> uuid.UUID | None:
         """The collection that it looks into."""
         return uuid.UUID(self.place) if self.place not in {"", FAVOURITES, BIN} else None

@@ -9,13 +9,12 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 
 from webapp.accounts.models import User
-from webapp.core.days import end_of, start_of
 from webapp.core.digits import read_moment
 from webapp.core.errors import InvalidInput, NotFound
-from webapp.gallery.filters import FAVOURITES, WallFilter, read_filter
+from webapp.gallery.filters import WallFilter, read_filter
 from webapp.gallery.models import CollectionItem
 from webapp.gallery.searching import FoundFirst, write_search
-from webapp.gallery.selectors import get_collection
+from webapp.gallery.selectors import get_collection, images_of_place
 from webapp.generation.models import Image
 from webapp.generation.selectors import bin_kept_since
 
@@ -52,36 +51,25 @@ def select_images(*, owner: User, selection: Selection) -> QuerySet[Image]:
     Raises NotFound for a collection that is not theirs, and if none of the picked ones is
     there or theirs; InvalidInput for a search that cannot be asked for.
     """
-    images = Image.objects.filter(owner=owner, state=Image.State.STORED)
-    images = images.filter(Q(binned_at=None) | Q(binned_at__gt=bin_kept_since()))
     if not selection.ids:
-        return _matching(images, owner, selection.wall, selection.seen_at)
-    picked = images.filter(pk__in=selection.ids)
+        return _matching(owner, selection.wall, selection.seen_at)
+    images = Image.objects.filter(owner=owner, state=Image.State.STORED, pk__in=selection.ids)
+    picked = images.filter(Q(binned_at=None) | Q(binned_at__gt=bin_kept_since()))
     if not picked.exists():
         raise NotFound(_("There is nothing here, or nothing of yours."))
     return picked
 
 
-def _matching(
-    images: QuerySet[Image], owner: User, wall: WallFilter, seen_at: datetime | None
-) -> QuerySet[Image]:
+def _matching(owner: User, wall: WallFilter, seen_at: datetime | None) -> QuerySet[Image]:
+    images = images_of_place(owner=owner, wall=wall)
     search = write_search(owner=owner, wall=wall)
     if search:
         images = images.filter(FoundFirst(search))
-    if wall.since:
-        images = images.filter(finished_at__gte=start_of(wall.since))
-    if wall.until:
-        images = images.filter(finished_at__lt=end_of(wall.until))
-    if wall.is_bin:
-        return images.filter(binned_at__lte=seen_at)
-    images = images.filter(binned_at=None, finished_at__lte=seen_at)
-    if wall.place == FAVOURITES:
-        return images.filter(is_favourite=True)
     if wall.collection_id:
         collection = get_collection(owner=owner, collection_id=wall.collection_id)
         items = CollectionItem.objects.filter(collection=collection)
-        return images.filter(pk__in=items.values("image"))
-    return images
+        images = images.filter(pk__in=items.values("image"))
+    return images.filter(**{f"{wall.clock}__lte": seen_at})
 
 
 def _read_moment(text: str) -> datetime:

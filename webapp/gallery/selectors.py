@@ -103,21 +103,27 @@ def list_wall_page(*, owner: User, wall: WallFilter, cursor: str = "") -> WallPa
 def walk_place(*, owner: User, wall: WallFilter) -> Walk:
     """The images of the filter's place and dates, without its search. Raises NotFound for a
     collection that is not the owner's."""
+    images, clock = images_of_place(owner=owner, wall=wall), wall.clock
+    if wall.collection_id:
+        collection = get_collection(owner=owner, collection_id=wall.collection_id)
+        images = images.filter(collection_items__collection=collection)
+        clock = "collection_items__finished_at"
+    return Walk(images.order_by(f"-{clock}", "-pk"), clock)
+
+
+def images_of_place(*, owner: User, wall: WallFilter) -> QuerySet[Image]:
+    """The owner's stored images of the filter's dates, in the bin or outside it, favourites or
+    all: in no order, without any join. Which of them a collection holds is for the caller to
+    ask: a wall joins it for its order, an act must not."""
     images = Image.objects.filter(owner=owner, state=Image.State.STORED)
     if wall.since:
         images = images.filter(finished_at__gte=start_of(wall.since))
     if wall.until:
         images = images.filter(finished_at__lt=end_of(wall.until))
     if wall.is_bin:
-        return _ordered(images.filter(binned_at__gt=bin_kept_since()), "binned_at")
+        return images.filter(binned_at__gt=bin_kept_since())
     images = images.filter(binned_at=None)
-    if wall.place == FAVOURITES:
-        return _ordered(images.filter(is_favourite=True), "finished_at")
-    if wall.collection_id:
-        collection = get_collection(owner=owner, collection_id=wall.collection_id)
-        images = images.filter(collection_items__collection=collection)
-        return _ordered(images, "collection_items__finished_at")
-    return _ordered(images, "finished_at")
+    return images.filter(is_favourite=True) if wall.place == FAVOURITES else images
 
 
 def get_collection(*, owner: User, collection_id: uuid.UUID) -> Collection:
@@ -149,10 +155,6 @@ def list_styles(models: Iterable[DiffusionModel]) -> list[tuple[str, str]]:
         for slug, own in kept_vocabulary(model).style_names.items():
             names.setdefault(slug, in_language(own, language))
     return list(names.items())
-
-
-def _ordered(images: QuerySet[Image], clock: str) -> Walk:
-    return Walk(images.order_by(f"-{clock}", "-pk"), clock)
 
 
 def _look(walk: Walk) -> WallPage:
