@@ -31,6 +31,8 @@ RUN python packages.py select --with-torch worker > /tmp/worker.txt \
 COPY manage.py LICENSE ./
 COPY webapp webapp
 COPY migrations migrations
+# Mails are written by tasks.
+COPY templates templates
 COPY worker worker
 USER darkroom
 CMD ["celery", "-A", "webapp.celery", "worker", "-I", "worker.tasks", "--pool=threads", "--concurrency=4", "-n", "worker@%h", "--without-gossip", "--without-mingle"]

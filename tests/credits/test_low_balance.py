@@ -10,6 +10,7 @@ from django.conf import LazySettings
 from django.core import mail
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import OperationalError
+from django.template import TemplateDoesNotExist
 
 from tests.credits.races import race
 from tests.people import make_user
@@ -179,6 +180,22 @@ def test_a_mail_server_that_is_away_is_tried_again_at_the_next_run(
         patch.setattr(mails, "open_connection", away)
         assert tell_low_balances() == 0
     assert "1 mails about low balances are put off" in caplog.text
+    assert not is_marked(alice)
+    assert tell_low_balances() == 1
+
+
+def test_who_was_not_told_is_not_marked_whatever_went_wrong(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spend(alice, 195)
+
+    def without_template(**_told: object) -> None:
+        raise TemplateDoesNotExist("credits/mail/low_balance.txt")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mails, "send_low_balance", without_template)
+        with pytest.raises(TemplateDoesNotExist):
+            tell_low_balances()
     assert not is_marked(alice)
     assert tell_low_balances() == 1
 

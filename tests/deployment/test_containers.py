@@ -67,6 +67,11 @@ def test_every_image_of_our_own_is_built_by_one_service() -> None:
     assert sorted(ours) == sorted(one["image"] for one in services if "build" in one)
 
 
+def test_a_worker_has_the_templates_of_the_mails_that_it_sends() -> None:
+    copied = {rest.split()[0] for word, rest in stages()["worker"] if word == "COPY"}
+    assert {"webapp", "migrations", "templates", "worker"} <= copied
+
+
 def test_no_services_log_grows_for_ever() -> None:
     for name, service in compose()["services"].items():
         assert service["logging"]["options"] == {"max-size": "10m", "max-file": "5"}, name

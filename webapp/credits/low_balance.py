@@ -1,9 +1,9 @@
 """The mail that little is left: once each time a balance falls below `DARKROOM_LOW_BALANCE`.
 
 Told are people who can sign in, with a verified address, who have paid for an image before. An
-account is marked first and told after the commit: two runs at once tell nobody twice. If the
-mail server does not answer, the marks of those who were not told are taken back, and the next
-run tries again; an address that the server refuses is logged and stays marked.
+account is marked first and told after the commit: two runs at once tell nobody twice. Whatever
+stops a run, the marks of those who were not told are taken back, and the next run tries again; an
+address that the server refuses is logged and stays marked.
 """
 
 import logging
@@ -61,6 +61,7 @@ def _tell(marked: list[int]) -> int:
     except mails.MAIL_ERRORS as error:
         # Also if only the farewell failed: then nobody is left untold, and nothing is undone.
         logger.error("%d mails about low balances are put off: %s", len(untold), error)
+    finally:
         low.unmark_low(account_ids=[account.pk for account in untold])
     return told
 
