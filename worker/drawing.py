@@ -158,7 +158,7 @@ class Drawing:
             try:
                 return image_request(self.claim)
             except StorageAway as error:
-                logger.warning("image %s waits for its start picture: %s", self.request_id, error)
+                logger.warning("image %s waits for its start image: %s", self.request_id, error)
                 if time.monotonic() > patience_ends_s:
                     raise StartPictureLost(detail=str(error)) from error
             if self.is_lost.wait(RETRY_S):

@@ -16,7 +16,7 @@ FAILURE_CODES: dict[type[EngineError], str] = {
 class Withheld(EngineError):
     """The model's own safety checker replaced the image."""
 
-    default_sentence = "The model's safety checker withheld this picture."
+    default_sentence = "The model's safety checker withheld this image."
 
 
 def report_failure(claim: Claim, error: EngineError) -> None:

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 class StartPictureLost(InvalidRequest):
     """An image that the request brought along can't be read any more."""
 
-    default_sentence = "The start picture or its mask is gone: add it again."
+    default_sentence = "The start image or its mask is gone: add it again."
 
 
 def read_pictures(claim: Claim) -> dict[str, Any]:

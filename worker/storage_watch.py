@@ -62,7 +62,7 @@ class StorageWatch:
             if self._is_away:
                 return
             self._is_away, self._is_notice_right = True, False
-        logger.error("pictures cannot be kept, nothing is claimed until they can: %s", error)
+        logger.error("images cannot be kept, nothing is claimed until they can: %s", error)
         watch = threading.Thread(target=self._watch, args=[str(error)], name="storage", daemon=True)
         watch.start()
 
@@ -102,7 +102,7 @@ class StorageWatch:
         with self._changed:
             self._is_away, self._size_bytes, self._is_notice_right = False, 0, True
             self._changed.notify_all()
-        logger.warning("pictures can be kept again")
+        logger.warning("images can be kept again")
         self.on_back()
         self._withdraw()
 

@@ -111,7 +111,7 @@ def fail(claimed: Claim) -> None:
         image_id=claimed.image_id,
         lease_token=claimed.lease_token,
         code="out_of_memory",
-        sentence="The picture is too large for this studio's GPU.",
+        sentence="The image is too large for this studio's GPU.",
     )
 
 
@@ -130,7 +130,7 @@ def tell_progress(claimed: Claim, step: int = 2) -> None:
 
 
 def fill_gallery(alice: User, stored: Image) -> dict[str, Any]:
-    """A favourite in a collection, shared with its prompt, and used as a start picture."""
+    """A favourite in a collection, shared with its prompt, and used as a start image."""
     Image.objects.filter(pk=stored.pk).update(is_favourite=True)
     stored.refresh_from_db()
     shelf = create_collection(owner=alice, name="Foxes")

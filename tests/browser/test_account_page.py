@@ -32,7 +32,7 @@ def test_somebody_takes_their_data_and_leaves(visitors: Visitors) -> None:
     page = visitors.open("/account/", alice, **PHONE)
     page.get_by_role("link", name="Download").click()
     give_password(page)
-    expect(page.get_by_text("1 picture as a PNG file")).to_be_visible()
+    expect(page.get_by_text("1 image as a PNG file")).to_be_visible()
     with page.expect_download() as download:
         page.get_by_role("button", name="Download the archive").click()
     assert download.value.suggested_filename.endswith(".zip")
@@ -66,7 +66,7 @@ def test_an_administrator_invites_somebody_and_looks_through_their_eyes(
 
     dora = User.objects.get(email="dora@example.org")
     page.goto(f"/admin/accounts/user/{dora.pk}/eyes/")
-    page.get_by_label("Reason").fill("cannot find a picture")
+    page.get_by_label("Reason").fill("cannot find an image")
     page.get_by_role("button", name="Look").click()
     banner = page.get_by_role("form", name="Whose eyes")
     expect(banner).to_contain_text("You see the studio as dora@example.org does")

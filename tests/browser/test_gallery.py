@@ -75,7 +75,7 @@ def test_binning_is_undone_in_place(open_page: Open, alice: User, tiny: Diffusio
     page.get_by_label("Select: two").check(force=True)
     page.get_by_role("button", name="Move to the bin").click()
     expect(page.locator(".tile")).to_have_count(2)
-    expect(page.get_by_text("1 picture is in the bin.")).to_be_visible()
+    expect(page.get_by_text("1 image is in the bin.")).to_be_visible()
     expect(page.locator("[data-total]")).to_contain_text("2")
     page.get_by_role("button", name="Undo").click()
     expect(page.locator(".tile")).to_have_count(3)
@@ -110,7 +110,7 @@ def test_the_keyboard_walks_selects_marks_and_bins(
     page.keyboard.press("Escape")
     expect(page.locator(".tile.selected")).to_have_count(0)
     page.keyboard.press("Control+k")
-    expect(page.get_by_label("Search my pictures")).to_be_focused()
+    expect(page.get_by_label("Search my images")).to_be_focused()
 
 
 def test_shift_and_a_click_select_a_range(
@@ -287,7 +287,7 @@ def test_without_scripts_pictures_are_selected_and_binned(
     page.goto("/gallery/")
     page.get_by_label("Select: a fox").check(force=True)
     page.get_by_role("button", name="Move to the bin").click()
-    expect(page.get_by_text("1 picture is in the bin.")).to_be_visible()
+    expect(page.get_by_text("1 image is in the bin.")).to_be_visible()
     expect(page.locator(".tile")).to_have_count(1)
 
 

@@ -41,7 +41,7 @@ def test_the_keyboard_scrubs_from_the_picture_back_to_the_noise(
 ) -> None:
     page = open_page(f"/images/{draw(alice, starter).pk}/", alice)
     slider = page.get_by_role("slider", name="How it developed")
-    expect(slider).to_have_attribute("aria-valuetext", "The finished picture")
+    expect(slider).to_have_attribute("aria-valuetext", "The finished image")
     expect(page.locator("[data-over] svg").first).to_be_hidden()
     slider.focus()
     page.keyboard.press("ArrowLeft")
@@ -108,7 +108,7 @@ def test_the_whole_screen_grows_and_shrinks_by_keys_and_escape_leaves(
     open_page: Open, alice: User, starter: DiffusionModel
 ) -> None:
     page = open_page(f"/images/{draw(alice, starter).pk}/", alice)
-    page.get_by_role("link", name="See the picture on the whole screen").click()
+    page.get_by_role("link", name="See the image on the whole screen").click()
     zoom = page.get_by_role("dialog")
     picture = zoom.get_by_role("img")
     width = picture.bounding_box()["width"]  # type: ignore[index]
@@ -152,7 +152,7 @@ def test_the_page_about_development_scrubs_both_processes_together(
     )
     assert windows == ["1 0 1 1", "1 0 1 1"]
     expect(page.locator("[data-card][data-now] h3")).to_have_text("Step 1 of 4")
-    page.get_by_role("link", name="To the picture").click()
+    page.get_by_role("link", name="To the image").click()
     page.wait_for_url(f"**/images/{image.pk}/")
 
 

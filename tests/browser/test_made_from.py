@@ -49,11 +49,11 @@ def test_a_picture_becomes_the_start_of_the_next(
 ) -> None:
     image = stored(alice, offered, prompt="an owl")
     page = open_page(f"/images/{image.pk}/", alice)
-    page.get_by_role("link", name="Use as start picture").click()
+    page.get_by_role("link", name="Use as start image").click()
     expect(page.locator("[data-start-ready]")).to_be_visible()
     expect(page.locator("#prompt")).to_have_value("an owl")
     page.get_by_role("button", name="Generate").first.click()
-    expect(page.locator("[data-generation]").first).to_contain_text("from a picture")
+    expect(page.locator("[data-generation]").first).to_contain_text("from an image")
     made = Generation.objects.get(mode="image")
     assert (made.start, made.parent) == (Upload.objects.get(), image)
 
@@ -80,10 +80,10 @@ def test_the_page_shows_what_a_picture_was_made_from_and_what_came_of_it(
     }
     child = stored(alice, offered, **brought)
     page = open_page(f"/images/{child.pk}/", alice)
-    shown = page.get_by_role("img", name="The start picture")
+    shown = page.get_by_role("img", name="The start image")
     expect(shown).to_be_visible()
     shown.scroll_into_view_if_needed()
     wait_for(page, "document.querySelector('.brought img').naturalWidth > 0")
-    page.get_by_role("region", name="Made from, from a picture").get_by_role("link").click()
+    page.get_by_role("region", name="Made from, from an image").get_by_role("link").click()
     page.wait_for_url(f"**/images/{parent.pk}/")
-    expect(page.get_by_role("region", name="Made from this one")).to_contain_text("from a picture")
+    expect(page.get_by_role("region", name="Made from this one")).to_contain_text("from an image")

@@ -43,7 +43,7 @@ def tiny(live_studio: LiveStudio) -> DiffusionModel:
 
 @pytest.fixture
 def page(open_page: Open, alice: User, tiny: DiffusionModel) -> Page:
-    """A studio page with a start picture of 128 pixels and the editor open."""
+    """A studio page with a start image of 128 pixels and the editor open."""
     opened = open_page("/", alice, viewport={"width": 1000, "height": 800})
     open_editor(opened)
     return opened

@@ -123,13 +123,13 @@ def test_arrow_keys_turn_the_picture_and_deleting_asks_first(
     page.keyboard.press("ArrowLeft")
     page.wait_for_url(f"**/images/{newer.pk}/")
     page.get_by_role("button", name="Move to the bin").click()
-    expect(page.get_by_text("1 picture is in the bin.")).to_be_visible()
+    expect(page.get_by_text("1 image is in the bin.")).to_be_visible()
     page.get_by_role("button", name="Delete for good").click()
     page.get_by_role("button", name="Keep it").click()
     expect(page.get_by_role("dialog")).to_be_hidden()
     page.get_by_role("button", name="Delete for good").click()
     page.get_by_role("button", name="Delete it").click()
-    expect(page.get_by_text("The picture is deleted.")).to_be_visible()
+    expect(page.get_by_text("The image is deleted.")).to_be_visible()
     assert list(Image.objects.all()) == [older]
 
 

@@ -134,8 +134,8 @@ def test_a_picked_picture_is_drawn_from(
     page.get_by_label("Prompt", exact=True).fill("a fox at dusk")
     page.locator(".bar [data-go]").click()
     group = page.locator("[data-generation]")
-    expect(group.get_by_role("img", name="The picture that this began with")).to_be_visible()
-    expect(group.locator(".facts")).to_contain_text("from a picture")
+    expect(group.get_by_role("img", name="The image that this began with")).to_be_visible()
+    expect(group.locator(".facts")).to_contain_text("from an image")
     made, upload = Generation.objects.get(), Upload.objects.get()
     assert (made.mode, made.start, made.strength, made.parent) == ("image", upload, 0.6, None)
     assert upload.owner == alice
@@ -191,9 +191,9 @@ def test_a_file_that_is_no_picture_is_refused_in_a_sentence(
     visitors.expect_status(400)
     page = visitors.open("/", alice)
     page.locator("#start").set_input_files(file_of(b"only words", "picture.png"))
-    expect(page.locator("#wrong-start")).to_contain_text("picture")
+    expect(page.locator("#wrong-start")).to_contain_text("not an image")
     expect(page.locator("#start")).to_be_focused()
-    expect(page.get_by_text("choose a picture")).to_be_visible()
+    expect(page.get_by_text("choose an image")).to_be_visible()
     assert fields(page)["mode"] == "text"
     pick(page)
     expect(page.locator("#wrong-start")).to_be_hidden()
@@ -230,7 +230,7 @@ def test_removing_it_draws_from_words_again_and_undo_puts_it_back(
     pick(page)
     choose_strength(page, 45)
     before = fields(page)
-    page.get_by_role("button", name="Remove the start picture").click()
+    page.get_by_role("button", name="Remove the start image").click()
     expect(page.get_by_role("button", name="Undo", exact=True)).to_be_focused()
     assert set(fields(page).values()) == {"text", ""}
     page.keyboard.press("Enter")
@@ -340,7 +340,7 @@ def test_an_image_made_from_a_picture_brings_it_back_with_its_settings(
     page.get_by_label("Prompt", exact=True).fill("a fox")
     page.locator(".bar [data-go]").click()
     expect(page.locator("[data-image]")).to_have_count(4)
-    page.get_by_role("button", name="Remove the start picture").click()
+    page.get_by_role("button", name="Remove the start image").click()
     page.get_by_role("link", name="Use these settings again").first.click()
     expect(page.locator("[data-start-preview]")).to_be_visible()
     expect(page.get_by_label("Strength", exact=True)).to_have_value("35")
@@ -365,7 +365,7 @@ def test_a_phone_shows_the_picture_beside_generate(
     open_page: Open, alice: User, starter: DiffusionModel
 ) -> None:
     page = open_page("/", alice, **PHONE)
-    shortcut = page.get_by_role("button", name="Start picture", exact=True)
+    shortcut = page.get_by_role("button", name="Start image", exact=True)
     with page.expect_file_chooser() as chooser:
         shortcut.click()
     chooser.value.set_files(file_of(flat()))

@@ -51,7 +51,7 @@ def test_signing_up_opens_the_studio_with_200_credits(
     page.get_by_label("Password").fill("a long and quiet password")
     page.get_by_role("button", name="Create account").click()
     expect(page.locator("[data-balance]")).to_have_text("200.00")
-    expect(page.get_by_role("heading", name="What should the first picture show?")).to_be_visible()
+    expect(page.get_by_role("heading", name="What should the first image show?")).to_be_visible()
 
 
 def test_a_picture_develops_on_the_page_without_a_reload(
@@ -233,7 +233,7 @@ def test_cancelling_gives_the_credits_back(
     page = open_page("/", alice)
     wait_until_heard(page)
     expect(page.locator("[data-balance]")).to_have_text("199.40")
-    page.get_by_role("button", name="Cancel this picture").first.click(force=True)
+    page.get_by_role("button", name="Cancel this image").first.click(force=True)
     expect(page.locator("[data-state=cancelled]")).to_have_count(1)
     expect(page.locator("[data-balance]")).to_have_text("199.60")
     page.get_by_role("button", name="Cancel what is not finished").click()

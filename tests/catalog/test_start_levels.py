@@ -1,4 +1,4 @@
-"""The few numbers by which a page shows how noisy a start picture becomes."""
+"""The few numbers by which a page shows how noisy a start image becomes."""
 
 from pathlib import Path
 

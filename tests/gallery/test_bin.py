@@ -40,7 +40,7 @@ def test_what_one_act_put_into_the_bin_one_undo_takes_out(
     assert (show(alice), show(alice, place="bin")) == (["one"], ["two"])
     assert as_alice.post("/gallery/bin/undo/", first, headers=JSON).json()["changed"] == 0
     assert as_alice.post("/gallery/bin/undo/", {"at": "x"}, headers=JSON).status_code == 400
-    assert second["sentence"] == "1 picture is in the bin."
+    assert second["sentence"] == "1 image is in the bin."
 
 
 def test_binning_twice_keeps_the_first_moment(
@@ -61,7 +61,7 @@ def test_a_picture_is_restored_as_it_was(
     put(as_alice, image)
     fields = {"image": str(image.pk)}
     answer = as_alice.post("/gallery/bin/restoration/", fields, headers=JSON).json()
-    assert answer["sentence"] == "1 picture is back in the gallery."
+    assert answer["sentence"] == "1 image is back in the gallery."
     assert show(alice, place="favourites") == ["a fox at dusk"]
 
 

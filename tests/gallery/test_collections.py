@@ -67,7 +67,7 @@ def test_the_order_is_that_of_the_wall_and_the_bin_hides(
     shelf = list_shelves(owner=alice)[0]
     assert (shelf.pictures, shelf.cover) == (2, images[1])
     html = as_alice.get("/collections/").content.decode()
-    assert "2 pictures" in html
+    assert "2 images" in html
     assert f"/images/{images[1].pk}/thumbnail/" in html
 
 

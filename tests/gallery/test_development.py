@@ -1,4 +1,4 @@
-"""How a picture develops: the sentences, the noised pictures, and the page that shows both."""
+"""How an image develops: the sentences, the noised pictures, and the page that shows both."""
 
 import io
 import uuid
@@ -62,7 +62,7 @@ def test_a_frame_says_its_step_its_noise_and_what_happened() -> None:
         "Step 1 of 4, 100 % noise",
         "Step 2 of 4, 92 % noise",
         "Step 3 of 4, 48 % noise",
-        "The finished picture",
+        "The finished image",
     ]
     first, _second, third, fourth, last = [frame.what for frame in strip.frames]
     assert "text encoder" in first
@@ -79,7 +79,7 @@ def test_a_transformer_is_not_called_a_u_net_and_a_start_picture_is_named() -> N
     steps = ((0, 800.0), (1, 100.0), (2, 0.0))
     flow = build_schedule({"_class_name": "FlowMatchEulerDiscreteScheduler"})
     strip = build_strip(steps, schedule=flow, generation=request_of("flux", "image"))
-    assert "start picture" in strip.frames[0].what
+    assert "start image" in strip.frames[0].what
     assert "the transformer" in strip.frames[1].what
     assert strip.frames[1].level is not None
     assert strip.frames[1].level.signal == pytest.approx(0.9)
@@ -124,7 +124,7 @@ def test_the_curve_rises_from_picture_to_noise_and_holds_the_dots() -> None:
 
 def test_who_has_no_picture_sees_the_sample(as_alice: Client) -> None:
     page = as_alice.get("/development/").content.decode()
-    assert "Once you have a picture of your own" in page
+    assert "Once you have an image of your own" in page
     assert "a panda on a sky blue background" in page
     assert "Step 14 of 20" in page
     strip = as_alice.get("/development/strip/")

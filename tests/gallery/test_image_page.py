@@ -53,7 +53,7 @@ def test_the_strip_is_private_and_its_frames_are_told_in_words(
     assert response["Content-Type"] == "image/webp"
     assert response["Cache-Control"] == "private, no-store"
     page = page_of(as_alice, image)
-    for words in ("Before the first step", "Step 1 of 4", "The finished picture", "text encoder"):
+    for words in ("Before the first step", "Step 1 of 4", "The finished image", "text encoder"):
         assert words in page
     as_alice.force_login(bob)
     assert as_alice.get(f"/images/{image.pk}/strip/").status_code == 404

@@ -176,7 +176,7 @@ def test_a_zip_has_an_end(
     monkeypatch.setattr(downloads, "PICTURES_MOST", 5)
     hang_pictures(owner=alice, model=offered_model, pictures=6)
     selection = Selection(wall=WallFilter(), seen_at=timezone.now())
-    with pytest.raises(TooMany, match="At most 5 pictures"):
+    with pytest.raises(TooMany, match="At most 5 images"):
         list_entries(owner=alice, selection=selection)
     monkeypatch.setattr(downloads, "PICTURES_MOST", 6)
     names = [one.name for one in list_entries(owner=alice, selection=selection)]

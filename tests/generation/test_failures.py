@@ -29,7 +29,7 @@ def test_others_hear_what_the_code_means() -> None:
 
 
 def test_a_code_that_nobody_knows_has_a_sentence_too() -> None:
-    assert tell_failure(code="engineerror", sentence="") == "This picture could not be finished."
+    assert tell_failure(code="engineerror", sentence="") == "This image could not be finished."
 
 
 @pytest.mark.parametrize("kind", [*FAILURE_CODES, Withheld])

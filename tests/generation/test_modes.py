@@ -1,4 +1,4 @@
-"""Start picture, mask, strength and parent: what may come along, and what it is checked against."""
+"""Start image, mask, strength and parent: what may come along, and what it is checked against."""
 
 import io
 import time
@@ -80,9 +80,9 @@ def post(client: Client, fields: dict[str, Any]) -> Any:
         ({"mode": "paint"}, "mode", "text, image, inpaint, upscale"),
         ({"start": SOME}, "mode", "say the mode"),
         ({"mask": SOME}, "mask", "only to it"),
-        ({"mode": "image"}, "start", "Add a start picture"),
-        ({"mode": "upscale"}, "start", "Add a start picture"),
-        ({"mode": "inpaint", "mask": SOME}, "start", "Add a start picture"),
+        ({"mode": "image"}, "start", "Add a start image"),
+        ({"mode": "upscale"}, "start", "Add a start image"),
+        ({"mode": "inpaint", "mask": SOME}, "start", "Add a start image"),
         ({"mode": "inpaint", "start": SOME}, "mask", "Paint over"),
         ({"mode": "image", "start": SOME, "mask": OTHER}, "mask", "only to it"),
         ({"mode": "image", "start": "7"}, "start", "not the id"),
@@ -204,14 +204,14 @@ def test_a_plain_form_comes_back_with_the_sentence(
 ) -> None:
     answer = as_alice.post("/generations/", form(offered_model, mode="image"))
     assert answer.status_code == 400
-    assert "Add a start picture." in answer.content.decode()
+    assert "Add a start image." in answer.content.decode()
 
 
 @pytest.mark.django_db(transaction=True)
 def test_the_sweeper_passes_over_what_a_request_is_just_naming(
     alice: User, offered_model: DiffusionModel
 ) -> None:
-    """The request has checked its start picture and is not committed yet."""
+    """The request has checked its start image and is not committed yet."""
     start = keep(alice)
     Upload.objects.update(created_at=timezone.now() - timedelta(days=2))
     with transaction.atomic():

@@ -189,7 +189,7 @@ def test_no_administrator_exports_somebody_else(alice: User, charlie: User) -> N
 
 def test_the_page_says_what_goes_and_what_stays(busy: User) -> None:
     page = with_password(busy).get("/account/deletion/").content.decode()
-    for words in ("2 pictures", "199.60 credits", "under a pseudonym", "Keep it"):
+    for words in ("2 images", "199.60 credits", "under a pseudonym", "Keep it"):
         assert words in page
 
 

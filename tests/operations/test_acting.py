@@ -29,7 +29,7 @@ from webapp.generation.models import Image
 from webapp.operations import acting
 from webapp.operations.acting import _parts_until, start_acting
 
-REASON = "cannot find a picture"
+REASON = "cannot find an image"
 BANNER = "You see the studio as"
 
 

@@ -442,7 +442,7 @@ def test_pictures_that_could_not_be_read_are_never_clean(
     folder.symlink_to(folder)
     said = find_damage("--repair")
     assert "left alone: whether files are lost could not be seen" in said
-    assert f"the pictures were not read from image {image.pk} on" in said
+    assert f"the images were not read from image {image.pk} on" in said
     assert "is gone" not in said
     assert BooksCheck.objects.latest("pk").violations >= 1
     folder.unlink()
@@ -452,5 +452,5 @@ def test_pictures_that_could_not_be_read_are_never_clean(
 
 @pytest.mark.usefixtures("busy_studio")
 def test_a_check_without_the_pictures_says_so() -> None:
-    assert check("--no-files").rstrip().endswith("The pictures were not read.")
+    assert check("--no-files").rstrip().endswith("The images were not read.")
     assert "not read" not in check()

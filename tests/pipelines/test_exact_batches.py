@@ -93,5 +93,5 @@ def test_one_that_repaints_keeps_what_its_mask_keeps_in_a_batch(
     middle = batch[0].latents.shape[-1] // 2
     kept = [each.latents[..., 2:, :middle] for each in batch]
     repainted = [each.latents[..., middle + 1 :] for each in batch]
-    assert torch.equal(*kept)  # of the same seed, so the same start picture
+    assert torch.equal(*kept)  # of the same seed, so the same start image
     assert deviation(*repainted) > 100 * RELATIVE  # by two samplers

@@ -137,7 +137,7 @@ def test_a_schedule_that_holds_its_first_time_twice_is_gone_through_whole(
 def test_a_model_that_only_repaints_does_nothing_else(
     runner: DiffusersRunner, repainting_dir: Path, mode: str
 ) -> None:
-    with pytest.raises(InvalidRequest, match="only repaints parts of a picture"):
+    with pytest.raises(InvalidRequest, match="only repaints parts of an image"):
         begin(runner, ask_for(mode, repainting_dir))
 
 
@@ -161,7 +161,7 @@ def test_a_picture_that_no_grid_of_latents_covers_is_refused(
 def test_a_model_that_only_repaints_is_told_from_one_that_draws(repainting_dir: Path) -> None:
     found = inspect_path(repainting_dir)
     assert (found.family, found.ok, found.only_repaints) == ("sd", False, True)
-    assert found.sentence == "repainting only repaints parts of a picture."
+    assert found.sentence == "repainting only repaints parts of an image."
 
 
 def test_a_model_that_repaints_is_refused_where_its_files_are_broken(

@@ -49,5 +49,5 @@ def test_what_is_no_number_is_no_image(
     decoded = decoded.to(device)
     # An infinity is white or black by then, and looks like a part of the image.
     complete = start_rendering(decoded.clamp(0, 1), decoded=decoded)
-    with pytest.raises(EngineError, match="not a picture"):
+    with pytest.raises(EngineError, match="not an image"):
         complete()

@@ -100,7 +100,7 @@ def studio(folders: dict[str, Path]) -> Studio:
 
 
 def handed_in(values: dict[str, Any]) -> dict[str, Any]:
-    """The start picture and mask that belong to the mode."""
+    """The start image and mask that belong to the mode."""
     if values["mode"] == "text":
         return {}
     size = (values["width_px"], values["height_px"])

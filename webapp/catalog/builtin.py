@@ -52,7 +52,7 @@ LISTED: list[dict[str, Any]] = [
     {
         "slug": "sdxl-turbo",
         "name": "SDXL Turbo",
-        "summary": "A picture in one to four steps, without guidance.",
+        "summary": "An image in one to four steps, without guidance.",
         "family": "sdxl",
         "location": "stabilityai/sdxl-turbo",
         "licence": "Stability AI Community License",

@@ -39,8 +39,8 @@ def mark_favourites(request: SignedInRequest) -> HttpResponse:
         sentence = ngettext("%(n)d new favourite.", "%(n)d new favourites.", changed)
     else:
         sentence = ngettext(
-            "%(n)d picture is no favourite any more.",
-            "%(n)d pictures are no favourites any more.",
+            "%(n)d image is no favourite any more.",
+            "%(n)d images are no favourites any more.",
             changed,
         )
     return _answer(request, sentence % {"n": changed}, changed=changed)
@@ -52,7 +52,7 @@ def bin_images(request: SignedInRequest) -> HttpResponse:
     """Puts the selection into the bin; `at` of the answer undoes it."""
     binned = bulk.bin_images(images=_selected(request))
     sentence = ngettext(
-        "%(n)d picture is in the bin.", "%(n)d pictures are in the bin.", binned.pictures
+        "%(n)d image is in the bin.", "%(n)d images are in the bin.", binned.pictures
     )
     facts = {"changed": binned.pictures, "at": binned.at.isoformat()}
     return _answer(request, sentence % {"n": binned.pictures}, **facts)
@@ -84,7 +84,7 @@ def delete_binned(request: SignedInRequest) -> HttpResponse:
     """Deletes for good what of the selection is in the bin."""
     deleted = bulk.delete_binned(images=_selected(request))
     sentence = ngettext(
-        "%(n)d picture is deleted for good.", "%(n)d pictures are deleted for good.", deleted
+        "%(n)d image is deleted for good.", "%(n)d images are deleted for good.", deleted
     )
     return _answer(request, sentence % {"n": deleted}, changed=deleted)
 
@@ -97,8 +97,8 @@ def collect_images(request: SignedInRequest) -> HttpResponse:
         owner=request.user, collection_id=_collection_id(request), images=_selected(request)
     )
     sentence = ngettext(
-        "%(n)d picture was added to the collection.",
-        "%(n)d pictures were added to the collection.",
+        "%(n)d image was added to the collection.",
+        "%(n)d images were added to the collection.",
         added,
     )
     return _answer(request, sentence % {"n": added}, changed=added)
@@ -112,8 +112,8 @@ def uncollect_images(request: SignedInRequest) -> HttpResponse:
         owner=request.user, collection_id=_collection_id(request), images=_selected(request)
     )
     sentence = ngettext(
-        "%(n)d picture was taken out of the collection.",
-        "%(n)d pictures were taken out of the collection.",
+        "%(n)d image was taken out of the collection.",
+        "%(n)d images were taken out of the collection.",
         removed,
     )
     return _answer(request, sentence % {"n": removed}, changed=removed)
@@ -136,7 +136,7 @@ def _answer(request: SignedInRequest, sentence: str, **facts: Any) -> HttpRespon
 
 def _restored(request: SignedInRequest, restored: int) -> HttpResponse:
     sentence = ngettext(
-        "%(n)d picture is back in the gallery.", "%(n)d pictures are back in the gallery.", restored
+        "%(n)d image is back in the gallery.", "%(n)d images are back in the gallery.", restored
     )
     return _answer(request, sentence % {"n": restored}, changed=restored)
 

@@ -55,7 +55,7 @@ def rename_collection(request: SignedInRequest, collection_id: uuid.UUID) -> Htt
 def delete_collection(request: SignedInRequest, collection_id: uuid.UUID) -> HttpResponse:
     """Deletes the collection; its images stay."""
     services.delete_collection(owner=request.user, collection_id=collection_id)
-    sentence = _("The collection is deleted. Its pictures are still in the gallery.")
+    sentence = _("The collection is deleted. Its images are still in the gallery.")
     return answer(request, sentence, back="collections")
 
 

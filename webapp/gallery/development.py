@@ -69,7 +69,7 @@ class Frame:
     def title(self) -> str:
         """Such as "Step 3 of 20"."""
         if self.is_last:
-            return _("The finished picture")
+            return _("The finished image")
         if not self.step:
             return _("Before the first step")
         return _("Step %(step)d of %(steps)d") % {"step": self.step, "steps": self.steps}
@@ -146,7 +146,7 @@ def explain(*, step: int, steps: int, level: Level | None, generation: Generatio
     """One true sentence about what the model's parts did at that moment."""
     denoiser = {"denoiser": DENOISERS[generation.model.architecture.denoiser]}
     if step == steps:
-        return _("The VAE turned the finished latents into pixels: this is the picture.")
+        return _("The VAE turned the finished latents into pixels: this is the image.")
     if step == 0:
         return _at_the_start(generation)
     share = 1 - step / steps if level is None else level.noise_share
@@ -175,12 +175,12 @@ def explain(*, step: int, steps: int, level: Level | None, generation: Generatio
 def _at_the_start(generation: Generation) -> str:
     if generation.mode == Generation.Mode.TEXT:
         return _(
-            "The text encoder has turned the prompt into vectors. The picture is nothing but noise,"
-            " made from the seed."
+            "The text encoder has turned the prompt into vectors. The image is nothing "
+            "but noise, made from the seed."
         )
     return _(
-        "The text encoder has turned the prompt into vectors. The start picture became latents, and"
-        " noise made from the seed was mixed in."
+        "The text encoder has turned the prompt into vectors. The start image became "
+        "latents, and noise made from the seed was mixed in."
     )
 
 

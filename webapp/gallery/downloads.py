@@ -50,7 +50,7 @@ def encode(image: Image, *, name: str, with_metadata: bool, asker: object) -> tu
     and Unavailable if no turn to encode it comes soon.
     """
     if name not in FORMATS:
-        sentence = _("A picture can be had as: %(allowed)s.") % {"allowed": ", ".join(FORMATS)}
+        sentence = _("An image can be had as: %(allowed)s.") % {"allowed": ", ".join(FORMATS)}
         raise InvalidInput(sentence, field="format")
     if name == "png" and with_metadata:
         return read_kept(image.file), FORMATS[name]
@@ -68,7 +68,7 @@ def read_kept(name: str) -> bytes:
     except FileNotFoundError:
         body = None
     if body is None:
-        raise NotFound(_("There is no picture here, or not any more."))
+        raise NotFound(_("There is no image here, or not any more."))
     return body
 
 
@@ -78,7 +78,7 @@ def list_entries(*, owner: User, selection: Selection) -> list[ZipEntry]:
     images = select_images(owner=owner, selection=selection).select_related("generation")
     found = list(images.order_by("-finished_at", "-pk").only(*ZIPPED)[: PICTURES_MOST + 1])
     if len(found) > PICTURES_MOST:
-        sentence = _("At most %(most)s pictures fit into one zip. Select fewer.")
+        sentence = _("At most %(most)s images fit into one zip. Select fewer.")
         raise TooMany(sentence % {"most": f"{PICTURES_MOST:,}"})
     return [
         ZipEntry(name, partial(read_stored_file, image.file), modified=image.finished_at)

@@ -55,5 +55,5 @@ def image(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
 def delete_image(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
     """Deletes the image and goes back to the gallery."""
     services.delete_image(owner=request.user, image_id=image_id)
-    messages.success(request, _("The picture is deleted."))
+    messages.success(request, _("The image is deleted."))
     return redirect("gallery")

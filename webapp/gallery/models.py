@@ -63,8 +63,8 @@ class Share(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        verbose_name = _("shared picture")
-        verbose_name_plural = _("shared pictures")
+        verbose_name = _("shared image")
+        verbose_name_plural = _("shared images")
 
     def __str__(self) -> str:
         return f"{self.image_id}"

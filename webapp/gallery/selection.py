@@ -38,9 +38,9 @@ def read_selection(data: QueryDict) -> Selection:
         return Selection(wall=read_filter(data), seen_at=_read_moment(data.get("seen", "")))
     ids = [one for text in data.getlist("image") for one in text.split(",") if one]
     if not ids:
-        raise InvalidInput(_("Pick at least one picture."), field="image")
+        raise InvalidInput(_("Pick at least one image."), field="image")
     if len(ids) > PICKED_MOST:
-        sentence = _("At most %(most)s pictures can be picked at once.")
+        sentence = _("At most %(most)s images can be picked at once.")
         raise InvalidInput(sentence % {"most": f"{PICKED_MOST:,}"}, field="image")
     return Selection(ids=tuple(_read_id(one) for one in ids))
 
@@ -84,4 +84,4 @@ def _read_id(text: str) -> uuid.UUID:
     try:
         return uuid.UUID(text)
     except ValueError as error:
-        raise InvalidInput(_("That is not the id of a picture."), field="image") from error
+        raise InvalidInput(_("That is not the id of an image."), field="image") from error

@@ -26,7 +26,7 @@ def share_image(*, owner: User, image_id: uuid.UUID, shows_prompt: bool) -> str:
     with transaction.atomic():
         image = _lock_image(owner, image_id)
         if image.state != Image.State.STORED or image.binned_at:
-            raise Conflict(_("Only a finished picture outside the bin can be shared."))
+            raise Conflict(_("Only a finished image outside the bin can be shared."))
         Share.objects.update_or_create(
             image=image, defaults={"token_hash": hash_token(token), "shows_prompt": shows_prompt}
         )

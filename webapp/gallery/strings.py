@@ -16,5 +16,5 @@ def gallery_strings() -> dict[str, str]:
         "copied": _("Copied."),
         "favourite": _("Favourite"),
         "no_favourite": _("Not a favourite any more"),
-        "zip_most": _("At most {most} pictures fit into one zip. Select fewer."),
+        "zip_most": _("At most {most} images fit into one zip. Select fewer."),
     }

@@ -21,4 +21,4 @@ def empty_bins() -> None:
         logger.error("the bins are emptied later, the database does not answer: %s", error)
         return
     if removed:
-        logger.info("removed %d pictures from the bins", removed)
+        logger.info("removed %d images from the bins", removed)

@@ -35,7 +35,7 @@ def check_spec(spec: GenerationSpec, *, model: DiffusionModel) -> None:
 
 def _check_prompts(spec: GenerationSpec, *, model: DiffusionModel) -> None:
     if not spec.prompt.strip():
-        raise InvalidInput(_("Write a prompt: say what the picture should show."), field="prompt")
+        raise InvalidInput(_("Write a prompt: say what the image should show."), field="prompt")
     if spec.negative_prompt.strip() and not model.uses_negative_prompt:
         raise InvalidInput(
             _("%(model)s takes no negative prompt: leave that field empty.")

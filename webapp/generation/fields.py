@@ -300,4 +300,4 @@ def parse_id(value: Any, *, name: str) -> uuid.UUID:
     try:
         return uuid.UUID(str(value))
     except ValueError as error:
-        raise InvalidInput(_("That is not the id of a picture."), field=name) from error
+        raise InvalidInput(_("That is not the id of an image."), field=name) from error

@@ -40,7 +40,7 @@ class Upload(models.Model):
     """
 
     class Kind(models.TextChoices):
-        START = "start", _("start picture")
+        START = "start", _("start image")
         MASK = "mask", _("mask")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -54,8 +54,8 @@ class Upload(models.Model):
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
 
     class Meta:
-        verbose_name = _("uploaded picture")
-        verbose_name_plural = _("uploaded pictures")
+        verbose_name = _("uploaded image")
+        verbose_name_plural = _("uploaded images")
 
     def __str__(self) -> str:
         return f"{self.kind} {self.width_px}x{self.height_px}"
@@ -74,7 +74,7 @@ class Generation(models.Model):
 
     class Mode(models.TextChoices):
         TEXT = "text", _("from words")
-        IMAGE = "image", _("from a picture")
+        IMAGE = "image", _("from an image")
         INPAINT = "inpaint", _("repainted")
         UPSCALE = "upscale", _("enlarged")
 

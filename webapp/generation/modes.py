@@ -22,12 +22,12 @@ def check_mode(spec: GenerationSpec, *, model: DiffusionModel) -> None:
     """None where what comes along belongs to the mode, and the mode is one of the model's; raises
     InvalidInput otherwise."""
     if spec.start_id and spec.mode == Mode.TEXT:
-        sentence = _("A start picture is given, but not what to do with it: say the mode.")
+        sentence = _("A start image is given, but not what to do with it: say the mode.")
         raise InvalidInput(sentence, field="mode")
     if spec.mask_id and spec.mode != Mode.INPAINT:
         raise InvalidInput(_("A mask belongs to repainting, and only to it."), field="mask")
     if spec.mode != Mode.TEXT and not spec.start_id:
-        raise InvalidInput(_("Add a start picture."), field="start")
+        raise InvalidInput(_("Add a start image."), field="start")
     if spec.mode == Mode.INPAINT and not spec.mask_id:
         raise InvalidInput(_("Paint over what is to be drawn anew."), field="mask")
     check_begins_with_image(model, mode=spec.mode)
@@ -61,13 +61,13 @@ def check_pictures(
     if mask is not None:
         _check_kind(mask, Upload.Kind.MASK, field="mask")
         if (mask.width_px, mask.height_px) != (start.width_px, start.height_px):
-            sentence = _("The mask must have the start picture's size, %(width)d × %(height)d.")
+            sentence = _("The mask must have the start image's size, %(width)d × %(height)d.")
             facts = {"width": start.width_px, "height": start.height_px}
             raise InvalidInput(sentence % facts, field="mask")
     if spec.mode == Mode.UPSCALE:
         size = enlarged_size(model, width_px=start.width_px, height_px=start.height_px)
         if size != (spec.width_px, spec.height_px):
-            sentence = _("Enlarged, this picture has %(width)d × %(height)d pixels.")
+            sentence = _("Enlarged, this image has %(width)d × %(height)d pixels.")
             facts = {"width": size[0], "height": size[1]}
             raise InvalidInput(sentence % facts, field="width")
 
@@ -102,8 +102,8 @@ def enlarged_size(model: DiffusionModel, *, width_px: int, height_px: int) -> tu
 def _check_kind(upload: Upload, kind: str, *, field: str) -> None:
     if upload.kind != kind:
         sentence = (
-            _("That is a mask, not a start picture.")
+            _("That is a mask, not a start image.")
             if kind == Upload.Kind.START
-            else _("That is a start picture, not a mask.")
+            else _("That is a start image, not a mask.")
         )
         raise InvalidInput(sentence, field=field)

@@ -104,10 +104,10 @@ def _told_busy(busy: BusyError) -> DarkroomError:
 
 def _told_refusal(code: str) -> InvalidInput:
     sentences = {
-        "too_many_pixels": _("The picture is too large: at most %(most)d megapixels are allowed.")
+        "too_many_pixels": _("The image is too large: at most %(most)d megapixels are allowed.")
         % {"most": MAX_PIXELS // MEGAPIXEL},
         "empty_mask": _("The mask is empty: paint over what is to be drawn anew."),
         "too_slow": _("This image takes too long to read: hand in a smaller one."),
     }
-    unreadable = _("This is not a picture that can be read: hand in a PNG, JPEG or WebP file.")
+    unreadable = _("This is not an image that can be read: hand in a PNG, JPEG or WebP file.")
     return InvalidInput(sentences.get(code, unreadable), field="file")

@@ -192,7 +192,7 @@ def delete_image(*, owner: User, image_id: uuid.UUID) -> None:
         if image is None:
             raise NotFound(_("There is nothing here, or nothing of yours."))
         if image.state in Image.LIVE:
-            raise Conflict(_("This picture is still developing. Cancel it first."))
+            raise Conflict(_("This image is still developing. Cancel it first."))
         discard(image.file, image.thumbnail, image.strip)
         generation = image.generation
         image.delete()

@@ -104,7 +104,7 @@ class GenerationSpec:
     )
     start_id: uuid.UUID | None = row(
         Id(
-            label=_("Start picture"),
+            label=_("Start image"),
             name="start",
             is_brought=True,
             line=PageLine(template="gallery/lines/start.html"),

@@ -111,7 +111,7 @@ def _fail(image: Image) -> None:
         **ended(Image.State.FAILED),
         lost_leases=F("lost_leases") + 1,
         failure_code="worker_lost",
-        failure=_("The worker stopped three times while drawing this picture."),
+        failure=_("The worker stopped three times while drawing this image."),
     )
     ledger.release(image_id=image.pk)
 

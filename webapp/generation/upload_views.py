@@ -23,7 +23,7 @@ def create_upload(request: SignedInRequest) -> JsonResponse:
     """201 with the upload that was made of the form's `file`, a `kind` of "start" or "mask"."""
     file = request.FILES.get("file")
     if file is None:
-        raise InvalidInput(_("Choose a picture."), field="file")
+        raise InvalidInput(_("Choose an image."), field="file")
     upload = uploads.create_upload(
         owner=request.user,
         file=file,
@@ -39,7 +39,7 @@ def upload_from_image(request: SignedInRequest) -> JsonResponse:
     """201 with the start picture that was made of the visitor's `image`."""
     image_id = read_id(request.POST, "image")
     if image_id is None:
-        raise InvalidInput(_("Say which picture: its id is missing."), field="image")
+        raise InvalidInput(_("Say which image: its id is missing."), field="image")
     image = get_owned_image(owner=request.user, image_id=image_id)
     upload = uploads.create_upload_from_image(owner=request.user, image=image)
     return JsonResponse({**upload_facts(upload), "image": str(image.pk)}, status=201)
@@ -77,7 +77,7 @@ def _private(name: str, *, content_type: str) -> HttpResponse:
     try:
         response = HttpResponse(read_file(name), content_type=content_type)
     except FileNotFoundError as error:
-        raise NotFound(_("There is no picture here, or not any more.")) from error
+        raise NotFound(_("There is no image here, or not any more.")) from error
     response["Cache-Control"] = "private, no-store"
     response["X-Content-Type-Options"] = "nosniff"
     response["Cross-Origin-Resource-Policy"] = "same-origin"

@@ -60,7 +60,7 @@ def create_upload_from_image(*, owner: User, image: Image) -> Upload:
     120 in an hour, and Unavailable where the storage does not take it.
     """
     if image.state != Image.State.STORED:
-        raise Conflict(_("This picture is not finished: it cannot be a start picture."))
+        raise Conflict(_("This image is not finished: it cannot be a start image."))
     _count_attempt(owner)
     upload_id, kind = uuid.uuid5(OF_IMAGES, str(image.pk)), Upload.Kind.START
     with decoding_turn(owner.pk) as child:
@@ -68,7 +68,7 @@ def create_upload_from_image(*, owner: User, image: Image) -> Upload:
             with default_storage.open(image.file) as file:
                 picture = clean_picture(child, file, size_bytes=image.size_bytes, kind=kind)
         except FileNotFoundError as error:
-            raise NotFound(_("There is no picture here, or not any more.")) from error
+            raise NotFound(_("There is no image here, or not any more.")) from error
         return _keep(upload_id, owner=owner, kind=kind, picture=picture)
 
 
@@ -92,9 +92,7 @@ def hold_pictures(*, owner: User, model: DiffusionModel, spec: GenerationSpec) -
     mine = Upload.objects.select_for_update(no_key=True).filter(owner=owner, pk__in=ids)
     found = {upload.pk: upload for upload in mine.order_by("pk")} if ids else {}
     if spec.start_id and spec.start_id not in found:
-        raise InvalidInput(
-            _("The start picture is not there any more: add it again."), field="start"
-        )
+        raise InvalidInput(_("The start image is not there any more: add it again."), field="start")
     if spec.mask_id and spec.mask_id not in found:
         raise InvalidInput(_("The mask is not there any more: paint it again."), field="mask")
     if spec.start_id:
@@ -131,7 +129,7 @@ def _hold_parent(owner: User, spec: GenerationSpec) -> None:
         return
     mine = Image.objects.select_for_update(no_key=True).filter(owner=owner, pk=spec.parent_id)
     if mine.only("pk").first() is None:
-        sentence = _("The picture that this was made from is not there any more.")
+        sentence = _("The image that this was made from is not there any more.")
         raise InvalidInput(sentence, field="parent")
 
 
@@ -154,7 +152,7 @@ def _keep(upload_id: uuid.UUID, *, owner: User, kind: str, picture: CleanPicture
     )
     # One that was made before is as good as new: another day until it is swept.
     if not Upload.objects.filter(pk=upload.pk).update(created_at=Now()):
-        raise Conflict(_("This picture was just put away. Try again."))
+        raise Conflict(_("This image was just put away. Try again."))
     _write(upload.file, picture.png)
     _write(thumbnail_name(upload), picture.thumbnail_webp)
     return upload
@@ -168,7 +166,7 @@ def _write(name: str, content: bytes) -> None:
             saved = default_storage.save(name, ContentFile(content))
     except OSError as error:
         logger.error("an upload could not be written: %s", error)
-        sentence = _("The picture could not be kept: the studio's storage is full or away.")
+        sentence = _("The image could not be kept: the studio's storage is full or away.")
         raise Unavailable(sentence) from error
     if saved != name:  # somebody beside us has written the same
         delete_files(saved)

@@ -137,9 +137,7 @@ def _find_file_violations() -> Iterator[Violation]:
             fault = _find_fault(image)
         except OSError as error:
             # Whoever could not look says so: nothing is clean by not being read.
-            yield Violation(
-                "unread", f"the pictures were not read from image {image.pk} on: {error}"
-            )
+            yield Violation("unread", f"the images were not read from image {image.pk} on: {error}")
             return
         # Somebody may have deleted the image since the row was read.
         if fault and Image.objects.filter(pk=image.pk, file=image.file).exists():

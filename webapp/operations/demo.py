@@ -41,7 +41,7 @@ def run_demo(trial: Trial) -> None:
         if visitor.balance() != "199.80":
             raise TrialFailedError("one image should have cost 0.20 of 200 credits")
         print(trial.manage("check_credits").strip(), flush=True)
-    print("Stopped. Only the picture is left.")
+    print("Stopped. Only the image is left.")
 
 
 def draw_one(visitor: Visitor) -> None:
@@ -52,7 +52,7 @@ def draw_one(visitor: Visitor) -> None:
     seconds = time.monotonic() - started
     if image["state"] != "stored":
         raise TrialFailedError(f"the image {image['state']}: {image['failure']}")
-    print(f"Picture:  {keep_picture(visitor, image['id'])}")
+    print(f"Image:    {keep_picture(visitor, image['id'])}")
     print(f"Seconds:  {seconds:.1f} from the click to the gallery")
 
 

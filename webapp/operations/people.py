@@ -152,7 +152,7 @@ def _erase_row(user: User) -> bool:
     if row is None:
         return False
     if Image.objects.filter(owner=row).exists():
-        raise Conflict(_("Pictures of this account are still developing. End them first."))
+        raise Conflict(_("Images of this account are still developing. End them first."))
     row.delete()
     return True
 

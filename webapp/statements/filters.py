@@ -104,4 +104,4 @@ def _read_image(text: str) -> uuid.UUID | None:
     try:
         return uuid.UUID(text) if text else None
     except ValueError as error:
-        raise InvalidInput(_("That is not the number of a picture."), field="image") from error
+        raise InvalidInput(_("That is not the number of an image."), field="image") from error

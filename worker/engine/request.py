@@ -48,7 +48,7 @@ class Picture:
 
     def __post_init__(self) -> None:
         if len(self.pixels) != 3 * self.width_px * self.height_px:
-            raise InvalidRequest("The start picture is damaged.")
+            raise InvalidRequest("The start image is damaged.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class ImageRequest:
 
     def __post_init__(self) -> None:
         if self.width_px < 1 or self.height_px < 1:
-            raise InvalidRequest(f"The size {self.width_px}x{self.height_px} is not a picture.")
+            raise InvalidRequest(f"The size {self.width_px}x{self.height_px} is not an image.")
         if self.steps < 1:
             raise InvalidRequest(f"Steps must be at least 1, not {self.steps}.")
         if not 0 <= self.guidance_scale < float("inf"):
@@ -106,7 +106,7 @@ class ImageRequest:
 
     def _check_start(self) -> None:
         if (self.start is None) != (self.mode == "text"):
-            raise InvalidRequest("A start picture belongs to every mode but plain text.")
+            raise InvalidRequest("A start image belongs to every mode but plain text.")
         if self.start is None:
             return
         if not 0 < self.strength <= 1:
@@ -114,7 +114,7 @@ class ImageRequest:
         factor = UPSCALE if self.mode == "upscale" else 1
         size = (self.start.width_px * factor, self.start.height_px * factor)
         if size != (self.width_px, self.height_px):
-            sentence = f"The start picture must be 1/{factor} of {self.width_px}x{self.height_px}."
+            sentence = f"The start image must be 1/{factor} of {self.width_px}x{self.height_px}."
             raise InvalidRequest(sentence)
 
     def _check_mask(self) -> None:
@@ -124,7 +124,7 @@ class ImageRequest:
             self.width_px,
             self.height_px,
         ):
-            raise InvalidRequest("The mask must have the size of the picture.")
+            raise InvalidRequest("The mask must have the size of the start image.")
 
 
 @dataclass(frozen=True, slots=True)

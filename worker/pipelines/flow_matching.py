@@ -78,7 +78,7 @@ def start_tensor(pipe: Any, request: ImageRequest, device: torch.device) -> Tens
     """The start image [1, 3, height, width] in -1..1, float32, enlarged to the size asked for."""
     start = request.start
     if start is None:
-        raise InvalidRequest("A start picture belongs to every mode but plain text.")
+        raise InvalidRequest("A start image belongs to every mode but plain text.")
     picture = Image.frombytes("RGB", (start.width_px, start.height_px), start.pixels)
     size = (request.width_px, request.height_px)
     if picture.size != size:

@@ -72,7 +72,7 @@ def check_size(request: ImageRequest, *, multiple: int) -> None:
 
 def _check_mode(model: LoadedModel, mode: Mode) -> None:
     if _only_repaints(model.pipeline) and mode != "inpaint":
-        raise InvalidRequest("This model only repaints parts of a picture.")
+        raise InvalidRequest("This model only repaints parts of an image.")
 
 
 def _only_repaints(pipe: Any) -> bool:

@@ -60,5 +60,5 @@ def to_pixels(picture: np.ndarray[Any, Any]) -> tuple[bytes, int, int]:
 
 def _check_finite(is_finite: bool) -> None:
     if not is_finite:
-        sentence = "The model produced numbers that are not a picture."
+        sentence = "The model produced numbers that are not an image."
         raise EngineError(sentence, detail="not-a-number values; try DARKROOM_DTYPE=float32")

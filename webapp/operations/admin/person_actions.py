@@ -66,7 +66,7 @@ class PersonActions:
         act = _Act(
             title=_("See the studio as %(person)s") % {"person": person},
             sentences=[
-                _("For 30 minutes you see their pictures and prompts, and can change nothing."),
+                _("For 30 minutes you see their images and prompts, and can change nothing."),
                 _("That you looked, and why, stands in the audit log for good."),
             ],
             button=Button("look", _("Look")),
@@ -132,7 +132,7 @@ class PersonActions:
                     "They are signed out everywhere and can't come in. What is waiting or"
                     " developing is cancelled, and its credits come back."
                 ),
-                _("Pictures and credits stay as they are until the account is switched on again."),
+                _("Images and credits stay as they are until the account is switched on again."),
             ],
             button=Button("suspend", _("Switch off"), "danger"),
             done=_("The account is switched off."),
@@ -168,8 +168,8 @@ class PersonActions:
             title=_("Delete %(person)s") % {"person": person},
             sentences=[
                 _(
-                    "Their pictures, prompts, requests and sessions are deleted within minutes,"
-                    " and nobody can bring them back. Credits that are left are lost."
+                    "Their images, prompts, requests and sessions are deleted within minutes, "
+                    "and nobody can bring them back. Credits that are left are lost."
                 ),
                 _(
                     "What stays: the books, under a pseudonym, and the audit log, which keeps the"

@@ -23,7 +23,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """`--no-files` leaves the files in the storage unread."""
-        parser.add_argument("--no-files", action="store_true", help="do not read the pictures")
+        parser.add_argument("--no-files", action="store_true", help="do not read the images")
         parser.add_argument(
             "--repair",
             action="store_true",
@@ -50,7 +50,7 @@ class Command(BaseCommand):
             how_many = "1 violation" if len(violations) == 1 else f"{len(violations)} violations"
             raise CommandError(f"{how_many}: the books need a look.")
         if not options["json"]:
-            unread = "" if files else " The pictures were not read."
+            unread = "" if files else " The images were not read."
             self.stdout.write(f"The books are clean: {summarise(orphans=unnamed)}.{unread}")
 
     def _repair(self, files: bool, *, quiet: bool) -> list[str]:
