@@ -5,21 +5,19 @@ from decimal import Decimal
 from typing import Any, cast
 
 from django import forms
-from django.contrib import messages
 from django.contrib.admin import ModelAdmin
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.template.response import TemplateResponse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from webapp.accounts.models import User
-from webapp.core.errors import DarkroomError
 from webapp.core.numbers import PlainNumberField
 from webapp.core.units import CREDIT_PLACES, to_ucr
 from webapp.credits import ledger
-from webapp.operations.admin.reauthentication import require_password
+from webapp.operations.admin.ask import Button, Question, ReasonForm, ask, tell_and_leave
+
+READ_BY_USER = _("The user sees it on the statement.")
 
 
 class CreditsField(PlainNumberField):
@@ -46,13 +44,17 @@ class ChangeField(CreditsField):
         return amount_ucr
 
 
-class ReasonForm(forms.Form):
-    """The reason of a transaction, which the user reads on the statement."""
+class WordsForm(forms.Form):
+    """The reason, which users read on their statement, and a note that only administrators read."""
 
     reason = forms.CharField(
-        label=_("Reason"),
-        max_length=ledger.MAX_REASON_LENGTH,
-        help_text=_("The user sees it on the statement."),
+        label=_("Reason"), max_length=ledger.MAX_REASON_LENGTH, help_text=READ_BY_USER
+    )
+    note = forms.CharField(
+        label=_("Note"),
+        max_length=ledger.MAX_NOTE_LENGTH,
+        required=False,
+        help_text=_("Only administrators see it."),
     )
 
 
@@ -78,24 +80,10 @@ def reason_page(
     """A page that asks why before `act(actor, reason)` is done. `act` returns the sentence that
     says what was done; what it raises stands on the page as a sentence, and nothing was done."""
     actor = require_booker(request)
-    form = ReasonForm(request.POST or None)
-    if request.method == "POST":
-        require_password(request)
-    if form.is_valid():
-        try:
-            sentence = act(actor, form.cleaned_data["reason"])
-        except DarkroomError as error:
-            form.add_error("reason", error.sentence)
-        else:
-            messages.success(request, sentence)
-            return redirect(back)
-    context = {
-        **model_admin.admin_site.each_context(request),
-        "opts": model_admin.opts,
-        "title": title,
-        "lead": lead,
-        "button": button,
-        "form": form,
-        "back": back,
-    }
-    return TemplateResponse(request, "operations/reason.html", context)
+    form = ReasonForm(request, most=ledger.MAX_REASON_LENGTH, hint=READ_BY_USER)
+    question = Question(title, [lead], [Button("book", button)], back)
+
+    def book() -> HttpResponse:
+        return tell_and_leave(request, act(actor, form.cleaned_data["reason"]), back)
+
+    return ask(model_admin, request, form, question, book)

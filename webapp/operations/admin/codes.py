@@ -7,11 +7,10 @@ from typing import Any, cast
 from urllib.parse import urlencode
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -28,14 +27,12 @@ from unfold.widgets import (
 
 from webapp.accounts.models import User
 from webapp.core.days import end_of
-from webapp.core.errors import DarkroomError
 from webapp.core.numbers import DayField, PlainNumberField, WholeNumberField
 from webapp.core.units import CREDIT_PLACES, format_credits, to_ucr
 from webapp.credits import codes
 from webapp.credits.models import CodeBatch, CodeUse
-from webapp.operations.admin.ask import Button, ask_page, put_on_form
+from webapp.operations.admin.ask import Button, Question, ReasonForm, ask, posted, tell_and_leave
 from webapp.operations.admin.base import ReadOnlyAdmin
-from webapp.operations.admin.reauthentication import require_password
 
 CHANGE = "credits.change_codebatch"
 
@@ -97,17 +94,6 @@ class MakeCodesForm(forms.Form):
         if day is None:
             return None
         return end_of(day)
-
-
-class RevokeForm(forms.Form):
-    """The reason for revoking a batch, which the audit log keeps."""
-
-    reason = forms.CharField(
-        label=gettext_lazy("Reason"),
-        max_length=codes.MAX_REASON_LENGTH,
-        help_text=gettext_lazy("It stands in the audit log."),
-        widget=UnfoldAdminTextInputWidget,
-    )
 
 
 @admin.register(CodeBatch)
@@ -195,47 +181,31 @@ class CodeBatchAdmin(ReadOnlyAdmin):
     def make_codes(self, request: HttpRequest) -> HttpResponse:
         """A form for a batch; then the batch's page, where its CSV is written."""
         _allow(request, "credits.add_codebatch")
-        form = MakeCodesForm(request.POST if request.method == "POST" else None)
-        if form.is_valid():
-            require_password(request)
-            batch = _make(request, form)
-            if batch is not None:
-                sentence = _("%(count)d codes were made. Write the CSV to give them out.")
-                messages.success(request, sentence % {"count": batch.count})
-                return redirect("admin:credits_codebatch_change", batch.pk)
-        return ask_page(
-            self,
-            request,
-            title=_("Make codes"),
-            sentences=[_("Everybody who is given a code can redeem it for credits.")],
-            form=form,
-            buttons=[Button("make", _("Make them"))],
-            back=reverse("admin:credits_codebatch_changelist"),
+        form = MakeCodesForm(posted(request))
+        question = Question(
+            _("Make codes"),
+            [_("Everybody who is given a code can redeem it for credits.")],
+            [Button("make", _("Make them"))],
+            reverse("admin:credits_codebatch_changelist"),
         )
+        return ask(self, request, form, question, lambda: _make(request, form))
 
     @action(description=gettext_lazy("Write the CSV"), url_path="csv", icon="download")  # type: ignore[untyped-decorator]
     def write_csv(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Asks first: whoever has the file can redeem the codes. Then the file."""
         batch = self._batch(request, object_id)
-        form = forms.Form(request.POST if request.method == "POST" else None)
-        if form.is_valid():
-            require_password(request)
-            try:
-                return _csv(batch, actor=cast("User", request.user))
-            except DarkroomError as error:
-                put_on_form(form, error)
-        return ask_page(
-            self,
-            request,
-            title=_("Write the codes of %(batch)s") % {"batch": batch},
-            sentences=[
+        question = Question(
+            _("Write the codes of %(batch)s") % {"batch": batch},
+            [
                 _("Whoever has this file can redeem the codes."),
                 _("It can be written at any time, and each time stands in the audit log."),
             ],
-            form=form,
-            buttons=[Button("write", _("Write the CSV"))],
-            back=reverse("admin:credits_codebatch_change", args=[batch.pk]),
+            [Button("write", _("Write the CSV"))],
+            _page_of(batch),
         )
+        actor = cast("User", request.user)
+        form = forms.Form(posted(request))
+        return ask(self, request, form, question, lambda: _csv(batch, actor=actor))
 
     @action(  # type: ignore[untyped-decorator]
         description=gettext_lazy("Revoke"),
@@ -246,29 +216,20 @@ class CodeBatchAdmin(ReadOnlyAdmin):
     def revoke(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """A form for the reason; then the batch's page."""
         batch = self._batch(request, object_id)
-        form = RevokeForm(request.POST if request.method == "POST" else None)
-        if form.is_valid():
-            require_password(request)
-            try:
-                codes.revoke_batch(
-                    batch_id=batch.pk,
-                    actor=cast("User", request.user),
-                    reason=form.cleaned_data["reason"],
-                )
-            except DarkroomError as error:
-                put_on_form(form, error)
-            else:
-                messages.success(request, _("The codes are revoked."))
-                return redirect("admin:credits_codebatch_change", batch.pk)
-        return ask_page(
-            self,
-            request,
-            title=_("Revoke %(batch)s") % {"batch": batch},
-            sentences=[self.progress(batch), _("What was redeemed stays with its people.")],
-            form=form,
-            buttons=[Button("revoke", _("Revoke them"), "danger")],
-            back=reverse("admin:credits_codebatch_change", args=[batch.pk]),
+        form = ReasonForm(request, most=codes.MAX_REASON_LENGTH)
+        question = Question(
+            _("Revoke %(batch)s") % {"batch": batch},
+            [self.progress(batch), _("What was redeemed stays with its people.")],
+            [Button("revoke", _("Revoke them"), "danger")],
+            _page_of(batch),
         )
+
+        def revoke() -> HttpResponse:
+            actor, reason = cast("User", request.user), form.cleaned_data["reason"]
+            codes.revoke_batch(batch_id=batch.pk, actor=actor, reason=reason)
+            return tell_and_leave(request, _("The codes are revoked."), _page_of(batch))
+
+        return ask(self, request, form, question, revoke)
 
     def _batch(self, request: HttpRequest, object_id: str) -> CodeBatch:
         """The batch, for an administrator who may change it."""
@@ -311,23 +272,24 @@ def _allow(request: HttpRequest, permission: str) -> None:
         raise PermissionDenied
 
 
-def _make(request: HttpRequest, form: MakeCodesForm) -> CodeBatch | None:
-    """None if the sentence that says why not stands on the form now."""
+def _make(request: HttpRequest, form: MakeCodesForm) -> HttpResponse:
     told = form.cleaned_data
-    try:
-        return codes.create_batch(
-            batch_id=told["batch_id"],
-            actor=cast("User", request.user),
-            name=told["name"],
-            amount_ucr=to_ucr(told["amount"]),
-            count=told["count"],
-            uses_per_code=told["uses_per_code"],
-            per_user_limit=told["per_user_limit"],
-            expires_at=form.expires_at(),
-        )
-    except DarkroomError as error:
-        put_on_form(form, error)
-        return None
+    batch = codes.create_batch(
+        batch_id=told["batch_id"],
+        actor=cast("User", request.user),
+        name=told["name"],
+        amount_ucr=to_ucr(told["amount"]),
+        count=told["count"],
+        uses_per_code=told["uses_per_code"],
+        per_user_limit=told["per_user_limit"],
+        expires_at=form.expires_at(),
+    )
+    sentence = _("%(count)d codes were made. Write the CSV to give them out.")
+    return tell_and_leave(request, sentence % {"count": batch.count}, _page_of(batch))
+
+
+def _page_of(batch: CodeBatch) -> str:
+    return reverse("admin:credits_codebatch_change", args=[batch.pk])
 
 
 def _csv(batch: CodeBatch, *, actor: User) -> HttpResponse:

@@ -31,12 +31,10 @@ from webapp.accounts import invitations
 from webapp.accounts.invitations import Terms
 from webapp.accounts.models import Invitation, User, UserGroup
 from webapp.core.days import end_of
-from webapp.core.errors import DarkroomError
 from webapp.core.numbers import DayField, PlainNumberField, WholeNumberField
 from webapp.core.units import CREDIT_PLACES, format_credits, to_ucr
-from webapp.operations.admin.ask import Button, ask_page, put_on_form
+from webapp.operations.admin.ask import Button, Question, ask, ask_page, posted
 from webapp.operations.admin.base import ReadOnlyAdmin
-from webapp.operations.admin.reauthentication import require_password
 from webapp.operations.invitation_mails import mail_invitation
 
 
@@ -166,25 +164,20 @@ class InvitationAdmin(ReadOnlyAdmin):
     def invite(self, request: HttpRequest) -> HttpResponse:
         """A form for the terms; then the link, which is shown this once."""
         _allow(request)
-        form = InviteForm(request.POST if request.method == "POST" else None)
-        if form.is_valid():
-            require_password(request)
-            try:
-                terms, actor = form.terms(), cast("User", request.user)
-                made, token = invitations.make_invitation(actor=actor, terms=terms)
-            except DarkroomError as error:
-                put_on_form(form, error)
-            else:
-                return self._show(request, made, token)
-        return ask_page(
-            self,
-            request,
-            title=_("Invite people"),
-            sentences=[_closed() if settings.SIGNUP == "closed" else _mode()],
-            form=form,
-            buttons=[Button("make", _("Make the link"))],
-            back=reverse("admin:accounts_invitation_changelist"),
+        form = InviteForm(posted(request))
+        question = Question(
+            _("Invite people"),
+            [_closed() if settings.SIGNUP == "closed" else _mode()],
+            [Button("make", _("Make the link"))],
+            reverse("admin:accounts_invitation_changelist"),
         )
+
+        def make() -> HttpResponse:
+            actor = cast("User", request.user)
+            made, token = invitations.make_invitation(actor=actor, terms=form.terms())
+            return self._show(request, made, token)
+
+        return ask(self, request, form, question, make)
 
     def _show(self, request: HttpRequest, made: Invitation, token: str) -> HttpResponse:
         link = f"{settings.PUBLIC_URL or request.build_absolute_uri('/').rstrip('/')}" + reverse(
@@ -218,15 +211,13 @@ class InvitationAdmin(ReadOnlyAdmin):
             if invitations.revoke_invitation(invitation=invitation, actor=actor):
                 messages.success(request, _("The link works no more."))
             return redirect(back)
-        return ask_page(
-            self,
-            request,
-            title=_("Take back %(invitation)s") % {"invitation": invitation},
-            sentences=[_("Who came by it stays; nobody else can sign up by it.")],
-            form=forms.Form(),
-            buttons=[Button("revoke", _("Take it back"), "danger")],
-            back=back,
+        question = Question(
+            _("Take back %(invitation)s") % {"invitation": invitation},
+            [_("Who came by it stays; nobody else can sign up by it.")],
+            [Button("revoke", _("Take it back"), "danger")],
+            back,
         )
+        return ask_page(self, request, forms.Form(), question)
 
 
 def _allow(request: HttpRequest) -> None:

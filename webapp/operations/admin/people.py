@@ -23,12 +23,17 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from webapp.accounts.models import User
 from webapp.accounts.second_step import list_second_steps
 from webapp.core import audit
-from webapp.core.errors import DarkroomError, InvalidInput
+from webapp.core.errors import InvalidInput
 from webapp.core.units import format_credits, to_ucr
-from webapp.credits import ledger
 from webapp.operations import batches
+from webapp.operations.admin.ask import act_on, posted, tell_and_leave
 from webapp.operations.admin.base import AuditedAdmin
-from webapp.operations.admin.booking import ChangeField, CreditsField, require_booker
+from webapp.operations.admin.booking import (
+    ChangeField,
+    CreditsField,
+    WordsForm,
+    require_booker,
+)
 from webapp.operations.admin.filters import DatesFilter, FormFilter
 from webapp.operations.admin.long_lists import LongList, WholeListPaginator, short_time
 from webapp.operations.admin.people_search import find_people
@@ -43,23 +48,13 @@ admin.site.unregister(Group)
 admin.site.unregister([Authenticator, UserSession])
 
 
-class TopUpForm(forms.Form):
+class TopUpForm(WordsForm):
     """How many credits, and why; the hidden key makes a double click one top-up."""
 
+    field_order = ("amount", "reason", "note")
     amount = ChangeField(
         label=gettext_lazy("Credits"),
         help_text=gettext_lazy("A negative amount takes credits away, as an adjustment."),
-    )
-    reason = forms.CharField(
-        label=gettext_lazy("Reason"),
-        max_length=ledger.MAX_REASON_LENGTH,
-        help_text=gettext_lazy("The user sees it on the statement."),
-    )
-    note = forms.CharField(
-        label=gettext_lazy("Note"),
-        max_length=ledger.MAX_NOTE_LENGTH,
-        required=False,
-        help_text=gettext_lazy("Only administrators see it."),
     )
     key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
 
@@ -274,13 +269,10 @@ class UserAdmin(LongList, PersonActions, DjangoUserAdmin, AuditedAdmin):  # type
         user = self.get_object(request, str(user_id))
         if not isinstance(user, User):
             return redirect("admin:accounts_user_changelist")
-        form = TopUpForm(request.POST or None)
-        if request.method == "POST":
-            require_password(request)
-        booked = _book(actor, user, form) if form.is_valid() else None
-        if booked is not None:
-            messages.success(request, _tell(booked))
-            return redirect("admin:accounts_user_change", user.pk)
+        form = TopUpForm(posted(request))
+        done = act_on(request, form, lambda: _book(request, actor, user, form))
+        if done is not None:
+            return done
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -310,21 +302,18 @@ def _list_acts(user: User) -> list[dict[str, Any]]:
     ]
 
 
-def _book(actor: User, user: User, form: TopUpForm) -> Booked | None:
-    """What was booked; None if its sentence stands on the form now."""
+def _book(request: HttpRequest, actor: User, user: User, form: TopUpForm) -> HttpResponse:
     given = form.cleaned_data
-    try:
-        return book_credits(
-            user=user,
-            amount_ucr=given["amount"],
-            actor=actor,
-            reason=given["reason"],
-            note=given["note"],
-            key=str(given["key"]),
-        )
-    except DarkroomError as error:
-        form.add_error(getattr(error, "field", "amount"), error.sentence)
-        return None
+    booked = book_credits(
+        user=user,
+        amount_ucr=given["amount"],
+        actor=actor,
+        reason=given["reason"],
+        note=given["note"],
+        key=str(given["key"]),
+    )
+    page = reverse("admin:accounts_user_change", args=[user.pk])
+    return tell_and_leave(request, _tell(booked), page)
 
 
 def _tell(booked: Booked) -> str:

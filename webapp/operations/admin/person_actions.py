@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
-from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
@@ -17,31 +16,17 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.decorators import action
 from unfold.enums import ActionVariant
-from unfold.widgets import UnfoldAdminTextInputWidget
 
 from webapp.accounts.models import User
-from webapp.core.errors import DarkroomError
 from webapp.credits.welcomes import give_held_welcome
 from webapp.operations import people
 from webapp.operations.acting import start_acting
-from webapp.operations.admin.ask import Button, ask_page, put_on_form
-from webapp.operations.admin.reauthentication import require_password
+from webapp.operations.admin.ask import Button, Question, ReasonForm, ask
 
 PERSON_ACTIONS = [
     *("act_as", "give_welcome", "take_off_second_step"),
     *("suspend", "restore", "delete_person"),
 ]
-
-
-class ReasonForm(forms.Form):
-    """The reason of an act, which the audit log keeps."""
-
-    reason = forms.CharField(
-        label=gettext_lazy("Reason"),
-        max_length=people.MAX_REASON_LENGTH,
-        help_text=gettext_lazy("It stands in the audit log."),
-        widget=UnfoldAdminTextInputWidget,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,26 +178,15 @@ def _person(request: HttpRequest, object_id: str) -> User:
 
 def _ask(admin: Any, request: HttpRequest, person: User, act: _Act) -> HttpResponse:
     back = reverse("admin:accounts_user_change", args=[person.pk])
-    form = ReasonForm(request.POST if request.method == "POST" else None)
-    if form.is_valid():
-        require_password(request)
-        try:
-            act.act(request, person, form.cleaned_data["reason"])
-        except DarkroomError as error:
-            put_on_form(form, error)
-        else:
-            if act.done:
-                messages.success(request, act.done)
-            return redirect(act.leads_to or back)
-    return ask_page(
-        admin,
-        request,
-        title=act.title,
-        sentences=act.sentences,
-        form=form,
-        buttons=[act.button],
-        back=back,
-    )
+    form = ReasonForm(request, most=people.MAX_REASON_LENGTH)
+
+    def do() -> HttpResponse:
+        act.act(request, person, form.cleaned_data["reason"])
+        if act.done:
+            messages.success(request, act.done)
+        return redirect(act.leads_to or back)
+
+    return ask(admin, request, form, Question(act.title, act.sentences, [act.button], back), do)
 
 
 def _with_actor(service: Callable[..., None]) -> Callable[[HttpRequest, User, str], None]:

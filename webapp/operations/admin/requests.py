@@ -27,7 +27,7 @@ from webapp.core.units import CREDIT_PLACES, format_credits, to_ucr
 from webapp.credits import requests
 from webapp.credits.models import CreditRequest
 from webapp.credits.request_selectors import SPEND_DAYS, get_applicant, with_applicants
-from webapp.operations.admin.ask import Button, ask_page, put_on_form
+from webapp.operations.admin.ask import Button, Question, ask, posted, tell_and_leave
 from webapp.operations.admin.base import ReadOnlyAdmin
 from webapp.operations.admin.reauthentication import require_password
 
@@ -180,40 +180,9 @@ class CreditRequestAdmin(ReadOnlyAdmin):
         """A form for another amount, or a refusal; then the list."""
         _allow(self, request)
         asked = requests.get_request(request_id=_number(object_id))
-        given = request.POST if request.method == "POST" else None
         initial = {"amount": format_credits(asked.amount_ucr)}
-        form = AnswerForm(given, initial=initial)
-        if form.is_valid():
-            require_password(request)
-            if _answer(request, asked, form):
-                return redirect(CHANGELIST)
-        return self._answer_page(request, asked, form)
-
-    def _answer_page(
-        self, request: HttpRequest, asked: CreditRequest, form: AnswerForm
-    ) -> HttpResponse:
-        applicant = get_applicant(request_id=asked.pk)
-        has = _("Has %(available)s credits; in the last %(days)d days: %(used)s.") % {
-            "available": format_credits(applicant.available_ucr),
-            "days": SPEND_DAYS,
-            "used": _spend(applicant.spent_ucr, applicant.images),
-        }
-        wants = _("Asks for %(amount)s credits: %(reason)s") % {
-            "amount": format_credits(asked.amount_ucr),
-            "reason": asked.reason,
-        }
-        return ask_page(
-            self,
-            request,
-            title=_("Answer %(user)s") % {"user": asked.user},
-            sentences=[wants, has],
-            form=form,
-            buttons=[
-                Button("approve", _("Approve")),
-                Button("decline", _("Decline"), "danger"),
-            ],
-            back=reverse(CHANGELIST),
-        )
+        form = AnswerForm(posted(request), initial=initial)
+        return ask(self, request, form, _question(asked), lambda: _answer(request, asked, form))
 
 
 @require_POST
@@ -235,25 +204,36 @@ def _approve(request: HttpRequest, request_id: int) -> bool:
     return True
 
 
-def _answer(request: HttpRequest, asked: CreditRequest, form: AnswerForm) -> bool:
-    """True if it is answered; False if the sentence that says why not is on the form."""
+def _question(asked: CreditRequest) -> Question:
+    applicant = get_applicant(request_id=asked.pk)
+    has = _("Has %(available)s credits; in the last %(days)d days: %(used)s.") % {
+        "available": format_credits(applicant.available_ucr),
+        "days": SPEND_DAYS,
+        "used": _spend(applicant.spent_ucr, applicant.images),
+    }
+    wants = _("Asks for %(amount)s credits: %(reason)s") % {
+        "amount": format_credits(asked.amount_ucr),
+        "reason": asked.reason,
+    }
+    buttons = [Button("approve", _("Approve")), Button("decline", _("Decline"), "danger")]
+    title = _("Answer %(user)s") % {"user": asked.user}
+    return Question(title, [wants, has], buttons, reverse(CHANGELIST))
+
+
+def _answer(request: HttpRequest, asked: CreditRequest, form: AnswerForm) -> HttpResponse:
     told: dict[str, Any] = form.cleaned_data
     actor = cast("User", request.user)
-    try:
-        if told["answer_with"] == "decline":
-            requests.decline_request(request_id=asked.pk, actor=actor, answer=told["answer"])
-        else:
-            requests.approve_request(
-                request_id=asked.pk,
-                actor=actor,
-                amount_ucr=to_ucr(told["amount"]),
-                answer=told["answer"],
-            )
-    except DarkroomError as error:
-        put_on_form(form, error)
-        return False
-    messages.success(request, _("%(user)s is answered.") % {"user": asked.user})
-    return True
+    if told["answer_with"] == "decline":
+        requests.decline_request(request_id=asked.pk, actor=actor, answer=told["answer"])
+    else:
+        requests.approve_request(
+            request_id=asked.pk,
+            actor=actor,
+            amount_ucr=to_ucr(told["amount"]),
+            answer=told["answer"],
+        )
+    sentence = _("%(user)s is answered.") % {"user": asked.user}
+    return tell_and_leave(request, sentence, reverse(CHANGELIST))
 
 
 def _allow(page: CreditRequestAdmin, request: HttpRequest) -> None:

@@ -22,11 +22,16 @@ from webapp.core.csv_lines import safe_text
 from webapp.core.errors import DarkroomError, InvalidInput
 from webapp.core.numbers import DayField, WholeNumberField
 from webapp.core.units import format_credits
-from webapp.credits import ledger
 from webapp.credits.models import Account, Entry, TopUpBatch
 from webapp.operations import batches, topups
 from webapp.operations.admin.base import ReadOnlyAdmin
-from webapp.operations.admin.booking import ChangeField, CreditsField, reason_page, require_booker
+from webapp.operations.admin.booking import (
+    ChangeField,
+    CreditsField,
+    WordsForm,
+    reason_page,
+    require_booker,
+)
 from webapp.operations.admin.csv_files import send_csv
 from webapp.operations.admin.reauthentication import require_password
 from webapp.operations.batch_file import MAX_BYTES, MAX_LINES, read_batch_file, template_file
@@ -34,22 +39,6 @@ from webapp.operations.batch_file import MAX_BYTES, MAX_LINES, read_batch_file, 
 LINES_PER_PAGE = 100
 RESULT_COLUMNS = ("email", "amount", "balance", "reason", "undone")
 DateInput = forms.DateInput(attrs={"type": "date"})
-
-
-class WordsForm(forms.Form):
-    """The reason, which users read on their statement, and a note that only administrators read."""
-
-    reason = forms.CharField(
-        label=gettext_lazy("Reason"),
-        max_length=ledger.MAX_REASON_LENGTH,
-        help_text=gettext_lazy("The user sees it on the statement."),
-    )
-    note = forms.CharField(
-        label=gettext_lazy("Note"),
-        max_length=ledger.MAX_NOTE_LENGTH,
-        required=False,
-        help_text=gettext_lazy("Only administrators see it."),
-    )
 
 
 class FileForm(WordsForm):
