@@ -1,7 +1,12 @@
-"""What templates say again and again: amounts of credits, seconds and icons."""
+"""What templates say again and again: amounts, seconds, icons and the names of scripts."""
+
+import functools
+import json
+from pathlib import Path
 
 from django import template
 from django.conf import settings
+from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -90,3 +95,19 @@ def seconds(duration_s: float | None) -> str:
 def credits_of(each_ucr: int, count: int) -> str:
     """What `count` images cost together, in credits."""
     return format_credits(each_ucr * count)
+
+
+@register.simple_tag
+def import_map() -> SafeString:
+    """What scripts call each other, and under which address each is served: `gallery/wall.js`
+    below `static/js` is "darkroom/gallery/wall". Browsers ask for cached files by these names."""
+    imports = {f"darkroom/{name}": static(f"js/{name}.js") for name in _script_names()}
+    return SafeString(json.dumps({"imports": imports}, separators=(",", ":")))
+
+
+@functools.cache  # files that come later are seen after a start
+def _script_names() -> tuple[str, ...]:
+    folder = Path(settings.BASE_DIR, "static/js")
+    return tuple(
+        sorted(str(one.relative_to(folder).with_suffix("")) for one in folder.rglob("*.js"))
+    )
