@@ -6,6 +6,8 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export STRICT
+export DENO_DIR := $(VENV)/.deno
+export DENO_NO_UPDATE_CHECK := 1
 
 .PHONY: help up demo test test-slow check audit bench chaos bench-engine install install-dev torch lock format messages clean
 
@@ -24,13 +26,17 @@ test: install-dev ## The tests of every push, on real PostgreSQL, Valkey, Celery
 test-slow: install-dev ## Those that need longer, each night: real studios killed, every sampler, axe on the admin site, a short chaos run
 	@$(RUN) -m tests.run slow
 
-check: install-dev ## Every gate: format, lint, types, imports, migrations, templates, deployment
+check: install-dev ## Every gate: format, lint, types, dead code, imports, migrations, templates, scripts, styles, deployment
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
 	@# Also: no import of a deep-learning library in webapp, no Django in the engine.
 	$(VENV)/bin/lint-imports
+	$(RUN) -m tests.dead_code
 	$(VENV)/bin/djade --check --target-version 5.2 $$(git ls-files 'templates/*.html')
+	$(VENV)/bin/deno fmt --check --quiet static/css
+	$(VENV)/bin/deno lint --quiet static/js tests/scripts/shadowing.js
+	$(VENV)/bin/deno check --quiet --no-remote --no-npm --no-lock static/js
 	$(RUN) -W error::UserWarning -m tests.gates
 
 audit: install-dev ## Known vulnerabilities of the pinned packages (needs the public package index)
@@ -97,7 +103,7 @@ lock: install-dev ## Write requirements.lock anew, after a change of pyproject.t
 	@$(RUN) packages.py lock
 
 format: install-dev ## Put the sources into the one format
-	@$(RUN) -m ruff format . && $(RUN) -m ruff check --fix .
+	@$(RUN) -m ruff format . && $(RUN) -m ruff check --fix . && $(VENV)/bin/deno fmt --quiet static/css
 
 messages: install-dev ## Collect the strings to translate into webapp/locale, and compile them (NEW=de begins another language; needs gettext)
 	@$(RUN) manage.py makemessages --all $(if $(NEW),-l $(NEW)) --no-obsolete --add-location file -i .venv -i var -i tests -i worker

@@ -15,7 +15,6 @@ class EngineDoor:
         self._changed = threading.Condition()
         self._inside = 0
         self._suspects = 0  # waiting or inside
-        self._is_alone = False
 
     @property
     def is_wanted_alone(self) -> bool:
@@ -39,7 +38,6 @@ class EngineDoor:
                 self._changed.wait(WAIT_S)
             if is_free:
                 self._inside += 1
-                self._is_alone = alone
             return is_free
 
     def _is_free(self, *, alone: bool) -> bool:

@@ -12,7 +12,7 @@ export class ApiError extends Error {
 export const getJson = async (url) => (await ask(url, { headers: { Accept: "application/json" } })).json();
 export const getHtml = async (url) => (await ask(url, { headers: { Accept: "text/html" } })).text();
 
-export async function postForm(form, body = new FormData(form)) {
+export function postForm(form, body = new FormData(form)) {
   return post(form.action, body);
 }
 

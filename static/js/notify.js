@@ -14,7 +14,7 @@ export function setWanted(wanted) {
 export function notify(title, { body = "", icon = "", onClick = null } = {}) {
   const shown = new Notification(title, { body, icon, tag: TAG });
   shown.addEventListener("click", () => {
-    window.focus();
+    globalThis.focus();
     onClick?.();
     shown.close();
   });

@@ -1,7 +1,7 @@
 // Passkeys and security keys: the browser asks its owner, its answer goes into the hidden field.
 const ASK = {
   // A new one for this account.
-  create: async (form) => {
+  create: (form) => {
     const { publicKey } = readOptions().creation_options;
     if (form.elements.passwordless.checked) {
       publicKey.authenticatorSelection = { ...publicKey.authenticatorSelection,
@@ -27,7 +27,7 @@ function ask({ publicKey }) {
 // Browsers give no passkeys to pages without https, nor to those opened by a number.
 function isPossible() {
   const byNumber = /^[\d.]+$|:/.test(location.hostname);
-  return !byNumber && "parseRequestOptionsFromJSON" in (window.PublicKeyCredential ?? {});
+  return !byNumber && "parseRequestOptionsFromJSON" in (globalThis.PublicKeyCredential ?? {});
 }
 
 // Which of the page's sentences says what went wrong.

@@ -23,7 +23,7 @@ export function placeGroup(group) {
 }
 
 export function showLeft(tile, seconds) {
-  tile.querySelector("[data-left]").textContent = seconds == null ? "" : sayAbout("left", seconds);
+  tile.querySelector("[data-left]").textContent = seconds === null || seconds === undefined ? "" : sayAbout("left", seconds);
 }
 
 function placeTile(tile) {

@@ -1,4 +1,5 @@
 // Aspect ratios, and the size that a model is asked for at each.
+/** @type {[number, number][]} */
 export const RATIOS = [[9, 16], [2, 3], [3, 4], [4, 5], [1, 1], [5, 4], [4, 3], [3, 2], [16, 9]];
 
 // What to slide through, narrow to wide: the sizes that the model names, or else the usual ratios.

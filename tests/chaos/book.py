@@ -55,8 +55,3 @@ class Book:
         """An answer that is wrong whatever happens: a page of error 500."""
         with self.lock:
             self.broken.append(sentence)
-
-    def images_of(self, email: str) -> list[str]:
-        """What this address was told of, the oldest first."""
-        with self.lock:
-            return [one for one, key in self.told.items() if self.orders[key].email == email]

@@ -35,7 +35,6 @@ from typing import Any, Self
 Address = str | tuple[str, int]
 
 ENCRYPTION_REQUESTS = {80877103, 80877104}  # TLS, GSSAPI: refused, the client goes on in clear
-CANCEL_REQUEST = 80877102
 CHUNK_BYTES = 65536
 PATIENCE_S = 30.0
 

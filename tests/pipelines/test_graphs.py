@@ -36,7 +36,6 @@ class Device:
     streams: list[Any] = field(default_factory=list)
     replays: int = 0
     error: RuntimeError | None = None
-    freed: int = 0
 
 
 @pytest.fixture

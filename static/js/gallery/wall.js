@@ -78,8 +78,14 @@ function remember() {
   sessionStorage.setItem(KEY, JSON.stringify(place));
 }
 
+// How this page was come to.
+/** @returns {PerformanceNavigationTiming} */
+function navigation() {
+  return /** @type {any} */ (performance.getEntriesByType("navigation")[0]);
+}
+
 async function bringBack() {
-  const isBack = performance.getEntriesByType("navigation")[0]?.type === "back_forward";
+  const isBack = navigation()?.type === "back_forward";
   const fromPicture = document.referrer.startsWith(`${location.origin}/images/`);
   const place = isBack || fromPicture ? JSON.parse(sessionStorage.getItem(KEY) ?? "null") : null;
   if (!place) return;

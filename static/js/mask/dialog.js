@@ -59,7 +59,7 @@ function wire(editor, signal) {
   };
   for (const [name, act] of Object.entries(acts)) part(name).addEventListener("click", act, { signal });
   for (const name of ["size", "softness"]) part(name).addEventListener("input", () => tools.show(), { signal });
-  const keys = new Keys({ dialog, paper, view, tools, strokes, announce, ...acts }, signal);
+  const keys = new Keys({ dialog, paper, view, tools, strokes, announce, acts }, signal);
   new Pointer({ view, strokes, tools, keys }, signal);
 }
 

@@ -3,7 +3,11 @@ const MOST_BYTES = 64 * 1024 * 1024;
 
 export class History {
   constructor(paper) {
-    Object.assign(this, { paper, done: [], undone: [], before: null, box: null });
+    this.paper = paper;
+    this.done = [];
+    this.undone = [];
+    this.before = null;
+    this.box = null;
   }
 
   begin() {

@@ -7,11 +7,18 @@ const PAN_PX = 48;
 const ZOOM = 1.25;
 
 export class Keys {
-  constructor(parts, signal) {
-    Object.assign(this, parts, { cell: null, holdsSpace: false });
-    this.dialog.addEventListener("keydown", (event) => this.down(event), { signal });
-    this.dialog.addEventListener("keyup", (event) => this.up(event), { signal });
-    this.view.canvas.addEventListener("blur", () => { this.strokes.end(); this.holdsSpace = false; }, { signal });
+  constructor({ dialog, paper, view, tools, strokes, announce, acts }, signal) {
+    this.paper = paper;
+    this.view = view;
+    this.tools = tools;
+    this.strokes = strokes;
+    this.announce = announce;
+    this.buttons = acts;
+    this.cell = null;
+    this.holdsSpace = false;
+    dialog.addEventListener("keydown", (event) => this.down(event), { signal });
+    dialog.addEventListener("keyup", (event) => this.up(event), { signal });
+    view.canvas.addEventListener("blur", () => { this.strokes.end(); this.holdsSpace = false; }, { signal });
   }
 
   get hasCell() { return this.cell !== null; }
@@ -34,15 +41,15 @@ export class Keys {
 
   steps(event) {
     const letter = letterOf(event);
-    if (letter === "z") return event.shiftKey ? this.redo : this.undo;
-    return letter === "y" ? this.redo : null;
+    if (letter === "z") return event.shiftKey ? this.buttons.redo : this.buttons.undo;
+    return letter === "y" ? this.buttons.redo : null;
   }
 
   letters() {
-    const { tools, strokes, view } = this;
+    const { tools, view } = this;
     return {
       "[": () => this.grow(-1), "]": () => this.grow(1),
-      b: () => tools.choose(false), e: () => tools.choose(true), i: this.invert,
+      b: () => tools.choose(false), e: () => tools.choose(true), i: this.buttons.invert,
       "+": () => view.zoom(ZOOM), "=": () => view.zoom(ZOOM), "-": () => view.zoom(1 / ZOOM), 0: () => view.fit(),
     };
   }

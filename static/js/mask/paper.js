@@ -1,7 +1,9 @@
 // The mask itself: one byte a pixel, 0 is kept and 255 is drawn anew. Boxes are {x, y, width, height}.
 export class Paper {
   constructor(width, height, values = new Uint8Array(width * height)) {
-    Object.assign(this, { width, height, values });
+    this.width = width;
+    this.height = height;
+    this.values = values;
   }
 
   get whole() { return { x: 0, y: 0, width: this.width, height: this.height }; }
@@ -67,6 +69,6 @@ function around(from, to) {
 // Full inside, then a smooth slope over the soft part; a hard edge is one pixel wide.
 function inkAt(distance, radius, softness) {
   const slope = Math.max(1, radius * softness);
-  const part = Math.min(1, Math.max(0, (radius - distance) / slope + 0.5 * (slope === 1)));
+  const part = Math.min(1, Math.max(0, (radius - distance) / slope + (slope === 1 ? 0.5 : 0)));
   return Math.round(255 * (slope === 1 ? part : part * part * (3 - 2 * part)));
 }

@@ -5,7 +5,13 @@ const PEN_ERASER = 32;
 
 export class Pointer {
   constructor({ view, strokes, tools, keys }, signal) {
-    Object.assign(this, { view, strokes, tools, keys, fingers: new Map(), panning: null, pinch: null });
+    this.view = view;
+    this.strokes = strokes;
+    this.tools = tools;
+    this.keys = keys;
+    this.fingers = new Map();
+    this.panning = null;
+    this.pinch = null;
     const heard = { pointerdown: "down", pointermove: "move", pointerup: "up", pointercancel: "up", pointerleave: "left" };
     for (const [type, name] of Object.entries(heard)) view.canvas.addEventListener(type, (event) => this[name](event), { signal });
     view.canvas.addEventListener("wheel", (event) => this.wheel(event), { signal, passive: false });

@@ -1,7 +1,13 @@
 // What is done to the mask, step by step, each of which can be undone.
 export class Strokes {
   constructor({ paper, history, view, tools, changed }) {
-    Object.assign(this, { paper, history, view, tools, changed, last: null });
+    this.paper = paper;
+    this.history = history;
+    this.view = view;
+    this.tools = tools;
+    this.changed = changed;
+    this.last = null;
+    this.erases = false;
   }
 
   get isDrawing() { return this.last !== null; }

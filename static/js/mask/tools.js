@@ -7,7 +7,10 @@ const PEN_RANGE = 0.6; // a light touch is a fifth thinner, a firm one thicker
 export class Tools {
   constructor(dialog, { width, height }) {
     const control = (name) => dialog.querySelector(`[data-mask-${name}]`);
-    Object.assign(this, { sizes: control("size"), edges: control("softness"), eraser: control("eraser"), brush: control("brush") });
+    this.sizes = control("size");
+    this.edges = control("softness");
+    this.eraser = control("eraser");
+    this.brush = control("brush");
     this.outputs = { size: control("size-text"), softness: control("softness-text") };
     this.resize(Math.max(8, Math.round(Math.max(width, height) / 10)));
     this.brush.checked = true;

@@ -6,7 +6,14 @@ const STRIPES = [inks(255, 106, 69, 175), inks(19, 17, 16, 130)];
 
 export class View {
   constructor(canvas, picture, paper) {
-    Object.assign(this, { canvas, picture, paper, scale: 1, x: 0, y: 0, brush: null, isFitted: true });
+    this.canvas = canvas;
+    this.picture = picture;
+    this.paper = paper;
+    this.scale = 1;
+    this.x = 0;
+    this.y = 0;
+    this.brush = null;
+    this.isFitted = true;
     this.context = canvas.getContext("2d");
     this.layer = Object.assign(document.createElement("canvas"), { width: paper.width, height: paper.height });
     this.stripe = Math.max(2, Math.round(Math.max(paper.width, paper.height) / 72));
@@ -119,7 +126,8 @@ export class View {
 
   // A dark line within a light one is seen on any picture.
   paintBrush({ x, y, radius, isCell }) {
-    for (const [colour, thick] of [["rgb(0 0 0 / .75)", 3.5], ["#fff", 1.5]]) {
+    const lines = [{ colour: "rgb(0 0 0 / .75)", thick: 3.5 }, { colour: "#fff", thick: 1.5 }];
+    for (const { colour, thick } of lines) {
       this.context.strokeStyle = colour;
       this.context.lineWidth = thick / this.scale;
       this.context.beginPath();

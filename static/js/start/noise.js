@@ -39,9 +39,11 @@ function alphaBar(levels, steps, kept, sampler) {
 }
 
 // DPM-Solver's family takes its sigmas from all times, the others from those that are spaced.
+/** @returns {[number, number]} */
 function outerSigmas(levels, steps, sampler) {
   if (sampler.startsWith("dpmpp")) return [sigmaOf(levels.alpha_bars.at(-1)), sigmaOf(levels.alpha_bars[0])];
-  return [steps, 1].map((kept) => sigmaOf(barAt(levels, firstTime(levels, steps, kept, sampler))));
+  const sigmaAt = (kept) => sigmaOf(barAt(levels, firstTime(levels, steps, kept, sampler)));
+  return [sigmaAt(steps), sigmaAt(1)];
 }
 
 function between([most, least], bend, straighten, part) {

@@ -19,7 +19,8 @@ const part = (name) => panel.querySelector(`[data-start-${name}]`);
 const maskOpener = panel.querySelector("[data-mask-open]");
 const maskRemover = panel.querySelector("[data-mask-remove]");
 const shortcut = document.querySelector("[data-start-shortcut]");
-let shown = { start: "", mask: "" }; // the pictures that are loaded, by the fields' ids
+/** @type {Record<"start" | "mask", HTMLImageElement>} */
+let shown = { start: null, mask: null }; // the pictures that are loaded, by the fields' ids
 let newest = 0; // the newest upload: an older one that comes later is not wanted any more
 let removed = null;
 
@@ -101,7 +102,7 @@ async function show() {
     shown = { start: await load("start"), mask: await load("mask") };
   } catch {
     put(NONE);
-    shown = { start: "", mask: "" };
+    shown = { start: null, mask: null };
     refuse(new Error(say("start_gone")));
   }
   const has = Boolean(shown.start);
@@ -118,7 +119,8 @@ async function show() {
 
 async function load(name) {
   const id = fields[name].value;
-  if (!id || shown[name]?.alt === id) return id && shown[name];
+  if (!id) return null;
+  if (shown[name]?.alt === id) return shown[name];
   const picture = new Image();
   picture.alt = id;
   picture.src = urlOf(id);
