@@ -8,11 +8,11 @@ from PIL import Image as Picture
 
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
-from webapp.generation import services
-from webapp.generation.claims import Claim, begin_drawings, claim_next
 from webapp.generation.models import Generation
-from webapp.generation.services import Rendering
-from webapp.generation.spec import GenerationSpec
+from webapp.generation.queueing import services
+from webapp.generation.queueing.claims import Claim, begin_drawings, claim_next
+from webapp.generation.queueing.services import Rendering
+from webapp.generation.request.spec import GenerationSpec
 from webapp.generation.storage import write_image_files
 
 PASSWORD = "a long and quiet password"

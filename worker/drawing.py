@@ -11,9 +11,10 @@ from typing import Any
 import redis
 
 from webapp.embedded.worker_health import STALLED_S
-from webapp.generation import claims, events, services, sweeping
-from webapp.generation.claims import Claim
-from webapp.generation.services import Rendering
+from webapp.generation import events
+from webapp.generation.queueing import claims, services, sweeping
+from webapp.generation.queueing.claims import Claim
+from webapp.generation.queueing.services import Rendering
 from webapp.generation.storage import (
     StorageAway,
     StoredFile,

@@ -5,8 +5,8 @@ from typing import Any
 
 from webapp import __version__
 from webapp.catalog.samplers import SAMPLER_NAMES
-from webapp.generation.claims import Claim
-from webapp.generation.spec import GenerationSpec, noted_values
+from webapp.generation.queueing.claims import Claim
+from webapp.generation.request.spec import GenerationSpec, noted_values
 from worker.engine.request import ImageRequest, ModelSource
 from worker.finishing.parameters import Parameters, write_parameters
 from worker.start_pictures import read_pictures

@@ -1,7 +1,7 @@
 """How a drawing fails: errors of the bridge's own, and what becomes of any of them."""
 
-from webapp.generation import services
-from webapp.generation.claims import Claim
+from webapp.generation.queueing import services
+from webapp.generation.queueing.claims import Claim
 from worker.engine.errors import EngineError, InvalidRequest, ModelUnavailable, OutOfMemory
 from worker.start_pictures import StartPictureLost
 

@@ -13,8 +13,8 @@ from typing import Protocol
 from django.conf import settings
 from django.db import close_old_connections, connection
 
-from webapp.generation import claims
-from webapp.generation.claims import Claim
+from webapp.generation.queueing import claims
+from webapp.generation.queueing.claims import Claim
 from worker.patience import DATABASE_AWAY, RETRY_S
 
 logger = logging.getLogger(__name__)

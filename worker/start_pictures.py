@@ -6,7 +6,7 @@ from typing import Any
 
 from PIL import Image, ImageOps
 
-from webapp.generation.claims import Claim
+from webapp.generation.queueing.claims import Claim
 from webapp.generation.storage import StorageAway, read_file
 from worker.engine.errors import InvalidRequest
 from worker.engine.request import UPSCALE, Mask, Picture

@@ -27,8 +27,8 @@ from django.db import close_old_connections
 from webapp.core.connections import let_go_of_database
 from webapp.core.notices import withdraw
 from webapp.embedded.worker_health import default_node
-from webapp.generation import claims, heartbeat
-from webapp.generation.claims import Claim
+from webapp.generation.queueing import claims, heartbeat
+from webapp.generation.queueing.claims import Claim
 from worker.config import ConfigError, EngineConfig
 from worker.drawing import Bench, Drawing
 from worker.ending import end_worker, is_failing

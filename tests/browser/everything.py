@@ -34,10 +34,11 @@ from webapp.credits.models import Transaction
 from webapp.credits.requests import ask_for_credits
 from webapp.gallery.collections import create_collection
 from webapp.gallery.sharing import share_image
-from webapp.generation import events, services
-from webapp.generation.claims import Claim
+from webapp.generation import events
 from webapp.generation.models import Image
-from webapp.generation.uploads import create_upload_from_image
+from webapp.generation.queueing import services
+from webapp.generation.queueing.claims import Claim
+from webapp.generation.request.uploads import create_upload_from_image
 from webapp.operations.batch_file import FileLine
 from webapp.operations.batches import draft_for_lines
 from webapp.operations.tasks import check_nightly

@@ -16,7 +16,7 @@ from tests.people import claim, finish, make_model, make_user, submit
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.generation import events
-from webapp.generation.claims import Claim
+from webapp.generation.queueing.claims import Claim
 
 pytestmark = pytest.mark.browser
 STUDIO_BYTES = 200 * 1000

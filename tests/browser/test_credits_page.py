@@ -11,8 +11,8 @@ from tests.people import claim, finish, make_model, make_user, submit
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.credits import ledger
-from webapp.generation import services
 from webapp.generation.models import Image
+from webapp.generation.queueing import services
 
 pytestmark = pytest.mark.browser
 Open = Callable[..., Page]

@@ -10,8 +10,8 @@ from tests.people import claim, finish, make_model, make_user, submit
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.services import STARTER_SLUG
-from webapp.generation.ideas import rich_ideas, simple_ideas
 from webapp.generation.models import Generation, Image
+from webapp.generation.studio.ideas import rich_ideas, simple_ideas
 
 pytestmark = pytest.mark.browser
 Open = Callable[..., Page]

@@ -11,7 +11,7 @@ from tests.people import claim, finish, make_model, make_user, submit
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.generation.models import Generation, Image, Upload
-from webapp.generation.uploads import create_upload_from_image
+from webapp.generation.request.uploads import create_upload_from_image
 
 pytestmark = pytest.mark.browser
 Open = Callable[..., Page]

@@ -12,8 +12,9 @@ from tests.people import claim, finish, make_model, make_user, submit
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.core.valkey import valkey
-from webapp.generation import events, heartbeat, services
+from webapp.generation import events
 from webapp.generation.models import Image
+from webapp.generation.queueing import heartbeat, services
 
 pytestmark = pytest.mark.browser
 Open = Callable[..., Page]

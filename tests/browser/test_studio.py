@@ -9,9 +9,10 @@ from tests.browser.visitors import LiveStudio, Visitors, wait_until_heard
 from tests.people import claim, finish, make_model, make_user, submit
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
-from webapp.generation import events, services
-from webapp.generation.claims import Claim
+from webapp.generation import events
 from webapp.generation.models import Generation, Image
+from webapp.generation.queueing import services
+from webapp.generation.queueing.claims import Claim
 
 pytestmark = pytest.mark.browser
 Open = Callable[..., Page]

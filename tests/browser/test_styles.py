@@ -11,7 +11,7 @@ from tests.people import make_model, make_user
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.generation.models import Generation
-from webapp.generation.styles import PLAIN, STYLES
+from webapp.generation.request.styles import PLAIN, STYLES
 
 pytestmark = pytest.mark.browser
 Open = Callable[..., Page]

@@ -18,8 +18,8 @@ from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.credits import ledger
 from webapp.credits.models import Account
-from webapp.generation import services
 from webapp.generation.models import Generation, Image
+from webapp.generation.queueing import services
 from webapp.generation.storage import delete_files, read_file
 
 PRICE_UCR = 200_000

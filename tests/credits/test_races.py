@@ -20,9 +20,9 @@ from webapp.credits.ledger import BatchUndo
 from webapp.credits.ledger.holds import HOLD_SQL
 from webapp.credits.models import Account, Entry, Hold, TopUpBatch, Transaction
 from webapp.credits.selectors import get_balance
-from webapp.generation import services
-from webapp.generation.claims import Claim
-from webapp.generation.services import Rendering
+from webapp.generation.queueing import services
+from webapp.generation.queueing.claims import Claim
+from webapp.generation.queueing.services import Rendering
 from webapp.generation.storage import StoredFile, write_image_files
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -26,8 +26,8 @@ from webapp.credits.code_text import derive_code, write_code
 from webapp.credits.models import CreditRequest, Hold, Transaction
 from webapp.credits.requests import ask_for_credits
 from webapp.credits.selectors import get_balance
-from webapp.generation import heartbeat, services
 from webapp.generation.models import DiscardedFile, Generation, Image
+from webapp.generation.queueing import heartbeat, services
 from webapp.operations.audit import find_violations
 from worker.config import EngineConfig
 from worker.engine.engine import Engine

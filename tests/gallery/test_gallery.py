@@ -15,8 +15,8 @@ from webapp.core.errors import InvalidInput, NotFound
 from webapp.gallery.filters import WallFilter
 from webapp.gallery.image_page import get_neighbours
 from webapp.gallery.selectors import PAGE_SIZE, WallImage, list_wall_page
-from webapp.generation import services
 from webapp.generation.models import Image
+from webapp.generation.queueing import services
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("plain_static")]
 

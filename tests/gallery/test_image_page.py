@@ -13,8 +13,8 @@ from tests.people import claim, finish, strip_bytes, submit
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.gallery.image_page import read_lineage
-from webapp.generation import services
 from webapp.generation.models import Generation, Image
+from webapp.generation.queueing import services
 from webapp.generation.storage import delete_files
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("plain_static")]

@@ -14,8 +14,8 @@ from webapp.catalog.models import DiffusionModel
 from webapp.core.errors import Conflict, NotFound
 from webapp.gallery.models import Share
 from webapp.gallery.sharing import hash_token, share_image
-from webapp.generation import services
 from webapp.generation.models import Image
+from webapp.generation.queueing import services
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("plain_static")]
 

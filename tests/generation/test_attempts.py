@@ -11,11 +11,11 @@ from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.core.models import Notice
 from webapp.credits.selectors import get_balance
-from webapp.generation import services, sweeping
-from webapp.generation.claims import BLIND_LOSSES, begin_drawings
-from webapp.generation.clock import ClockWatch
 from webapp.generation.models import Image, QueueShare
-from webapp.generation.sweeping import Sweeper
+from webapp.generation.queueing import services, sweeping
+from webapp.generation.queueing.claims import BLIND_LOSSES, begin_drawings
+from webapp.generation.queueing.clock import ClockWatch
+from webapp.generation.queueing.sweeping import Sweeper
 from webapp.operations.audit import find_violations
 
 

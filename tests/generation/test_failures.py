@@ -8,8 +8,8 @@ from tests.core.fixtures import static_files
 from tests.people import claim, submit
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
-from webapp.generation import services
 from webapp.generation.failures import BY_CODE, tell_failure
+from webapp.generation.queueing import services
 from worker.engine.errors import EngineError
 from worker.failures import FAILURE_CODES, Withheld
 

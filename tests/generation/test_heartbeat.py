@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from webapp.catalog.models import DiffusionModel
-from webapp.generation import heartbeat
+from webapp.generation.queueing import heartbeat
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("valkey_is_empty")]
 
@@ -23,7 +23,7 @@ def beat(monkeypatch: pytest.MonkeyPatch, describe: Any, *, times: int = 2) -> N
         if next(rounds, None) is None:
             raise Over
 
-    monkeypatch.setattr("webapp.generation.heartbeat.time.sleep", sleep)
+    monkeypatch.setattr("webapp.generation.queueing.heartbeat.time.sleep", sleep)
     monkeypatch.setattr(heartbeat, "_served", (0.0, []))
     with pytest.raises(Over):
         heartbeat.beat_forever(name="one", node="worker@nowhere", describe=describe)

@@ -14,9 +14,10 @@ from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.core.errors import Conflict, NotFound
 from webapp.credits.selectors import get_balance
-from webapp.generation import claims, services, sweeping, tasks
-from webapp.generation.claims import claim_next
+from webapp.generation import tasks
 from webapp.generation.models import DiscardedFile, Image
+from webapp.generation.queueing import claims, services, sweeping
+from webapp.generation.queueing.claims import claim_next
 from webapp.operations.audit import find_violations
 
 START_UCR = 200_000_000

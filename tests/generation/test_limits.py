@@ -16,8 +16,8 @@ from webapp.core.errors import TooMany
 from webapp.credits import ledger
 from webapp.credits.models import Hold
 from webapp.credits.selectors import get_balance
-from webapp.generation import services
 from webapp.generation.models import Generation, Image, QueueShare
+from webapp.generation.queueing import services
 from webapp.operations.audit import find_violations
 
 

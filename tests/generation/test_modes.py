@@ -22,10 +22,10 @@ from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.core.errors import InvalidInput
 from webapp.credits.selectors import get_balance
-from webapp.generation import uploads
-from webapp.generation.asking import parse_spec
 from webapp.generation.models import Generation, Image, Upload
-from webapp.generation.modes import enlarged_size
+from webapp.generation.request import uploads
+from webapp.generation.request.asking import parse_spec
+from webapp.generation.request.modes import enlarged_size
 from webapp.operations.audit import find_violations
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey_is_empty")]

@@ -16,8 +16,8 @@ from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.generation import orphans, tasks
 from webapp.generation.models import Image
+from webapp.generation.request.uploads import create_upload
 from webapp.generation.storage import file_names, write_image_files
-from webapp.generation.uploads import create_upload
 
 pytestmark = pytest.mark.usefixtures("valkey_is_empty")
 

@@ -14,9 +14,10 @@ from tests.pages import serve_plain_static
 from tests.people import claim, finish, submit
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
-from webapp.generation import events, services
+from webapp.generation import events
 from webapp.generation.models import Generation, Image
-from webapp.generation.spec import MAX_PROMPT_LENGTH
+from webapp.generation.queueing import services
+from webapp.generation.request.spec import MAX_PROMPT_LENGTH
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("plain_static")]
 JSON = {"Accept": "application/json"}

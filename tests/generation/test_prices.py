@@ -16,8 +16,8 @@ from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel, PriceList
 from webapp.core.errors import Conflict, InvalidInput
 from webapp.credits.selectors import get_balance
-from webapp.generation import services
 from webapp.generation.models import Generation, Image, QueueShare
+from webapp.generation.queueing import services
 from webapp.operations.audit import find_violations
 
 pytestmark = [pytest.mark.django_db]

@@ -14,7 +14,7 @@ from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.core.errors import InvalidInput
 from webapp.generation.models import Generation
-from webapp.generation.prompts import MOST_LOOKED_AT, PAGE_SIZE, list_past_prompts
+from webapp.generation.studio.prompts import MOST_LOOKED_AT, PAGE_SIZE, list_past_prompts
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("plain_static")]
 

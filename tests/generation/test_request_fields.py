@@ -13,10 +13,17 @@ from django.conf import settings
 from tests.people import claim, make_spec, submit
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
-from webapp.generation import spec as table
-from webapp.generation.asking import parse_spec
 from webapp.generation.models import Generation
-from webapp.generation.spec import FIELDS, IN_MORE, ROWS, form_values, spec_of, stored_values
+from webapp.generation.request import spec as table
+from webapp.generation.request.asking import parse_spec
+from webapp.generation.request.spec import (
+    FIELDS,
+    IN_MORE,
+    ROWS,
+    form_values,
+    spec_of,
+    stored_values,
+)
 from worker.engine.request import ImageRequest
 from worker.engine_requests import image_request, parameters_text
 

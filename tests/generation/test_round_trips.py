@@ -11,7 +11,7 @@ from tests.people import submit
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.core.round_trips import sent_together
-from webapp.generation.feed import get_group, new_group
+from webapp.generation.live.feed import get_group, new_group
 from webapp.generation.models import Image, QueueShare
 
 pytestmark = pytest.mark.django_db(transaction=True)

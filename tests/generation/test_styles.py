@@ -14,9 +14,9 @@ from webapp.catalog.models import DiffusionModel
 from webapp.core.errors import Conflict, InvalidInput
 from webapp.gallery.filters import read_filter
 from webapp.gallery.selectors import list_wall_page
-from webapp.generation.asking import parse_spec
 from webapp.generation.models import Generation, Image
-from webapp.generation.styles import PLAIN, PROMPT, STYLES, apply_style, style_name
+from webapp.generation.request.asking import parse_spec
+from webapp.generation.request.styles import PLAIN, PROMPT, STYLES, apply_style, style_name
 from worker.engine_requests import parameters_text
 from worker.finishing.parameters import read_parameters
 

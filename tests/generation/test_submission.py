@@ -14,9 +14,9 @@ from webapp.catalog.models import DiffusionModel
 from webapp.catalog.selectors import get_offered_model
 from webapp.core.errors import Conflict, InvalidInput, NotEnoughCredits, TooMany
 from webapp.credits.selectors import get_balance
-from webapp.generation import services
-from webapp.generation.asking import parse_spec
 from webapp.generation.models import Generation, Image, QueueShare
+from webapp.generation.queueing import services
+from webapp.generation.request.asking import parse_spec
 from webapp.operations.audit import find_violations
 
 

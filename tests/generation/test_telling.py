@@ -14,10 +14,12 @@ from django.db import OperationalError, connection
 from tests.people import claim, submit
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
-from webapp.generation import events, heartbeat, services, telling
+from webapp.generation import events
+from webapp.generation.live import telling
+from webapp.generation.live.streams import hub, stream_events
 from webapp.generation.models import Image
-from webapp.generation.places import QueueView
-from webapp.generation.streams import hub, stream_events
+from webapp.generation.queueing import heartbeat, services
+from webapp.generation.queueing.places import QueueView
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

@@ -31,10 +31,10 @@ from tests.selection import examples
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.core.errors import InvalidInput
-from webapp.generation import pictures, uploads
 from webapp.generation.erasure import erase_pictures
 from webapp.generation.models import DiscardedFile, Generation, Image, Upload
-from webapp.generation.pictures import clean_picture, decoding_turn
+from webapp.generation.request import pictures, uploads
+from webapp.generation.request.pictures import clean_picture, decoding_turn
 from webapp.generation.tasks import delete_discarded_files, sweep_uploads
 from webapp.pixels.cleaning import RefusedError, clean
 

@@ -19,13 +19,13 @@ from webapp.catalog.vocabulary_services import keep_vocabulary
 from webapp.core.errors import InvalidInput
 from webapp.credits.models import Hold
 from webapp.gallery.image_page import read_enlargement
-from webapp.generation.asking import check_spec, parse_spec
-from webapp.generation.ideas import first_ideas, page_ideas
 from webapp.generation.models import Generation, Image
-from webapp.generation.modes import enlarged_size
-from webapp.generation.services import submit_generation
-from webapp.generation.styles import PLAIN, apply_style, offered_styles, style_name
-from webapp.generation.uploads import create_upload_from_image
+from webapp.generation.queueing.services import submit_generation
+from webapp.generation.request.asking import check_spec, parse_spec
+from webapp.generation.request.modes import enlarged_size
+from webapp.generation.request.styles import PLAIN, apply_style, offered_styles, style_name
+from webapp.generation.request.uploads import create_upload_from_image
+from webapp.generation.studio.ideas import first_ideas, page_ideas
 
 pytestmark = pytest.mark.django_db
 JSON = {"Accept": "application/json"}
@@ -333,7 +333,7 @@ def test_the_door_takes_no_prompt_in_its_address(as_alice: Client, small: Diffus
 def test_whoever_asks_without_end_is_told_to_wait(
     as_alice: Client, small: DiffusionModel, valkey_is_empty: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webapp.generation.knowledge_views.MOST_ASKED", 2)
+    monkeypatch.setattr("webapp.generation.studio.knowledge_views.MOST_ASKED", 2)
     assert [read(as_alice, small, prompt="cat").status_code for _time in range(3)] == [
         200,
         200,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from webapp.generation.places import Place
-from webapp.generation.waiting import say_left, say_place, say_wait
+from webapp.generation.live.waiting import say_left, say_place, say_wait
+from webapp.generation.queueing.places import Place
 from worker.pace import StepPace
 
 

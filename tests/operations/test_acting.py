@@ -315,7 +315,7 @@ async def test_the_event_stream_is_the_persons_and_ends_with_the_time(
         await asyncio.sleep(60)
 
     monkeypatch.setattr(acting, "LASTS_S", 3)
-    monkeypatch.setattr("webapp.generation.views.stream_events", frames)
+    monkeypatch.setattr("webapp.generation.studio.views.stream_events", frames)
     client, alice = await sync_to_async(prepare)()
     began = time.monotonic()
     response: Any = await client.get("/events/")

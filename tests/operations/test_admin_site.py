@@ -20,8 +20,8 @@ from webapp.core.models import Notice
 from webapp.core.notices import tell_admins
 from webapp.credits.ledger import top_up_many
 from webapp.credits.models import Account, Entry, Hold, Transaction
-from webapp.generation.heartbeat import beat_once
 from webapp.generation.models import Image
+from webapp.generation.queueing.heartbeat import beat_once
 from webapp.operations.admin.theme_words import THEME_WORDS
 
 BOOKS: list[type[Model]] = [Transaction, Account, Hold, Image]

@@ -22,8 +22,8 @@ from webapp.core.units import UCR_PER_CREDIT
 from webapp.credits import codes, ledger
 from webapp.credits.models import Account, Entry, Hold
 from webapp.credits.selectors import get_balance
-from webapp.generation import services
 from webapp.generation.models import Image
+from webapp.generation.queueing import services
 from webapp.operations import repairs
 from webapp.operations.audit import Violation, keep_check
 from webapp.operations.models import BooksCheck

@@ -13,7 +13,7 @@ from tests.people import make_model, make_user
 from tests.pipelines.fixtures import tiny_model_dir
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
-from webapp.generation import heartbeat
+from webapp.generation.queueing import heartbeat
 from webapp.operations import model_memory as room
 from webapp.operations.admin import catalog
 from webapp.operations.model_memory import model_memory

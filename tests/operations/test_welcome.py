@@ -10,7 +10,7 @@ from django.test import Client
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.core.valkey import valkey
-from webapp.generation.heartbeat import NAMES, PREFIX
+from webapp.generation.queueing.heartbeat import NAMES, PREFIX
 
 
 def open_welcome(client: Client, charlie: User) -> str:

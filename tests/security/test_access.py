@@ -23,7 +23,7 @@ from webapp.credits.requests import ask_for_credits
 from webapp.gallery.collections import create_collection
 from webapp.gallery.models import Collection
 from webapp.generation.models import Generation, Image, Upload
-from webapp.generation.uploads import create_upload_from_image
+from webapp.generation.request.uploads import create_upload_from_image
 
 SIGN_IN, MISSING = 302, 404
 

@@ -20,7 +20,7 @@ READERS = (
     "webapp/credits/",
     "webapp/operations/",
     "webapp/statements/",
-    "webapp/generation/limits.py",
+    "webapp/generation/queueing/limits.py",
 )
 BOOKS = {"Account", "Transaction", "Entry", "Hold", "TopUpBatch", "MailboxGrant"}
 WRITES = {

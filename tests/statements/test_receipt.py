@@ -12,8 +12,8 @@ from tests.people import claim, finish, submit
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel, PriceList
 from webapp.credits import ledger
-from webapp.generation import services
 from webapp.generation.models import Generation, Image
+from webapp.generation.queueing import services
 from webapp.statements.receipt import read_receipt
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("plain_static")]

@@ -17,8 +17,8 @@ from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.credits import ledger
 from webapp.credits.models import Account, Hold
-from webapp.generation import services
 from webapp.generation.models import Image
+from webapp.generation.queueing import services
 from webapp.statements.filters import StatementFilter
 from webapp.statements.lines import EPOCH, Cursor, StatementLine, list_lines
 from webapp.statements.views import LINES_SHOWN

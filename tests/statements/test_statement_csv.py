@@ -16,7 +16,7 @@ from tests.people import claim, finish, submit
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.credits import ledger
-from webapp.generation import services
+from webapp.generation.queueing import services
 from webapp.statements import csv_file
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("plain_static")]

@@ -8,7 +8,7 @@ import pytest
 from tests.people import make_model
 from tests.pipelines.fixtures import tiny_model_dir as tiny_model_dir
 from webapp.catalog.models import DiffusionModel
-from webapp.generation import heartbeat
+from webapp.generation.queueing import heartbeat
 from worker.config import EngineConfig
 from worker.engine.engine import Engine
 from worker.pipelines.runner import DiffusersRunner

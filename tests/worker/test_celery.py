@@ -22,7 +22,8 @@ from webapp.celery import app
 from webapp.core.valkey import valkey
 from webapp.credits.models import Hold
 from webapp.credits.selectors import get_balance
-from webapp.generation import doorbell, events, services
+from webapp.generation import events
+from webapp.generation.queueing import doorbell, services
 from webapp.generation.storage import read_file
 from webapp.operations.audit import find_violations
 

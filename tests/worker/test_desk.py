@@ -24,9 +24,9 @@ from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.core.models import Notice
 from webapp.credits.selectors import get_balance
-from webapp.generation import claims, heartbeat, services, sweeping
 from webapp.generation.models import Image
-from webapp.generation.uploads import create_upload
+from webapp.generation.queueing import claims, heartbeat, services, sweeping
+from webapp.generation.request.uploads import create_upload
 from webapp.operations.audit import find_violations
 from worker.drawing import Drawing
 from worker.engine.engine import Engine

@@ -15,8 +15,8 @@ from webapp.catalog.models import DiffusionModel
 from webapp.core.models import Notice
 from webapp.core.valkey import valkey
 from webapp.credits.selectors import get_balance
-from webapp.generation import doorbell
 from webapp.generation.models import Image
+from webapp.generation.queueing import doorbell
 from webapp.operations.audit import find_violations
 
 pytestmark = [

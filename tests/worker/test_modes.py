@@ -16,11 +16,12 @@ from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.core.models import Notice
 from webapp.credits.selectors import get_balance
-from webapp.generation import services, uploads
-from webapp.generation.claims import Claim, claim_next
-from webapp.generation.enlarging import enlarge_image
 from webapp.generation.models import Generation, Image, Upload
+from webapp.generation.queueing import services
+from webapp.generation.queueing.claims import Claim, claim_next
+from webapp.generation.request import uploads
 from webapp.generation.storage import read_file
+from webapp.generation.studio.enlarging import enlarge_image
 from webapp.operations.audit import find_violations
 from worker.finishing.parameters import read_parameters
 from worker.start_pictures import StartPictureLost, read_pictures

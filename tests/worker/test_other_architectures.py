@@ -24,8 +24,8 @@ from tests.pipelines.tiny_transformers import build_tiny_pixart
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.core.errors import InvalidInput
-from webapp.generation.enlarging import enlarge_image
 from webapp.generation.storage import read_file
+from webapp.generation.studio.enlarging import enlarge_image
 from webapp.operations.audit import find_violations
 from worker.finishing.parameters import read_parameters
 from worker.tasks import Desk

@@ -15,8 +15,8 @@ from PIL import Image as Picture
 from tests.people import submit
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
-from webapp.generation import heartbeat, services
 from webapp.generation.models import DiscardedFile, Image
+from webapp.generation.queueing import heartbeat, services
 from webapp.generation.storage import read_file
 from webapp.generation.tasks import delete_discarded_files
 from worker.config import EngineConfig

@@ -17,7 +17,7 @@ from webapp.catalog.schedules import FLOW, Level, Schedule, build_schedule, sche
 from webapp.gallery.development import DevelopmentStrip, build_strip, read_strip
 from webapp.gallery.downloads import read_kept
 from webapp.generation.models import Generation, Image
-from webapp.generation.pictures import ask_child, decoding_turn
+from webapp.generation.request.pictures import ask_child, decoding_turn
 
 SAMPLE = Path(__file__).parent / "sample"
 CURVE_POINTS = 100

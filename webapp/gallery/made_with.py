@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from django.utils.functional import Promise
 
 from webapp.generation.models import Image
-from webapp.generation.spec import FIELDS, is_idle, spec_of
+from webapp.generation.request.spec import FIELDS, is_idle, spec_of
 
 
 @dataclass(frozen=True, slots=True)

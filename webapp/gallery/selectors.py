@@ -24,8 +24,8 @@ from webapp.gallery.filters import FAVOURITES, WallFilter
 from webapp.gallery.models import Collection
 from webapp.gallery.searching import Among, FoundFirst, LookedAt, Search, write_search
 from webapp.generation.models import Image, QueueShare
+from webapp.generation.request.styles import PLAIN, STYLES
 from webapp.generation.selectors import bin_kept_since
-from webapp.generation.styles import PLAIN, STYLES
 
 PAGE_SIZE = 60
 COUNTED_MOST = 1000

@@ -11,8 +11,8 @@ from django.db import transaction
 from webapp.accounts.models import User
 from webapp.core.errors import NotFound
 from webapp.generation.models import DiscardedFile, Generation, Image, Upload
-from webapp.generation.services import cancel_image
-from webapp.generation.uploads import delete_unused
+from webapp.generation.queueing.services import cancel_image
+from webapp.generation.request.uploads import delete_unused
 
 ROWS_AT_ONCE = 500
 

@@ -17,8 +17,8 @@ from django.utils import timezone
 
 from webapp.core.connections import let_go_of_database
 from webapp.generation.models import DiscardedFile, Image, Upload
+from webapp.generation.request.uploads import thumbnail_name
 from webapp.generation.storage import delete_files, file_names, list_files, modified_at
-from webapp.generation.uploads import thumbnail_name
 
 logger = logging.getLogger(__name__)
 

@@ -7,11 +7,12 @@ from celery import shared_task
 from django.db import OperationalError
 
 from webapp.core.connections import let_go_of_database
-from webapp.generation import doorbell, orphans
+from webapp.generation import orphans
 from webapp.generation.models import DiscardedFile, QueueShare
+from webapp.generation.queueing import doorbell
+from webapp.generation.queueing.sweeping import Sweeper
+from webapp.generation.request.uploads import delete_unused_uploads
 from webapp.generation.storage import StorageAway, delete_files
-from webapp.generation.sweeping import Sweeper
-from webapp.generation.uploads import delete_unused_uploads
 
 logger = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from webapp.generation import knowledge_views, prompt_views, upload_views, views
+from webapp.generation.studio import knowledge_views, prompt_views, upload_views, views
 
 urlpatterns = [
     path("", views.studio, name="studio"),

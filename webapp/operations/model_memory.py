@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from webapp.catalog.models import DiffusionModel
 from webapp.core.connections import let_go_of_database
-from webapp.generation.heartbeat import list_workers
+from webapp.generation.queueing.heartbeat import list_workers
 from webapp.operations.worker_modules import ask_worker_briefly
 
 LIMIT_S: Final = 10.0

@@ -18,7 +18,7 @@ from webapp.core.units import format_credits
 from webapp.credits import ledger
 from webapp.credits.models import Account, Hold
 from webapp.generation.models import Image
-from webapp.generation.services import discard, lose_file
+from webapp.generation.queueing.services import discard, lose_file
 from webapp.generation.storage import has_file
 from webapp.operations.audit import find_violations_of, stored_images
 

@@ -11,8 +11,8 @@ from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.pricing import Prices, read_prices
 from webapp.catalog.selectors import list_offered_models
-from webapp.generation.heartbeat import list_workers
 from webapp.generation.models import Image
+from webapp.generation.queueing.heartbeat import list_workers
 
 
 @dataclass(frozen=True, slots=True)

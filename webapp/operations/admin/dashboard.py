@@ -14,8 +14,8 @@ from webapp.core.charts import Series, bar_chart
 from webapp.core.models import Notice
 from webapp.core.units import format_credits
 from webapp.credits.models import CreditRequest
-from webapp.generation.heartbeat import list_workers
 from webapp.generation.models import Image
+from webapp.generation.queueing.heartbeat import list_workers
 from webapp.operations import figures
 from webapp.operations.admin.base import ReadOnlyAdmin
 from webapp.operations.admin.navigation import list_address

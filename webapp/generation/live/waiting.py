@@ -7,7 +7,7 @@ from math import ceil
 
 from django.utils.translation import gettext as _
 
-from webapp.generation.places import Place
+from webapp.generation.queueing.places import Place
 
 ORDINALS = {1: "one", 2: "two", 3: "few"}
 TEENS = range(11, 14)

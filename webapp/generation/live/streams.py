@@ -16,7 +16,7 @@ from django.conf import settings
 from redis.exceptions import RedisError
 
 from webapp.generation.events import QUEUE_CHANNEL, channel
-from webapp.generation.telling import Teller
+from webapp.generation.live.telling import Teller
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,8 @@ from django.utils.translation import gettext_lazy as _
 
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.samplers import SAMPLER_NAMES, sampler_label
-from webapp.generation.fields import (
+from webapp.generation.models import Generation
+from webapp.generation.request.fields import (
     Choice,
     Control,
     Flag,
@@ -31,8 +32,7 @@ from webapp.generation.fields import (
     Whole,
     row,
 )
-from webapp.generation.models import Generation
-from webapp.generation.styles import PLAIN, list_styles, style_name, style_refusal
+from webapp.generation.request.styles import PLAIN, list_styles, style_name, style_refusal
 
 Mode = Generation.Mode
 MAX_PROMPT_LENGTH = 2000

@@ -15,10 +15,11 @@ from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
 
 from webapp.catalog.models import DiffusionModel
-from webapp.generation import events, queue
+from webapp.generation import events
 from webapp.generation.models import Image, QueueShare
-from webapp.generation.spec import GenerationSpec, spec_of
-from webapp.generation.styles import apply_style
+from webapp.generation.queueing import queue
+from webapp.generation.request.spec import GenerationSpec, spec_of
+from webapp.generation.request.styles import apply_style
 
 # Lost so often before a drawing of it was seen to begin, an image counts as a suspect, too.
 BLIND_LOSSES = 4

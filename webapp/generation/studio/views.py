@@ -21,11 +21,18 @@ from webapp.core.middleware import wants_json
 from webapp.core.units import format_credits
 from webapp.credits.selectors import get_balance
 from webapp.generation import events as news
-from webapp.generation import services
-from webapp.generation.enlarging import enlarge_image
-from webapp.generation.feed import Group, get_group, list_groups, new_group
-from webapp.generation.fields import parse_id
-from webapp.generation.forms import (
+from webapp.generation.live.feed import Group, get_group, list_groups, new_group
+from webapp.generation.live.streams import stream_events
+from webapp.generation.live.strings import studio_strings
+from webapp.generation.models import Generation, Image
+from webapp.generation.queueing import services
+from webapp.generation.queueing.heartbeat import hear_workers
+from webapp.generation.queueing.places import look_at_queue
+from webapp.generation.request.fields import parse_id
+from webapp.generation.request.styles import page_styles
+from webapp.generation.selectors import get_owned_image, list_images, list_live_images
+from webapp.generation.studio.enlarging import enlarge_image
+from webapp.generation.studio.forms import (
     Composer,
     blank_composer,
     composer_of_attempt,
@@ -36,14 +43,7 @@ from webapp.generation.forms import (
     shown_price,
     submit_form,
 )
-from webapp.generation.heartbeat import hear_workers
-from webapp.generation.ideas import first_ideas, page_ideas
-from webapp.generation.models import Generation, Image
-from webapp.generation.places import look_at_queue
-from webapp.generation.selectors import get_owned_image, list_images, list_live_images
-from webapp.generation.streams import stream_events
-from webapp.generation.strings import studio_strings
-from webapp.generation.styles import page_styles
+from webapp.generation.studio.ideas import first_ideas, page_ideas
 
 MAX_IDS = 500
 FILLS = {"from": composer_of_image, "start": composer_of_start, "edit": composer_of_start}

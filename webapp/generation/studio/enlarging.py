@@ -6,14 +6,14 @@ from typing import Any
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.selectors import get_offered_model
-from webapp.generation import services
-from webapp.generation.asking import parse_spec
-from webapp.generation.fields import read_id
 from webapp.generation.models import Generation, Image, Upload
-from webapp.generation.modes import enlarged_size
-from webapp.generation.repeating import image_values
+from webapp.generation.queueing import services
+from webapp.generation.request.asking import parse_spec
+from webapp.generation.request.fields import read_id
+from webapp.generation.request.modes import enlarged_size
+from webapp.generation.request.repeating import image_values
+from webapp.generation.request.uploads import create_upload_from_image
 from webapp.generation.selectors import get_owned_image
-from webapp.generation.uploads import create_upload_from_image
 
 
 def enlarge_image(

@@ -2,8 +2,8 @@
 
 from django.utils.translation import gettext as _
 
-from webapp.generation.start_strings import start_strings
-from webapp.generation.waiting import waiting_strings
+from webapp.generation.live.start_strings import start_strings
+from webapp.generation.live.waiting import waiting_strings
 
 
 def studio_strings() -> dict[str, str]:

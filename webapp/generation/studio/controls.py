@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from webapp.catalog.models import DiffusionModel
-from webapp.generation.fields import Choice, Control, Number, RequestField
-from webapp.generation.spec import FIELDS
+from webapp.generation.request.fields import Choice, Control, Number, RequestField
+from webapp.generation.request.spec import FIELDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,22 +17,22 @@ from webapp.catalog.selectors import get_offered_model, list_offered_models
 from webapp.catalog.start_levels import start_levels
 from webapp.core.digits import read_whole
 from webapp.core.errors import DarkroomError, InvalidInput
-from webapp.generation import services
-from webapp.generation.asking import parse_spec
-from webapp.generation.controls import ShownControl, control_facts, show_controls
-from webapp.generation.enlarging import complete_enlargement
-from webapp.generation.knowledge import count_sentence, follows_sentence
 from webapp.generation.models import Generation, Image
-from webapp.generation.repeating import image_values, request_again
-from webapp.generation.spec import (
+from webapp.generation.queueing import services
+from webapp.generation.request.asking import parse_spec
+from webapp.generation.request.repeating import image_values, request_again
+from webapp.generation.request.spec import (
     DEFAULT_STRENGTH,
     FIELDS,
     MAX_COUNT,
     model_values,
     usual_values,
 )
-from webapp.generation.styles import PLAIN, Style, offered_styles, style_name
-from webapp.generation.vocabulary_checks import list_sizes, offered_sizes, style_or_none
+from webapp.generation.request.styles import PLAIN, Style, offered_styles, style_name
+from webapp.generation.request.vocabulary_checks import list_sizes, offered_sizes, style_or_none
+from webapp.generation.studio.controls import ShownControl, control_facts, show_controls
+from webapp.generation.studio.enlarging import complete_enlargement
+from webapp.generation.studio.knowledge import count_sentence, follows_sentence
 
 FIRST_COUNT = 4
 MAX_PRICE_DIGITS = 18

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from webapp.catalog.lexicon import Lexicon, PhraseBook
 from webapp.catalog.words import Word, read_words
-from webapp.generation.particles import join_ending
+from webapp.generation.request.particles import join_ending
 
 # So many unknown words get offers; a page shows no more.
 MOST_OFFERED = 6

@@ -19,9 +19,9 @@ from django.utils.translation import gettext as _
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.vocabulary_selectors import lexicon_of, vocabulary_of
 from webapp.core.errors import InvalidInput
-from webapp.generation.spec import GenerationSpec, Mode
-from webapp.generation.styles import PLAIN, offered_styles
-from webapp.generation.understanding import Understanding, understand
+from webapp.generation.request.spec import GenerationSpec, Mode
+from webapp.generation.request.styles import PLAIN, offered_styles
+from webapp.generation.request.understanding import Understanding, understand
 
 
 def check_words(spec: GenerationSpec, *, model: DiffusionModel) -> None:

@@ -15,7 +15,7 @@ from asgiref.sync import sync_to_async
 from django.db import InterfaceError, OperationalError, connection
 
 from webapp.generation.models import QueueShare
-from webapp.generation.places import QueueView, look_at_queue
+from webapp.generation.queueing.places import QueueView, look_at_queue
 
 logger = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from typing import Any
 
 from django.db import connection
 
-from webapp.generation.heartbeat import hear_workers
-from webapp.generation.pace import Pace, measure_paces
+from webapp.generation.queueing.heartbeat import hear_workers
+from webapp.generation.queueing.pace import Pace, measure_paces
 
 # Of a picture that takes longer than pictures usually do, so much is still reckoned with.
 LEAST_LEFT = 0.1

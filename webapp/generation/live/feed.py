@@ -11,12 +11,12 @@ from webapp.accounts.models import User
 from webapp.catalog.pricing import read_prices
 from webapp.core.errors import NotFound
 from webapp.generation.events import read_progress
+from webapp.generation.live.waiting import say_left, say_place, say_wait
 from webapp.generation.models import Generation, Image
-from webapp.generation.places import Place, look_at_queue
-from webapp.generation.repeating import price_again
+from webapp.generation.queueing.places import Place, look_at_queue
+from webapp.generation.request.repeating import price_again
+from webapp.generation.request.styles import style_name
 from webapp.generation.selectors import list_feed
-from webapp.generation.styles import style_name
-from webapp.generation.waiting import say_left, say_place, say_wait
 
 GROUPS_SHOWN = 20
 UNCHARGED = (Image.State.FAILED, Image.State.CANCELLED)

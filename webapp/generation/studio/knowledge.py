@@ -11,8 +11,8 @@ from webapp.catalog.models import DiffusionModel
 from webapp.catalog.vocabulary import Vocabulary, in_language
 from webapp.catalog.vocabulary_selectors import lexicon_of
 from webapp.core.errors import InvalidInput
-from webapp.generation.understanding import MOST_OFFERED, parts_not_followed, understand
-from webapp.generation.vocabulary_checks import can_draw
+from webapp.generation.request.understanding import MOST_OFFERED, parts_not_followed, understand
+from webapp.generation.request.vocabulary_checks import can_draw
 
 MOST_LETTERS = 2000
 LISTED = 4

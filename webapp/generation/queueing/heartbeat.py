@@ -22,7 +22,7 @@ from webapp.catalog.selectors import INSTALLED
 from webapp.celery import app
 from webapp.core.valkey import valkey
 from webapp.generation import events
-from webapp.generation.clock import ClockWatch
+from webapp.generation.queueing.clock import ClockWatch
 
 logger = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from django.utils.translation import gettext as _
 
 from webapp.catalog.models import DiffusionModel
 from webapp.core.errors import InvalidInput
-from webapp.generation.modes import check_mode
-from webapp.generation.spec import GenerationSpec, check_fields, read_spec
-from webapp.generation.vocabulary_checks import check_named_size, check_words
+from webapp.generation.request.modes import check_mode
+from webapp.generation.request.spec import GenerationSpec, check_fields, read_spec
+from webapp.generation.request.vocabulary_checks import check_named_size, check_words
 
 
 def parse_spec(data: Mapping[str, Any], *, model: DiffusionModel) -> GenerationSpec:

@@ -26,15 +26,16 @@ from webapp.core.round_trips import sent_together
 from webapp.core.units import format_credits
 from webapp.credits import ledger
 from webapp.credits.selectors import Balance
-from webapp.generation import doorbell, events, queue
-from webapp.generation.asking import check_spec
-from webapp.generation.claims import Claim
-from webapp.generation.endings import Ending, attempt, end_lease
-from webapp.generation.limits import check_group_limits
+from webapp.generation import events
 from webapp.generation.models import DiscardedFile, Generation, Image
-from webapp.generation.spec import SEEDS, GenerationSpec, stored_values
+from webapp.generation.queueing import doorbell, queue
+from webapp.generation.queueing.claims import Claim
+from webapp.generation.queueing.endings import Ending, attempt, end_lease
+from webapp.generation.queueing.limits import check_group_limits
+from webapp.generation.request.asking import check_spec
+from webapp.generation.request.spec import SEEDS, GenerationSpec, stored_values
+from webapp.generation.request.uploads import hold_pictures
 from webapp.generation.storage import StoredFile, file_names
-from webapp.generation.uploads import hold_pictures
 
 MAX_KEY_LENGTH = 64
 

@@ -8,8 +8,8 @@ from webapp.accounts.requests import SignedInRequest
 from webapp.catalog.selectors import get_offered_model
 from webapp.core.methods import require_GET, require_POST
 from webapp.core.rates import count_attempt
-from webapp.generation.knowledge import tell_prompt, tell_vocabulary
 from webapp.generation.models import Generation
+from webapp.generation.studio.knowledge import tell_prompt, tell_vocabulary
 
 # Three a second, for longer than anybody types: a page waits for a pause before it asks.
 MOST_ASKED, WINDOW_S = 900, 300

@@ -24,9 +24,14 @@ from webapp.catalog.models import DiffusionModel
 from webapp.core.errors import Conflict, InvalidInput, NotFound, Unavailable
 from webapp.core.rates import count_attempt
 from webapp.generation.models import DiscardedFile, Generation, Image, Upload
-from webapp.generation.modes import check_pictures
-from webapp.generation.pictures import CleanPicture, check_size, clean_picture, decoding_turn
-from webapp.generation.spec import GenerationSpec
+from webapp.generation.request.modes import check_pictures
+from webapp.generation.request.pictures import (
+    CleanPicture,
+    check_size,
+    clean_picture,
+    decoding_turn,
+)
+from webapp.generation.request.spec import GenerationSpec
 from webapp.generation.storage import delete_files, has_file, storage_errors
 
 logger = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ from typing import Any
 from webapp.accounts.models import User
 from webapp.catalog.pricing import Prices, read_prices
 from webapp.generation.models import Generation, Image
+from webapp.generation.request.spec import form_values, spec_of
 from webapp.generation.selectors import get_owned_image
-from webapp.generation.spec import form_values, spec_of
 
 
 def request_again(owner: User, data: Mapping[str, Any]) -> dict[str, Any]:

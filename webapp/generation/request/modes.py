@@ -12,8 +12,8 @@ from django.utils.translation import gettext as _
 from webapp.catalog.models import DiffusionModel
 from webapp.core.errors import InvalidInput
 from webapp.generation.models import Upload
-from webapp.generation.spec import GenerationSpec, Mode
-from webapp.generation.vocabulary_checks import check_named_size
+from webapp.generation.request.spec import GenerationSpec, Mode
+from webapp.generation.request.vocabulary_checks import check_named_size
 
 TIMES_LARGER = 2
 

@@ -11,8 +11,8 @@ from webapp.catalog.lexicon import Lexicon
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.services import STARTER_SLUG
 from webapp.catalog.vocabulary_selectors import lexicon_of
-from webapp.generation.knowledge import thing_names
-from webapp.generation.understanding import understand
+from webapp.generation.request.understanding import understand
+from webapp.generation.studio.knowledge import thing_names
 
 SHOWN = 6
 MOST_IDEAS = 40

@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.vocabulary import OwnStyle, in_language
 from webapp.catalog.vocabulary_selectors import kept_vocabulary, lexicon_of, vocabulary_of
-from webapp.generation.understanding import understand
+from webapp.generation.request.understanding import understand
 
 PLAIN = ""
 PROMPT = "{prompt}"

@@ -6,7 +6,7 @@ from django.views.decorators.cache import never_cache
 
 from webapp.accounts.requests import SignedInRequest
 from webapp.core.methods import require_GET
-from webapp.generation.prompts import list_past_prompts
+from webapp.generation.studio.prompts import list_past_prompts
 
 
 @never_cache

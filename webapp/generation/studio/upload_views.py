@@ -10,9 +10,9 @@ from django.utils.translation import gettext as _
 from webapp.accounts.requests import SignedInRequest
 from webapp.core.errors import InvalidInput, NotFound
 from webapp.core.methods import require_GET, require_POST
-from webapp.generation import uploads
-from webapp.generation.fields import read_id
 from webapp.generation.models import Upload
+from webapp.generation.request import uploads
+from webapp.generation.request.fields import read_id
 from webapp.generation.selectors import get_owned_image
 from webapp.generation.storage import read_file
 

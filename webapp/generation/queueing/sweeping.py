@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from webapp.credits import ledger
 from webapp.generation import events
 from webapp.generation.models import Image
-from webapp.generation.services import NOT_STARTED, discard_attempt, ended, rejoin_queue
+from webapp.generation.queueing.services import NOT_STARTED, discard_attempt, ended, rejoin_queue
 
 logger = logging.getLogger(__name__)
 
