@@ -188,7 +188,7 @@ def test_a_filter_by_picture_shows_its_lines_even_when_it_is_deleted(
         ("until=9999-12-31", "Write a day as year-month-day"),
         ("since=0001-01-01", "Write a day as year-month-day"),
         ("since=2026-02-02&until=2026-02-01", "The first day comes after the last one."),
-        ("image=7", "That is not the number of an image."),
+        ("image=7", "That is not the id of an image."),
         ("before=abc", "That page of the statement does not exist."),
         ("before=1-2", "That page of the statement does not exist."),
         ("before=1-999999999999999999-2", "That page of the statement does not exist."),

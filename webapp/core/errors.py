@@ -14,6 +14,9 @@ DarkroomError                   code, HTTP status and one safe sentence
 from typing import ClassVar
 
 from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy
+
+NOTHING_HERE = gettext_lazy("There is nothing here, or nothing of yours.")
 
 
 class DarkroomError(Exception):
@@ -65,6 +68,9 @@ class NotFound(DarkroomError):
 
     code = "not_found"
     status = 404
+
+    def __init__(self, sentence: str | Promise = NOTHING_HERE) -> None:
+        super().__init__(sentence)
 
 
 class NotEnoughCredits(DarkroomError):

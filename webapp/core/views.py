@@ -27,7 +27,7 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404: the same words whether nothing is there or it is somebody else's."""
-    return error_response(request, NotFound(_("There is nothing here, or nothing of yours.")))
+    return error_response(request, NotFound())
 
 
 def too_many(request: HttpRequest) -> HttpResponse:

@@ -51,7 +51,7 @@ def rename_collection(*, owner: User, collection_id: uuid.UUID, name: str) -> No
     except IntegrityError as error:
         raise _taken(name) from error
     if not renamed:
-        raise _missing()
+        raise NotFound
 
 
 def delete_collection(*, owner: User, collection_id: uuid.UUID) -> None:
@@ -60,7 +60,7 @@ def delete_collection(*, owner: User, collection_id: uuid.UUID) -> None:
         mine = Collection.objects.select_for_update().filter(owner=owner, pk=collection_id)
         collection = mine.first()
         if collection is None:
-            raise _missing()
+            raise NotFound
         collection.delete()
 
 
@@ -90,10 +90,6 @@ def _check_name(name: str) -> str:
         sentence = _("A collection's name has 1 to %(most)d letters.")
         raise InvalidInput(sentence % {"most": NAME_MOST}, field="name")
     return name
-
-
-def _missing() -> NotFound:
-    return NotFound(_("There is nothing here, or nothing of yours."))
 
 
 def _taken(name: str) -> Conflict:

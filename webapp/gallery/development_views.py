@@ -1,16 +1,13 @@
 """The page "How a picture develops", and the two sheets of frames on it."""
 
-import uuid
-
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 
 from webapp.accounts.requests import SignedInRequest
 from webapp.core.errors import NotFound
+from webapp.core.ids import find_id
 from webapp.core.methods import require_GET
 from webapp.gallery.development_page import (
     choose_subject,
@@ -61,7 +58,7 @@ def _asked_image(request: SignedInRequest) -> Image | None:
     asked = request.GET.get("image")
     if not asked:
         return None
-    try:
-        return get_owned_image(owner=request.user, image_id=uuid.UUID(asked))
-    except (ValueError, ValidationError) as error:
-        raise NotFound(_("There is nothing here, or nothing of yours.")) from error
+    image_id = find_id(asked)
+    if image_id is None:
+        raise NotFound
+    return get_owned_image(owner=request.user, image_id=image_id)

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from webapp.accounts.models import User
 from webapp.core.digits import read_moment
 from webapp.core.errors import InvalidInput, NotFound
+from webapp.core.ids import read_id
 from webapp.gallery.filters import WallFilter, read_filter
 from webapp.gallery.models import CollectionItem
 from webapp.gallery.searching import FoundFirst, write_search
@@ -42,7 +43,7 @@ def read_selection(data: QueryDict) -> Selection:
     if len(ids) > PICKED_MOST:
         sentence = _("At most %(most)s images can be picked at once.")
         raise InvalidInput(sentence % {"most": f"{PICKED_MOST:,}"}, field="image")
-    return Selection(ids=tuple(_read_id(one) for one in ids))
+    return Selection(ids=tuple(read_id(one, field="image") for one in ids))
 
 
 def select_images(*, owner: User, selection: Selection) -> QuerySet[Image]:
@@ -56,7 +57,7 @@ def select_images(*, owner: User, selection: Selection) -> QuerySet[Image]:
     images = Image.objects.filter(owner=owner, state=Image.State.STORED, pk__in=selection.ids)
     picked = images.filter(Q(binned_at=None) | Q(binned_at__gt=bin_kept_since()))
     if not picked.exists():
-        raise NotFound(_("There is nothing here, or nothing of yours."))
+        raise NotFound
     return picked
 
 
@@ -78,10 +79,3 @@ def _read_moment(text: str) -> datetime:
     except ValueError as error:
         sentence = _("It is not known what you saw when you picked all. Reload the page.")
         raise InvalidInput(sentence, field="seen") from error
-
-
-def _read_id(text: str) -> uuid.UUID:
-    try:
-        return uuid.UUID(text)
-    except ValueError as error:
-        raise InvalidInput(_("That is not the id of an image."), field="image") from error

@@ -130,7 +130,7 @@ def get_collection(*, owner: User, collection_id: uuid.UUID) -> Collection:
     """The owner's collection; raises NotFound to anybody else."""
     found = Collection.objects.filter(owner=owner, pk=collection_id).first()
     if found is None:
-        raise NotFound(_("There is nothing here, or nothing of yours."))
+        raise NotFound
     return found
 
 

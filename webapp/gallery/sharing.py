@@ -68,5 +68,5 @@ def hash_token(token: str) -> str:
 def _lock_image(owner: User, image_id: uuid.UUID) -> Image:
     image = Image.objects.select_for_update().filter(owner=owner, pk=image_id).first()
     if image is None:
-        raise NotFound(_("There is nothing here, or nothing of yours."))
+        raise NotFound
     return image

@@ -6,7 +6,6 @@ from datetime import timedelta
 from django.db.models import Prefetch, Q, QuerySet
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
-from django.utils.translation import gettext as _
 
 from webapp.accounts.models import User
 from webapp.core.errors import NotFound
@@ -24,7 +23,7 @@ def get_owned_image(*, owner: User, image_id: uuid.UUID) -> Image:
         .first()
     )
     if image is None:
-        raise NotFound(_("There is nothing here, or nothing of yours."))
+        raise NotFound
     return image
 
 

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy
 from webapp.core.days import end_of, start_of
 from webapp.core.digits import read_day
 from webapp.core.errors import InvalidInput
+from webapp.core.ids import read_optional_id
 from webapp.credits.models import Transaction
 
 NOT_CHARGED = "not_charged"
@@ -74,7 +75,7 @@ def read_filter(given: Mapping[str, str]) -> StatementFilter:
         kind=_read_kind(given.get("kind", "")),
         since=_read_day(given.get("since", ""), field="since"),
         until=_read_day(given.get("until", ""), field="until"),
-        image_id=_read_image(given.get("image", "")),
+        image_id=read_optional_id(given.get("image"), field="image"),
     )
     if asked.since and asked.until and asked.since > asked.until:
         raise InvalidInput(_("The first day comes after the last one."), field="since")
@@ -98,10 +99,3 @@ def _read_day(text: str, *, field: str) -> date | None:
         sentence = _("Write a day as year-month-day, such as 2026-01-31.")
         raise InvalidInput(sentence, field=field)
     return day
-
-
-def _read_image(text: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(text) if text else None
-    except ValueError as error:
-        raise InvalidInput(_("That is not the number of an image."), field="image") from error

@@ -5,8 +5,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from django.utils.translation import gettext as _
-
 from webapp.accounts.models import User
 from webapp.catalog.pricing import read_prices
 from webapp.core.errors import NotFound
@@ -100,7 +98,7 @@ def get_group(*, owner: User, generation_id: uuid.UUID) -> Group:
     """One generation of the owner; raises NotFound to anybody else."""
     found = _groups(list_feed(owner=owner).filter(pk=generation_id))
     if not found:
-        raise NotFound(_("There is nothing here, or nothing of yours."))
+        raise NotFound
     return found[0]
 
 

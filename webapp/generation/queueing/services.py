@@ -161,7 +161,7 @@ def cancel_generation(*, owner: User, generation_id: uuid.UUID) -> int:
     generation that is not there or not theirs."""
     generation = Generation.objects.filter(owner=owner, pk=generation_id).first()
     if generation is None:
-        raise NotFound(_("There is nothing here, or nothing of yours."))
+        raise NotFound
     live = generation.images.filter(state__in=Image.LIVE).order_by("index")
     return sum(cancel_image(owner=owner, image_id=pk) for pk in live.values_list("pk", flat=True))
 
@@ -172,7 +172,7 @@ def cancel_image(*, owner: User, image_id: uuid.UUID) -> bool:
     with transaction.atomic():
         image = Image.objects.select_for_update().filter(owner=owner, pk=image_id).first()
         if image is None:
-            raise NotFound(_("There is nothing here, or nothing of yours."))
+            raise NotFound
         cancelled = Image.objects.filter(pk=image_id, state__in=Image.LIVE).update(
             **ended(Image.State.CANCELLED)
         )
@@ -191,7 +191,7 @@ def delete_image(*, owner: User, image_id: uuid.UUID) -> None:
     with transaction.atomic():
         image = Image.objects.select_for_update().filter(owner=owner, pk=image_id).first()
         if image is None:
-            raise NotFound(_("There is nothing here, or nothing of yours."))
+            raise NotFound
         if image.state in Image.LIVE:
             raise Conflict(_("This image is still developing. Cancel it first."))
         discard(image.file, image.thumbnail, image.strip)

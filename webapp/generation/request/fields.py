@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from webapp.catalog.models import DiffusionModel
 from webapp.core.digits import read_float, read_whole
 from webapp.core.errors import InvalidInput
+from webapp.core.ids import read_id
 
 FLAGS = {"1": True, "on": True, "True": True, "0": False, "off": False}
 FROM_MODEL: Final = object()
@@ -277,7 +278,7 @@ class Id(RequestField):
     """The id of something that is the owner's; whether it is, the service looks."""
 
     def _parse(self, value: Any, model: DiffusionModel) -> uuid.UUID:
-        return parse_id(value, name=self.name)
+        return read_id(value, field=self.name)
 
 
 def row(one: RequestField, *, default: Any = FROM_MODEL) -> Any:
@@ -285,19 +286,3 @@ def row(one: RequestField, *, default: Any = FROM_MODEL) -> Any:
     has what the model has under that name."""
     said = MISSING if default is FROM_MODEL else default
     return field(default=said, metadata={"row": replace(one, default=default)})
-
-
-def read_id(data: Mapping[str, Any], name: str) -> uuid.UUID | None:
-    """The id in that field, None where it is empty; raises InvalidInput for what is no id."""
-    value = data.get(name)
-    return parse_id(value, name=name) if value else None
-
-
-def parse_id(value: Any, *, name: str) -> uuid.UUID:
-    """The id that a text writes; raises InvalidInput for what is no id."""
-    if isinstance(value, uuid.UUID):
-        return value
-    try:
-        return uuid.UUID(str(value))
-    except ValueError as error:
-        raise InvalidInput(_("That is not the id of an image."), field=name) from error

@@ -81,7 +81,7 @@ def get_owned_upload(*, owner: User, upload_id: uuid.UUID) -> Upload:
     """The owner's upload; raises NotFound to anybody else."""
     upload = Upload.objects.filter(owner=owner, pk=upload_id).first()
     if upload is None:
-        raise NotFound(_("There is nothing here, or nothing of yours."))
+        raise NotFound
     return upload
 
 

@@ -6,10 +6,10 @@ from typing import Any
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.selectors import get_offered_model
+from webapp.core.ids import read_optional_id
 from webapp.generation.models import Generation, Image, Upload
 from webapp.generation.queueing import services
 from webapp.generation.request.asking import parse_spec
-from webapp.generation.request.fields import read_id
 from webapp.generation.request.modes import enlarged_size
 from webapp.generation.request.repeating import image_values
 from webapp.generation.request.uploads import create_upload_from_image
@@ -56,13 +56,13 @@ def complete_enlargement(
     the start picture, the words from the parent. Raises InvalidInput for a size that the model
     can't draw and NotFound for a parent that is not the owner's."""
     completed = dict(asked)
-    start_id = read_id(asked, "start")
+    start_id = read_optional_id(asked.get("start"), field="start")
     start = Upload.objects.filter(owner=owner, pk=start_id).first() if start_id else None
     if start is not None:
         size = enlarged_size(model, width_px=start.width_px, height_px=start.height_px)
         for name, side_px in zip(("width", "height"), size, strict=True):
             completed[name] = asked.get(name) or side_px
-    parent_id = read_id(asked, "parent")
+    parent_id = read_optional_id(asked.get("parent"), field="parent")
     if parent_id and not str(asked.get("prompt") or "").strip():
         parent = get_owned_image(owner=owner, image_id=parent_id)
         completed["prompt"] = parent.generation.prompt

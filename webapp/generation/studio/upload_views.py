@@ -9,10 +9,10 @@ from django.utils.translation import gettext as _
 
 from webapp.accounts.requests import SignedInRequest
 from webapp.core.errors import InvalidInput, NotFound
+from webapp.core.ids import read_optional_id
 from webapp.core.methods import require_GET, require_POST
 from webapp.generation.models import Upload
 from webapp.generation.request import uploads
-from webapp.generation.request.fields import read_id
 from webapp.generation.selectors import get_owned_image
 from webapp.generation.storage import read_file
 
@@ -37,7 +37,7 @@ def create_upload(request: SignedInRequest) -> JsonResponse:
 @require_POST
 def upload_from_image(request: SignedInRequest) -> JsonResponse:
     """201 with the start picture that was made of the visitor's `image`."""
-    image_id = read_id(request.POST, "image")
+    image_id = read_optional_id(request.POST.get("image"), field="image")
     if image_id is None:
         raise InvalidInput(_("Say which image: its id is missing."), field="image")
     image = get_owned_image(owner=request.user, image_id=image_id)

@@ -16,6 +16,7 @@ from django.views.decorators.cache import never_cache
 from webapp.accounts.models import User
 from webapp.accounts.requests import SignedInRequest
 from webapp.core.errors import DarkroomError, InvalidInput
+from webapp.core.ids import read_id
 from webapp.core.methods import require_GET, require_POST
 from webapp.core.middleware import wants_json
 from webapp.core.units import format_credits
@@ -28,7 +29,6 @@ from webapp.generation.models import Generation, Image
 from webapp.generation.queueing import services
 from webapp.generation.queueing.heartbeat import hear_workers
 from webapp.generation.queueing.places import look_at_queue
-from webapp.generation.request.fields import parse_id
 from webapp.generation.request.styles import page_styles
 from webapp.generation.selectors import get_owned_image, list_images, list_live_images
 from webapp.generation.studio.enlarging import enlarge_image
@@ -59,7 +59,7 @@ def studio(request: SignedInRequest) -> HttpResponse:
     field = next((name for name in FILLS if request.GET.get(name)), None)
     if field is None:
         return _studio_page(request, blank_composer(owner=request.user))
-    image_id = parse_id(request.GET[field], name=field)
+    image_id = read_id(request.GET[field], field=field)
     image = get_owned_image(owner=request.user, image_id=image_id)
     fill = composer_of_prompt if request.GET.get("only") == "prompt" else FILLS[field]
     composer = fill(image, owner=request.user)
@@ -229,7 +229,7 @@ def _balance(user: User) -> dict[str, Any]:
 
 def _checked(data: dict[str, Any]) -> dict[str, Any]:
     again = data.get("again")
-    return {**data, "again": parse_id(again, name="again")} if again else data
+    return {**data, "again": read_id(again, field="again")} if again else data
 
 
 def _ids(text: str) -> list[uuid.UUID]:
@@ -237,4 +237,4 @@ def _ids(text: str) -> list[uuid.UUID]:
     if len(parts) > MAX_IDS:
         sentence = _("At most %(most)d images can be asked for at once.") % {"most": MAX_IDS}
         raise InvalidInput(sentence, field="ids")
-    return [parse_id(part, name="ids") for part in parts]
+    return [read_id(part, field="ids") for part in parts]

@@ -1,7 +1,6 @@
 """The ledger with its filters, one transaction, accounts and holds. All are read-only;
 what can be done is to undo, which writes new lines."""
 
-import uuid
 from typing import Any, ClassVar
 
 from django.contrib import admin
@@ -17,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from webapp.core.csv_lines import safe_text
+from webapp.core.ids import find_id
 from webapp.core.templatetags.darkroom import signed_credits
 from webapp.core.units import format_credits
 from webapp.credits.ledger.undo import UNDOABLE
@@ -260,13 +260,6 @@ def _cells(posted: Transaction) -> tuple[str, ...]:
     )
 
 
-def _as_uuid(text: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        return None
-
-
 @admin.register(Account)
 class AccountAdmin(LongList, ReadOnlyAdmin):
     """Balances of people; the system's accounts carry none."""
@@ -283,7 +276,7 @@ class AccountAdmin(LongList, ReadOnlyAdmin):
     ) -> tuple["QuerySet[Any]", bool]:
         """By the beginning of the address, or the pseudonym of a closed account."""
         term = search_term.strip()
-        pseudonym = _as_uuid(term)
+        pseudonym = find_id(term)
         if pseudonym is not None:
             return queryset.filter(pseudonym=pseudonym), False
         return (queryset.filter(pk__in=accounts_of(term)) if term else queryset), False
@@ -315,7 +308,7 @@ class HoldAdmin(LongList, ReadOnlyAdmin):
     ) -> tuple["QuerySet[Any]", bool]:
         """By the image, or by the beginning of the address."""
         term = search_term.strip()
-        image_id = _as_uuid(term)
+        image_id = find_id(term)
         if image_id is not None:
             return queryset.filter(image_id=image_id), False
         return (queryset.filter(account__in=accounts_of(term)) if term else queryset), False

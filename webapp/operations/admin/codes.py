@@ -27,6 +27,7 @@ from unfold.widgets import (
 
 from webapp.accounts.models import User
 from webapp.core.days import end_of
+from webapp.core.ids import find_id
 from webapp.core.numbers import DayField, PlainNumberField, WholeNumberField
 from webapp.core.units import CREDIT_PLACES, format_credits, to_ucr
 from webapp.credits import codes
@@ -234,10 +235,7 @@ class CodeBatchAdmin(ReadOnlyAdmin):
     def _batch(self, request: HttpRequest, object_id: str) -> CodeBatch:
         """The batch, for an administrator who may change it."""
         _allow(request, CHANGE)
-        try:
-            return codes.get_batch(batch_id=uuid.UUID(object_id))
-        except ValueError:
-            return codes.get_batch(batch_id=uuid.UUID(int=0))
+        return codes.get_batch(batch_id=find_id(object_id) or uuid.UUID(int=0))
 
 
 @admin.register(CodeUse)

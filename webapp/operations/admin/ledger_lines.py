@@ -4,7 +4,6 @@ A line repeats the kind and the time of its transaction, so one index of lines a
 their transactions, the same filter costs the database a walk through all of them.
 """
 
-import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +13,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
 from webapp.core.days import end_of, start_of
+from webapp.core.ids import find_id
 from webapp.credits.models import Entry, Transaction
 from webapp.operations.admin.booking import CreditsField
 from webapp.operations.admin.filters import DatesForm
@@ -55,10 +55,9 @@ def limit_amounts(given: dict[str, Any]) -> dict[str, int]:
 def read_key(term: str) -> dict[str, Any] | None:
     """The lookup on a transaction for a term that names one: its number, its key, or its image;
     None for anything else."""
-    try:
-        return {"entries__image_id": uuid.UUID(term), "entries__balance_after_ucr__isnull": False}
-    except ValueError:
-        pass
+    image_id = find_id(term)
+    if image_id is not None:
+        return {"entries__image_id": image_id, "entries__balance_after_ucr__isnull": False}
     if term.isdecimal() and term.isascii() and len(term) < 19:
         return {"pk": int(term)}
     return {"idempotency_key__startswith": term} if ":" in term else None

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from webapp.accounts.models import User
 from webapp.catalog.models import ModelPrice
+from webapp.core.ids import find_id
 from webapp.core.units import format_credits
 from webapp.credits.models import Account, Entry, Hold, Transaction
 from webapp.generation.models import Image
@@ -77,11 +78,11 @@ class ImageAdmin(LongList, ReadOnlyAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        try:
-            return queryset.filter(pk=uuid.UUID(term)), False
-        except ValueError:
-            found = find_people(User.objects.all(), term).values_list("pk", flat=True)
-            return queryset.filter(owner__in=list(found[:MOST_PEOPLE])), False
+        image_id = find_id(term)
+        if image_id is not None:
+            return queryset.filter(pk=image_id), False
+        found = find_people(User.objects.all(), term).values_list("pk", flat=True)
+        return queryset.filter(owner__in=list(found[:MOST_PEOPLE])), False
 
     def get_urls(self) -> list[URLPattern]:
         """The way to give an image's price back."""

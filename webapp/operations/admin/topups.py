@@ -20,6 +20,7 @@ from unfold.decorators import action
 from webapp.accounts.models import User, UserGroup
 from webapp.core.csv_lines import safe_text
 from webapp.core.errors import DarkroomError, InvalidInput
+from webapp.core.ids import find_id
 from webapp.core.numbers import DayField, WholeNumberField
 from webapp.core.units import format_credits
 from webapp.credits.models import Account, Entry, TopUpBatch
@@ -140,7 +141,7 @@ class TopUpBatchAdmin(ReadOnlyAdmin):
         actor = require_booker(request)
         ticked, choice_id = None, request.GET.get("people", "")
         if choice_id:
-            ticked = batches.get_people(actor=actor, choice_id=_uuid(choice_id))
+            ticked = batches.get_people(actor=actor, choice_id=_read_choice(choice_id))
         kind = request.POST.get("kind", "")
         forms_of: dict[str, type[WordsForm]] = {"file": FileForm, "choice": ChoiceForm}
         if ticked is not None:
@@ -309,8 +310,8 @@ def _cells(line: Entry) -> tuple[str, ...]:
     )
 
 
-def _uuid(text: str) -> uuid.UUID:
-    try:
-        return uuid.UUID(text)
-    except ValueError as error:
-        raise Http404 from error
+def _read_choice(text: str) -> uuid.UUID:
+    choice_id = find_id(text)
+    if choice_id is None:
+        raise Http404
+    return choice_id
