@@ -33,6 +33,7 @@ check: install-dev ## Every gate: format, lint, types, dead code, imports, migra
 	@# Also: no import of a deep-learning library in webapp, no Django in the engine.
 	$(VENV)/bin/lint-imports
 	$(RUN) -m tests.dead_code
+	$(RUN) -m tests.sizes
 	$(VENV)/bin/djade --check --target-version 5.2 $$(git ls-files 'templates/*.html')
 	$(VENV)/bin/deno fmt --check --quiet static/css
 	$(VENV)/bin/deno lint --quiet static/js tests/scripts/shadowing.js

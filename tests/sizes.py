@@ -1,0 +1,68 @@
+"""The gate for sizes: half of the functions are short, nearly all are, and so is every file.
+
+A function's lines are those of its code, without signature and docstring.
+"""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+HALF_LINES, NEARLY_ALL_LINES, FILE_LINES = 7, 35, 400
+# Longer today: one table, one state machine or one subject each. None grows past its number.
+LONG_FILES = {
+    "webapp/credits/models.py": 453,
+    "webapp/settings.py": 411,
+    "worker/engine/engine.py": 446,
+    "tests/browser/test_vocabulary.py": 430,
+    "tests/credits/test_codes.py": 450,
+    "tests/engine/test_engine.py": 520,
+    "tests/generation/test_modes.py": 450,
+    "tests/generation/test_uploads.py": 460,
+    "tests/operations/test_books_admin.py": 480,
+    "tests/operations/test_check_credits.py": 460,
+    "tests/pipelines/test_parts.py": 460,
+}
+
+
+def main() -> int:
+    """Exit status 1 if a size is over; each that is, is printed."""
+    files = {name: (PROJECT / name).read_text(encoding="utf-8") for name in _list_files()}
+    told = [*_find_long_files(files), *_find_long_functions(files)]
+    print(*told, sep="\n", end="\n" if told else "")
+    return 1 if told else 0
+
+
+def _list_files() -> list[str]:
+    listed = ["git", "ls-files", "-z", "webapp/*.py", "worker/*.py", "tests/*.py"]
+    found = subprocess.run(listed, cwd=PROJECT, check=True, capture_output=True, text=True)
+    return [one for one in found.stdout.rstrip("\0").split("\0") if (PROJECT / one).exists()]
+
+
+def _find_long_files(files: dict[str, str]) -> Iterator[str]:
+    for name, text in files.items():
+        lines, most = text.count("\n"), LONG_FILES.get(name, FILE_LINES)
+        if lines > most:
+            yield f"{name}: {lines} lines, at most {most}"
+
+
+def _find_long_functions(files: dict[str, str]) -> Iterator[str]:
+    product = {name: text for name, text in files.items() if not name.startswith("tests/")}
+    sizes = sorted(size for text in product.values() for size in _measure(text))
+    for share, most in ((0.5, HALF_LINES), (0.99, NEARLY_ALL_LINES)):
+        lines = sizes[int(share * len(sizes))]
+        if lines > most:
+            yield f"{share:.0%} of the functions have up to {lines} lines, at most {most}"
+
+
+def _measure(text: str) -> Iterator[int]:
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            code = node.body[1:] if ast.get_docstring(node) else node.body
+            yield (node.end_lineno or 0) - code[0].lineno + 1 if code else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
