@@ -18,7 +18,7 @@ up: install ## Serve the studio on http://127.0.0.1:8000 (PORT=8001 make up for 
 	@exec $(RUN) -m webapp.embedded up --port $(PORT)
 
 demo: install ## A stack of its own: sign up, draw one image, check the ledger, stop
-	@$(RUN) -m webapp.operations.demo
+	@$(RUN) -m tests.demo
 
 test: install-dev ## The tests of every push, on real PostgreSQL, Valkey, Celery, diffusers and Chromium (ARGS=... for some of all tests)
 	@$(RUN) -m $(if $(ARGS),pytest $(ARGS),tests.run fast)

@@ -10,8 +10,8 @@ from pathlib import Path
 import psycopg
 
 from tests.bench.figures import Figure
+from tests.trial import PROJECT, TrialFailedError, own_environment
 from webapp.embedded.servers import embedded_servers
-from webapp.operations.trial import PROJECT, TrialFailedError, own_environment
 
 APART_S = 1800.0
 

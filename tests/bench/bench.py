@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from webapp.operations.trial import PROJECT, Trial, TrialFailedError
+from tests.trial import PROJECT, Trial, TrialFailedError
 
 GIT_S = 120.0
 

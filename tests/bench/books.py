@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from tests.bench.apart import measure_apart
 from tests.bench.bench import Bench
 from tests.bench.figures import Figure
-from webapp.operations.trial import TrialFailedError
+from tests.trial import TrialFailedError
 
 if TYPE_CHECKING:
     from django.test import Client

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.bench.bench import Bench, checkout_of
 from tests.bench.figures import Figure
-from webapp.operations.trial import TrialFailedError
+from tests.trial import TrialFailedError
 
 CI_RATIO = 0.4
 LIMIT_S = 5400.0

@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 import psycopg
 import redis
 
+from tests.trial import Trial, TrialFailedError, Visitor
 from webapp.embedded.paths import VarLayout
-from webapp.operations.trial import Trial, TrialFailedError, Visitor
 
 ANSWER_TIMEOUT_S = 30.0
 KEPT_ALIVE_S = 4.0  # uvicorn closes a connection that was silent for five seconds

@@ -15,7 +15,7 @@ from tests.bench.bare import bare_pipeline
 from tests.bench.bench import Bench
 from tests.bench.connection import Connection, News, read_row
 from tests.bench.figures import Figure
-from webapp.operations.trial import PROJECT, Trial, TrialFailedError
+from tests.trial import PROJECT, Trial, TrialFailedError
 
 REPETITIONS = 15
 WARM_UP = 3

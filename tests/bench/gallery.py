@@ -19,7 +19,7 @@ from tests.bench.apart import measure_apart
 from tests.bench.bench import Bench
 from tests.bench.books import Asked, ask_all
 from tests.bench.figures import Figure
-from webapp.operations.trial import TrialFailedError
+from tests.trial import TrialFailedError
 
 if TYPE_CHECKING:
     from django.test import Client

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from tests.bench.bench import Bench
 from tests.bench.figures import Figure
-from webapp.operations.trial import TrialFailedError
+from tests.trial import TrialFailedError
 
 if TYPE_CHECKING:
     from webapp.accounts.models import User

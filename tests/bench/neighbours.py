@@ -21,8 +21,8 @@ from moto.server import ThreadedMotoServer
 from tests.bench.bench import Bench
 from tests.bench.figures import Figure
 from tests.faults.hanging_proxy import HangingProxy
+from tests.trial import Trial, TrialFailedError, Visitor
 from webapp.embedded.paths import VarLayout
-from webapp.operations.trial import Trial, TrialFailedError, Visitor
 
 LIMIT_S = 20.0  # nobody looks at an empty page for longer; what took so long counts as so long
 POOL = 24

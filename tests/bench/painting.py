@@ -16,7 +16,7 @@ from playwright.sync_api import Error as BrowserError
 
 from tests.bench.drawing import wait_for_workers
 from tests.bench.figures import Figure
-from webapp.operations.trial import PROJECT, Trial, TrialFailedError, Visitor
+from tests.trial import PROJECT, Trial, TrialFailedError, Visitor
 
 PREVIEW_MS = 300.0
 IMAGES, LEAST_PAINTED = 4, 30

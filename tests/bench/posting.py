@@ -14,7 +14,7 @@ from tests.bench.bench import Bench
 from tests.bench.connection import Connection, read_row
 from tests.bench.drawing import FIELDS
 from tests.bench.figures import Figure
-from webapp.operations.trial import Trial, TrialFailedError
+from tests.trial import Trial, TrialFailedError
 
 RATE_HZ = 20.0
 LENGTH_S = 20.0

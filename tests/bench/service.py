@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.bench.bench import Bench, checkout_of
 from tests.bench.figures import Figure, is_strict, print_table, verdict, write_json
 from tests.bench.parts import ONLY_IF_NAMED, PARTS
-from webapp.operations.trial import PROJECT, TrialFailedError
+from tests.trial import PROJECT, TrialFailedError
 
 RESULTS = PROJECT / "var" / "bench" / "service.json"
 FAILED = 2

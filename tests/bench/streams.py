@@ -13,8 +13,8 @@ from tests.bench.bench import Bench
 from tests.bench.figures import Figure
 from tests.bench.painting import measure_previews
 from tests.bench.readers import open_readers
+from tests.trial import Trial, TrialFailedError
 from webapp.core.files import allow_open_files
-from webapp.operations.trial import Trial, TrialFailedError
 
 CLIENTS = 500
 Times = dict[str, float]  # image id -> moment

@@ -18,7 +18,7 @@ from PIL import Image
 
 from tests.bench.bench import Bench
 from tests.bench.figures import Figure
-from webapp.operations.trial import Trial, TrialFailedError, Visitor
+from tests.trial import Trial, TrialFailedError, Visitor
 
 UPLOAD_PEAK_MB = 300.0
 SIDE_PX, SENDERS, CREATED = 5000, 4, 201

@@ -11,7 +11,7 @@ from tests.bench import service
 from tests.bench.bench import Bench, checkout_of
 from tests.bench.figures import Figure
 from tests.bench.parts import PARTS
-from webapp.operations.trial import PROJECT, TrialFailedError
+from tests.trial import PROJECT, TrialFailedError
 
 
 def quick(_bench: Bench) -> Iterator[Figure]:

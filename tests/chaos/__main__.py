@@ -20,7 +20,7 @@ from tests.chaos.report import Part, page, shortened, summary, table, write_page
 from tests.chaos.run import Run
 from tests.chaos.s3 import Bucket
 from tests.chaos.stack import NotReady
-from webapp.operations.trial import PROJECT, TrialFailedError
+from tests.trial import PROJECT, TrialFailedError
 
 
 def main() -> int:

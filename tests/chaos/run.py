@@ -24,7 +24,7 @@ from tests.chaos.report import Outcome, Part, shortened
 from tests.chaos.schedule import Planned
 from tests.chaos.stack import ChaosStack
 from tests.chaos.visitor import SignedOut, Visitor
-from webapp.operations.trial import TrialFailedError
+from tests.trial import TrialFailedError
 
 PEOPLE, LISTENERS = 5, 3
 PAGE_S, IMAGE_S = 60.0, 120.0  # how long a page and an image are waited for after a fault

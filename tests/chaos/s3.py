@@ -12,9 +12,9 @@ from botocore.exceptions import ClientError
 
 from tests.chaos.keeper import Keeper
 from tests.faults.hanging_proxy import order
+from tests.trial import TrialFailedError, free_port
 from webapp.embedded.process import Service
 from webapp.embedded.stack import PROJECT
-from webapp.operations.trial import TrialFailedError, free_port
 
 BUCKET, KEY = "chaos", "chaos"
 READY_S = 60.0

@@ -26,10 +26,10 @@ from tests.chaos.media import Media
 from tests.chaos.schedule import LEASE_S
 from tests.faults.cutting_proxy import order, unix_socket
 from tests.faults.processes import send
+from tests.trial import Trial, free_port, own_environment
 from webapp.embedded.paths import VarLayout
 from webapp.embedded.process import Service
 from webapp.embedded.stack import PROJECT, Stack
-from webapp.operations.trial import Trial, free_port, own_environment
 
 ADMIN_EMAIL, ADMIN_PASSWORD = "admin@example.org", "a long and quiet password"
 SLUG, SIDE_PX = "tiny", 64

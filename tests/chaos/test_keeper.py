@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.keeper import Keeper, signal_tree, tree
+from tests.trial import PROJECT
 from webapp.embedded.process import Service
-from webapp.operations.trial import PROJECT
 
 SLEEPER = Service(name="sleeper", argv=("sleep", "600"))
 PATIENCE_S = 20.0

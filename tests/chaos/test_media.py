@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.media import NAMESPACE, Folder
-from webapp.operations.trial import PROJECT
+from tests.trial import PROJECT
 
 WRITES = "import pathlib, sys; pathlib.Path(sys.argv[1]).write_bytes(b'x' * 100_000)"
 IN_A_NAMESPACE = """

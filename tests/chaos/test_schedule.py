@@ -8,7 +8,7 @@ import pytest
 
 from tests.chaos.faults import make_fault
 from tests.chaos.schedule import FILES, KINDS, LEASE_S, S3, plan_faults, plan_run, storages_of
-from webapp.operations.trial import PROJECT
+from tests.trial import PROJECT
 
 
 def test_a_seed_is_the_same_faults_at_the_same_moments_in_every_process() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.studio import Studio
-from webapp.operations.trial import Trial
+from tests.trial import Trial
 
 
 @pytest.fixture(scope="package")

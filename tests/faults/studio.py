@@ -10,8 +10,8 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
+from tests.trial import Trial, TrialFailedError
 from webapp.embedded.paths import VarLayout
-from webapp.operations.trial import Trial, TrialFailedError
 
 PATIENCE_S = 120.0
 FIELDS = {"prompt": "a fox at dusk", "negative_prompt": "people", "model": "tiny"}

@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.processes import standing_still
 from tests.faults.studio import Studio, wait_until
-from webapp.operations.trial import TrialFailedError
+from tests.trial import TrialFailedError
 
 pytestmark = pytest.mark.faults
 

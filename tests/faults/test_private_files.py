@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.studio import Studio
-from webapp.operations.trial import Visitor
+from tests.trial import Visitor
 
 pytestmark = pytest.mark.faults
 

@@ -14,7 +14,7 @@ from webapp.credits.selectors import get_balance
 from webapp.generation.models import Image, QueueShare
 from webapp.generation.queueing import services, sweeping
 from webapp.generation.queueing.claims import BLIND_LOSSES, begin_drawings
-from webapp.generation.queueing.clock import ClockWatch
+from webapp.generation.queueing.heartbeat import ClockWatch
 from webapp.generation.queueing.sweeping import Sweeper
 from webapp.operations.audit import find_violations
 

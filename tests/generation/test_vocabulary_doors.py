@@ -333,7 +333,7 @@ def test_the_door_takes_no_prompt_in_its_address(as_alice: Client, small: Diffus
 def test_whoever_asks_without_end_is_told_to_wait(
     as_alice: Client, small: DiffusionModel, valkey_is_empty: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webapp.generation.studio.knowledge_views.MOST_ASKED", 2)
+    monkeypatch.setattr("webapp.generation.studio.prompt_views.MOST_ASKED", 2)
     assert [read(as_alice, small, prompt="cat").status_code for _time in range(3)] == [
         200,
         200,

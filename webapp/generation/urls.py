@@ -2,15 +2,15 @@
 
 from django.urls import path
 
-from webapp.generation.studio import knowledge_views, prompt_views, upload_views, views
+from webapp.generation.studio import prompt_views, upload_views, views
 
 urlpatterns = [
     path("", views.studio, name="studio"),
     path("studio/state/", views.studio_state, name="studio_state"),
     path("events/", views.events, name="events"),
     path("prompts/", prompt_views.prompt_history, name="prompt_history"),
-    path("prompts/reading/", knowledge_views.read_prompt, name="read_prompt"),
-    path("models/<str:slug>/words/", knowledge_views.model_words, name="model_words"),
+    path("prompts/reading/", prompt_views.read_prompt, name="read_prompt"),
+    path("models/<str:slug>/words/", prompt_views.model_words, name="model_words"),
     path("generations/", views.create_generation, name="create_generation"),
     path("generations/<uuid:generation_id>/", views.generation, name="generation"),
     path(

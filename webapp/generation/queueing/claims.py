@@ -1,17 +1,29 @@
 """How workers take images: the fairest owner first, and under a lease that has to be renewed.
 
-The database's clock alone says when a lease ends. No worker's clock takes part.
+The database's clock alone says when a lease ends. No worker's clock takes part. A lease that a
+worker ends is one UPDATE, and the look that follows if that found nothing
+(docs/decisions/outcome-unknown.md).
 """
 
+import enum
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import DurationField, ExpressionWrapper, F, QuerySet
-from django.db.models.expressions import CombinedExpression
+from django.db.models import (
+    Case,
+    DurationField,
+    ExpressionWrapper,
+    F,
+    PositiveSmallIntegerField,
+    QuerySet,
+    When,
+)
+from django.db.models.expressions import Combinable, CombinedExpression
 from django.db.models.functions import Now
 
 from webapp.catalog.models import DiffusionModel
@@ -186,4 +198,37 @@ def _asked_for(image: Image) -> GenerationSpec:
     )
     return replace(
         spec, prompt=words.prompt, negative_prompt=words.negative_prompt, seed=image.seed
+    )
+
+
+class Ending(enum.Enum):
+    """What came of a worker's wish to end its lease."""
+
+    NOW = "by this call"
+    BEFORE = "by an earlier call of the same attempt, whose answer was lost"
+    LOST = "not at all: the image is somebody else's, or cancelled, or gone"
+
+
+def end_lease(
+    image_id: uuid.UUID, lease_token: uuid.UUID, into: Image.State, **changes: Any
+) -> Ending:
+    """Moves the image out of `running` for whoever holds its lease. Each way out is safe to ask
+    for again by a worker that never heard the answer to its commit."""
+    ended = Image.objects.filter(
+        pk=image_id, state=Image.State.RUNNING, lease_token=lease_token
+    ).update(state=into, ended_lease=lease_token, lease_token=None, lease_until=None, **changes)
+    if ended:
+        return Ending.NOW
+    before = Image.objects.filter(pk=image_id, ended_lease=lease_token)
+    if into != Image.State.QUEUED:  # what was given back may be anybody's by now
+        before = before.filter(state=into)
+    return Ending.BEFORE if before.exists() else Ending.LOST
+
+
+def attempt(*, begun: Combinable, not_begun: Combinable) -> Case:
+    """What `attempt` becomes of a drawing that had begun, and of one that had not."""
+    return Case(
+        When(drawing_since__isnull=False, then=begun),
+        default=not_begun,
+        output_field=PositiveSmallIntegerField(),
     )

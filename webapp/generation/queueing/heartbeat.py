@@ -2,7 +2,8 @@
 
 Key `darkroom:worker:<name>` lives for 30 seconds and is written every 5. The sorted set
 `darkroom:workers` has the names and when they were last heard, by Valkey's clock, so that nobody
-has to look through all keys for them.
+has to look through all keys for them. Each beat also looks whether this host's clock is right: the
+database's decides, this one only shows times.
 """
 
 import json
@@ -15,14 +16,65 @@ from typing import Any, cast
 
 import redis
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
+from django.utils.translation import gettext as _
 
 from webapp.catalog.models import DiffusionModel, queue_name
 from webapp.catalog.selectors import INSTALLED
 from webapp.celery import app
+from webapp.core.notices import tell_admins, withdraw
 from webapp.core.valkey import valkey
 from webapp.generation import events
-from webapp.generation.queueing.clock import ClockWatch
+
+MOST_SKEW_S = 5.0
+VAGUE_S = 2.0  # an answer that took longer says too little about the time
+
+
+def measure_skew_s(clock_s: Callable[[], float] = time.time) -> float | None:
+    """How far this host's clock is ahead of the database's, in seconds, negative when it is
+    behind. None where the answer took too long to say."""
+    before_s = clock_s()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXTRACT(EPOCH FROM clock_timestamp())::float8")
+        (database_s,) = cursor.fetchone()
+    after_s = clock_s()
+    if after_s - before_s > VAGUE_S:
+        return None
+    return (before_s + after_s) / 2 - float(database_s)
+
+
+class ClockWatch:
+    """Tells administrators of a clock that is wrong, once, and withdraws that once it is right."""
+
+    def __init__(self, *, host: str, clock_s: Callable[[], float] = time.time) -> None:
+        self.host = host
+        self.clock_s = clock_s
+        self.was_right: bool | None = None  # what administrators were told
+
+    def look(self) -> None:
+        """Compares the clocks. Raises the database's errors."""
+        skew_s = measure_skew_s(self.clock_s)
+        if skew_s is None:
+            return
+        is_right = abs(skew_s) <= MOST_SKEW_S
+        if is_right is self.was_right:
+            return
+        if is_right:
+            withdraw(code_suffix=self._code)
+        else:
+            tell_admins(code=self._code, sentence=self._sentence(skew_s))
+        self.was_right = is_right
+
+    def _sentence(self, skew_s: float) -> str:
+        facts = {"host": self.host, "seconds": round(abs(skew_s))}
+        if skew_s > 0:
+            return _("The clock of %(host)s is %(seconds)d seconds ahead. Set it right.") % facts
+        return _("The clock of %(host)s is %(seconds)d seconds behind. Set it right.") % facts
+
+    @property
+    def _code(self) -> str:
+        return f"clock:{self.host}"
+
 
 logger = logging.getLogger(__name__)
 

@@ -29,8 +29,7 @@ from webapp.credits.selectors import Balance
 from webapp.generation import events
 from webapp.generation.models import DiscardedFile, Generation, Image
 from webapp.generation.queueing import doorbell, queue
-from webapp.generation.queueing.claims import Claim
-from webapp.generation.queueing.endings import Ending, attempt, end_lease
+from webapp.generation.queueing.claims import Claim, Ending, attempt, end_lease
 from webapp.generation.queueing.limits import check_group_limits
 from webapp.generation.request.asking import check_spec
 from webapp.generation.request.spec import SEEDS, GenerationSpec, stored_values

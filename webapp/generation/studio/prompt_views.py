@@ -1,12 +1,45 @@
-"""The door to one's own past prompts."""
+"""The doors to prompts: what a model makes of one, what it knows, and one's own earlier ones."""
 
 from django.contrib.auth.decorators import login_required
 from django.http import JsonResponse
 from django.views.decorators.cache import never_cache
 
 from webapp.accounts.requests import SignedInRequest
-from webapp.core.methods import require_GET
+from webapp.catalog.selectors import get_offered_model
+from webapp.core.methods import require_GET, require_POST
+from webapp.core.rates import count_attempt
+from webapp.generation.models import Generation
+from webapp.generation.studio.knowledge import tell_prompt, tell_vocabulary
 from webapp.generation.studio.prompts import list_past_prompts
+
+# Three a second, for longer than anybody types: a page waits for a pause before it asks.
+MOST_ASKED, WINDOW_S = 900, 300
+
+
+@never_cache
+@login_required
+@require_POST
+def read_prompt(request: SignedInRequest) -> JsonResponse:
+    """What the model makes of a prompt that is being written. Sent, not asked for: what somebody
+    writes stands in no address, and so in no log. Nothing is kept of it."""
+    count_attempt(name=f"words:{request.user.pk}", limit=MOST_ASKED, window_s=WINDOW_S)
+    data = request.POST
+    return JsonResponse(
+        tell_prompt(
+            model=get_offered_model(slug=data.get("model", ""), user=request.user),
+            prompt=data.get("prompt", ""),
+            negative_prompt=data.get("negative_prompt", ""),
+            mode=data.get("mode", Generation.Mode.TEXT),
+        )
+    )
+
+
+@never_cache
+@login_required
+@require_GET
+def model_words(request: SignedInRequest, slug: str) -> JsonResponse:
+    """Everything that a model on offer knows."""
+    return JsonResponse(tell_vocabulary(model=get_offered_model(slug=slug, user=request.user)))
 
 
 @never_cache

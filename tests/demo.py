@@ -10,8 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.trial import PROJECT, Trial, TrialFailedError, Visitor
 from webapp.embedded.private import open_private
-from webapp.operations.trial import PROJECT, Trial, TrialFailedError, Visitor
 
 KEPT = PROJECT / "var" / "demo" / "picture.png"
 IMAGE_TIMEOUT_S = 180.0
