@@ -11,7 +11,7 @@ from webapp.catalog.models import DiffusionModel
 from webapp.generation.models import Generation
 from webapp.generation.queueing import services
 from webapp.generation.queueing.claims import Claim, begin_drawings, claim_next
-from webapp.generation.queueing.services import Rendering
+from webapp.generation.queueing.services import DrawingReport
 from webapp.generation.request.spec import GenerationSpec
 from webapp.generation.storage import write_image_files
 
@@ -116,5 +116,5 @@ def finish(claimed: Claim) -> bool:
         image_id=claimed.image_id,
         lease_token=claimed.lease_token,
         file=stored,
-        rendering=Rendering(timings_s={"denoise_s": 0.5}, fingerprint={"device": "cpu"}),
+        rendering=DrawingReport(timings_s={"denoise_s": 0.5}, fingerprint={"device": "cpu"}),
     )

@@ -14,7 +14,7 @@ from webapp.embedded.worker_health import STALLED_S
 from webapp.generation import events
 from webapp.generation.queueing import claims, services, sweeping
 from webapp.generation.queueing.claims import Claim
-from webapp.generation.queueing.services import Rendering
+from webapp.generation.queueing.services import DrawingReport
 from webapp.generation.storage import (
     StorageAway,
     StoredFile,
@@ -244,7 +244,7 @@ class Drawing:
 
     def store(self, file: StoredFile, rendered: RenderedImage, timings_s: dict[str, float]) -> None:
         """The commit, or none if the image is somebody else's: its files go then."""
-        rendering = Rendering(
+        rendering = DrawingReport(
             timings_s=timings_s,
             fingerprint=rendered.fingerprint,
             batch={"rows_mean": round(rendered.rows.mean, 2), "rows_most": rendered.rows.most},

@@ -13,7 +13,7 @@ from django.test import Client
 from django.utils import timezone
 
 from tests.people import PASSWORD, make_user
-from webapp.accounts.invitations import Terms, make_invitation, revoke_invitation
+from webapp.accounts.invitations import InvitationTerms, make_invitation, revoke_invitation
 from webapp.accounts.models import Invitation, User, UserGroup
 from webapp.core.errors import InvalidInput
 from webapp.core.models import AuditLine
@@ -30,7 +30,7 @@ def sign_up(client: Client, email: str = "dora@example.org") -> Any:
 
 
 def invite(actor: User, **terms: Any) -> str:
-    _invitation, token = make_invitation(actor=actor, terms=Terms(**terms))
+    _invitation, token = make_invitation(actor=actor, terms=InvitationTerms(**terms))
     return f"/invite/{token}/"
 
 
@@ -73,7 +73,7 @@ def test_what_an_invitation_gives_waits_for_the_mailbox_too(
 
 
 def test_only_the_hash_of_a_token_is_kept(charlie: User) -> None:
-    invitation, token = make_invitation(actor=charlie, terms=Terms(note="for Dora"))
+    invitation, token = make_invitation(actor=charlie, terms=InvitationTerms(note="for Dora"))
     assert len(token) * 6 >= 128
     values = [str(value) for value in Invitation.objects.values().get(pk=invitation.pk).values()]
     assert not any(token in value for value in values)
@@ -84,7 +84,7 @@ def test_only_the_hash_of_a_token_is_kept(charlie: User) -> None:
 def test_an_invitation_that_cannot_be_used_says_so(
     client: Client, charlie: User, by_invitation: None, why: str
 ) -> None:
-    invitation, token = make_invitation(actor=charlie, terms=Terms())
+    invitation, token = make_invitation(actor=charlie, terms=InvitationTerms())
     if why == "unknown":
         token = "nothing"
     elif why == "used up":
@@ -188,14 +188,14 @@ def test_terms_that_no_invitation_can_have_are_refused(
     charlie: User, terms: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(InvalidInput) as refusal:
-        make_invitation(actor=charlie, terms=Terms(**terms))
+        make_invitation(actor=charlie, terms=InvitationTerms(**terms))
     assert refusal.value.field == field
     assert not Invitation.objects.exists()
     assert not AuditLine.objects.exists()
 
 
 def test_making_and_taking_back_are_written_down(charlie: User) -> None:
-    invitation, _token = make_invitation(actor=charlie, terms=Terms(grant_ucr=5_000_000))
+    invitation, _token = make_invitation(actor=charlie, terms=InvitationTerms(grant_ucr=5_000_000))
     assert revoke_invitation(invitation=invitation, actor=charlie)
     assert not revoke_invitation(invitation=invitation, actor=charlie)
     lines = AuditLine.objects.order_by("pk").values_list("action", "actor_name", "subject_kind")

@@ -24,7 +24,7 @@ from fido2.webauthn import (
 
 from tests.people import claim, finish, make_model, make_user, picture_bytes, submit
 from tests.prices import make_group, make_list
-from webapp.accounts.invitations import Terms, make_invitation
+from webapp.accounts.invitations import InvitationTerms, make_invitation
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.core.notices import tell_admins
@@ -198,7 +198,9 @@ def make_credential() -> dict[str, Any]:
 def open_doors(alice: User, charlie: User) -> dict[str, Any]:
     """An invitation, and the links that mails carry."""
     address = EmailAddress.objects.create(user=alice, email=alice.email, primary=True)
-    _invitation, token = make_invitation(actor=charlie, terms=Terms(note="the club", uses=3))
+    _invitation, token = make_invitation(
+        actor=charlie, terms=InvitationTerms(note="the club", uses=3)
+    )
     return {
         "invite token": token,
         "account_confirm_email key": EmailConfirmationHMAC(address).key,

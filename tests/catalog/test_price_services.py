@@ -11,7 +11,7 @@ from tests.people import make_model
 from tests.prices import make_group, make_list
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel, GroupPrice, ModelPrice, PriceList
-from webapp.catalog.price_services import Draft, price_group, publish_prices, read_draft
+from webapp.catalog.price_services import PriceDraft, price_group, publish_prices, read_draft
 from webapp.catalog.pricing import Terms, quote_image
 from webapp.core.errors import Conflict, InvalidInput
 from webapp.core.models import AuditLine
@@ -24,7 +24,7 @@ def test_a_version_says_everything_and_is_in_force_at_once(
 ) -> None:
     dear, metered = make_model("dear"), make_model("metered")
     team = make_group("Team")
-    draft = Draft(
+    draft = PriceDraft(
         flat_ucr=300_000,
         models={
             dear.pk: Terms("flat", flat_ucr=2_000_000),
@@ -49,7 +49,7 @@ def test_the_audit_log_holds_what_changed_and_who_changed_it(
     team = make_group("Team")
     made = make_list(flat="0.2", groups={team: "1"})
     terms = Terms("metered", factor=Decimal("0.00000216"), floor_ucr=100_000)
-    draft = Draft(250_000, {offered_model.pk: terms}, {team.pk: Decimal("0.5")})
+    draft = PriceDraft(250_000, {offered_model.pk: terms}, {team.pk: Decimal("0.5")})
     publish_prices(draft=draft, based_on=made.pk, actor=charlie, note="spring")
     line = AuditLine.objects.get()
     assert (line.actor_id, line.action, line.reason) == (charlie.pk, "prices.publish", "spring")
@@ -65,16 +65,16 @@ def test_who_started_from_an_older_version_is_told(charlie: User) -> None:
     first = make_list(flat="0.2")
     make_list(flat="0.3")
     with pytest.raises(Conflict, match="Somebody else changed the prices meanwhile"):
-        publish_prices(draft=Draft(400_000), based_on=first.pk, actor=charlie)
+        publish_prices(draft=PriceDraft(400_000), based_on=first.pk, actor=charlie)
     with pytest.raises(Conflict, match="Somebody else"):
-        publish_prices(draft=Draft(400_000), based_on=None, actor=charlie)
+        publish_prices(draft=PriceDraft(400_000), based_on=None, actor=charlie)
     assert PriceList.objects.count() == 2
 
 
 def test_a_list_that_says_the_same_is_no_new_version(charlie: User) -> None:
     team = make_group("Team")
     made = make_list(flat="0.2", groups={team: "0.5"})
-    same = Draft(200_000, groups={team.pk: Decimal("0.5000")})
+    same = PriceDraft(200_000, groups={team.pk: Decimal("0.5000")})
     with pytest.raises(Conflict, match="Nothing changes"):
         publish_prices(draft=same, based_on=made.pk, actor=charlie)
 
@@ -95,7 +95,7 @@ def test_of_many_administrators_in_the_same_instant_one_makes_the_next_version(
     made = make_list(flat="0.2")
 
     def publish(turn: int) -> int:
-        draft = Draft(300_000 + turn)
+        draft = PriceDraft(300_000 + turn)
         try:
             publish_prices(draft=draft, based_on=made.pk, actor=charlie)
         except Conflict:
@@ -145,7 +145,7 @@ BAD_TERMS = [
 def test_a_price_that_will_not_do_is_refused_and_named(
     charlie: User, offered_model: DiffusionModel, terms: Terms, field: str
 ) -> None:
-    draft = Draft(200_000, {offered_model.pk: terms})
+    draft = PriceDraft(200_000, {offered_model.pk: terms})
     with pytest.raises(InvalidInput) as refused:
         publish_prices(draft=draft, based_on=None, actor=charlie)
     assert refused.value.field == f"{field}{offered_model.pk}"
@@ -156,7 +156,7 @@ def test_a_price_that_will_not_do_is_refused_and_named(
 @pytest.mark.parametrize("share", ["-0.1", "100.0001", "0.00001", "NaN", "Infinity"])
 def test_a_share_that_will_not_do_is_refused(charlie: User, share: str) -> None:
     team = make_group("Team")
-    draft = Draft(200_000, groups={team.pk: Decimal(share)})
+    draft = PriceDraft(200_000, groups={team.pk: Decimal(share)})
     with pytest.raises(InvalidInput, match="from 0 to 100, with at most 4 decimals"):
         publish_prices(draft=draft, based_on=None, actor=charlie)
     with pytest.raises(InvalidInput, match="from 0 to 100"):
@@ -167,24 +167,27 @@ def test_a_share_that_will_not_do_is_refused(charlie: User, share: str) -> None:
 @pytest.mark.parametrize("flat_ucr", [-1, 1_000_000_000_001])
 def test_an_absurd_flat_price_is_refused(charlie: User, flat_ucr: int) -> None:
     with pytest.raises(InvalidInput, match=r"from 0 to 1000000\.00 credits"):
-        publish_prices(draft=Draft(flat_ucr), based_on=None, actor=charlie)
+        publish_prices(draft=PriceDraft(flat_ucr), based_on=None, actor=charlie)
 
 
 def test_a_note_that_is_too_long_is_refused(charlie: User) -> None:
     with pytest.raises(InvalidInput, match="at most 200 characters"):
-        publish_prices(draft=Draft(1), based_on=None, actor=charlie, note="x" * 201)
+        publish_prices(draft=PriceDraft(1), based_on=None, actor=charlie, note="x" * 201)
 
 
 def test_every_group_needs_a_share(charlie: User) -> None:
     team, guests = make_group("Team"), make_group("Guests")
-    draft = Draft(200_000, groups={team.pk: Decimal(1)})
+    draft = PriceDraft(200_000, groups={team.pk: Decimal(1)})
     with pytest.raises(InvalidInput, match="what share of the price the group “Guests” pays") as no:
         publish_prices(draft=draft, based_on=None, actor=charlie)
     assert no.value.field == f"group_{guests.pk}"
 
 
 def test_what_is_gone_meanwhile_is_not_priced(charlie: User) -> None:
-    for draft in (Draft(1, groups={999: Decimal(1)}), Draft(1, {999: Terms("flat", flat_ucr=1)})):
+    for draft in (
+        PriceDraft(1, groups={999: Decimal(1)}),
+        PriceDraft(1, {999: Terms("flat", flat_ucr=1)}),
+    ):
         with pytest.raises(Conflict, match="is gone"):
             publish_prices(draft=draft, based_on=None, actor=charlie)
 
@@ -196,13 +199,15 @@ def test_a_group_alone_gets_a_share_and_all_else_stays(
     assert price_group(group=team, multiplier=Decimal(1), actor=charlie) is None
     first = price_group(group=team, multiplier=Decimal("0.5"), actor=charlie)
     assert first is not None
-    assert read_draft()[1] == Draft(200_000, {}, {team.pk: Decimal("0.5"), guests.pk: Decimal(1)})
+    assert read_draft()[1] == PriceDraft(
+        200_000, {}, {team.pk: Decimal("0.5"), guests.pk: Decimal(1)}
+    )
     make_list(flat="0.3", flats={offered_model: "1"}, groups={team: "0.5"})
     assert price_group(group=team, multiplier=Decimal("0.5"), actor=charlie) is None
     price_group(group=guests, multiplier=Decimal(2), actor=charlie)
     terms = Terms("flat", flat_ucr=1_000_000)
     shares = {team.pk: Decimal("0.5"), guests.pk: Decimal(2)}
-    assert read_draft()[1] == Draft(300_000, {offered_model.pk: terms}, shares)
+    assert read_draft()[1] == PriceDraft(300_000, {offered_model.pk: terms}, shares)
     assert AuditLine.objects.order_by("-pk")[0].before == {"group Guests": ""}
 
 

@@ -22,7 +22,7 @@ from webapp.credits.models import Account, Entry, Hold, TopUpBatch, Transaction
 from webapp.credits.selectors import get_balance
 from webapp.generation.queueing import services
 from webapp.generation.queueing.claims import Claim
-from webapp.generation.queueing.services import Rendering
+from webapp.generation.queueing.services import DrawingReport
 from webapp.generation.storage import StoredFile, write_image_files
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -121,7 +121,7 @@ def test_charge_against_give_back_of_the_same_holds(alice: User, bob: User) -> N
 
 
 def store(claimed: Claim, file: StoredFile) -> bool:
-    rendering = Rendering(timings_s={}, fingerprint={})
+    rendering = DrawingReport(timings_s={}, fingerprint={})
     return services.store_image(
         image_id=claimed.image_id, lease_token=claimed.lease_token, file=file, rendering=rendering
     )

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from tests.engine.toy_runner import MODEL, OTHER
 from worker.engine.request import ModelSource
-from worker.engine.scheduler import Entry, Scheduler
+from worker.engine.scheduler import Scheduled, Scheduler
 
 CAP = 4
 
 
-def entry(name: str, *, owner: str = "alice", **changes: Any) -> Entry:
+def entry(name: str, *, owner: str = "alice", **changes: Any) -> Scheduled:
     values: dict[str, Any] = {
         "request_id": name,
         "owner_id": owner,
@@ -24,7 +24,7 @@ def entry(name: str, *, owner: str = "alice", **changes: Any) -> Entry:
         "calls_left": 10,
         "since_s": 0.0,
     }
-    return Entry(**(values | changes))
+    return Scheduled(**(values | changes))
 
 
 def scheduler(
@@ -59,7 +59,7 @@ def take_call(policy: Scheduler) -> list[str]:
     return [one.request_id for one in batch]
 
 
-def add_all(policy: Scheduler, *entries: Entry) -> None:
+def add_all(policy: Scheduler, *entries: Scheduled) -> None:
     for one in entries:
         policy.add(one)
 

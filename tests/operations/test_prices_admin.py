@@ -9,7 +9,7 @@ from tests.people import make_model, make_user
 from tests.prices import make_group, make_list
 from webapp.accounts.models import User, UserGroup
 from webapp.catalog.models import DiffusionModel, PriceList
-from webapp.catalog.price_services import Draft, read_draft
+from webapp.catalog.price_services import PriceDraft, read_draft
 from webapp.catalog.pricing import Terms
 from webapp.core.models import AuditLine
 
@@ -113,7 +113,7 @@ def test_of_two_administrators_the_second_is_told(
     for step in ({"look": "1"}, {"seen": seen, "save": "1"}):
         answer = admin.post(PRICES, {**sent, **step})
         assert "Somebody else changed the prices meanwhile" in answer.content.decode()
-    assert read_draft()[1] == Draft(400_000)
+    assert read_draft()[1] == PriceDraft(400_000)
 
 
 def test_the_first_list_may_say_what_the_settings_say(admin: Client, db: None) -> None:
@@ -189,7 +189,7 @@ def test_fields_of_another_way_are_not_read(admin: Client, offered_model: Diffus
     pk = offered_model.pk
     sent = fields(admin, flat="1", **{f"flat_{pk}": "much", f"factor_{pk}": "-1"})
     assert send(admin, sent).status_code == 302
-    assert read_draft()[1] == Draft(1_000_000)
+    assert read_draft()[1] == PriceDraft(1_000_000)
 
 
 def test_versions_are_read_and_never_written(

@@ -27,7 +27,7 @@ MOST_GRANT_UCR = 1_000_000 * 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class InvitationTerms:
     """What an invitation gives, to whom, how often and until when."""
 
     note: str = ""
@@ -38,7 +38,7 @@ class Terms:
     expires_at: datetime | None = None
 
 
-def make_invitation(*, actor: User, terms: Terms) -> tuple[Invitation, str]:
+def make_invitation(*, actor: User, terms: InvitationTerms) -> tuple[Invitation, str]:
     """The invitation and its token, which is told this once and kept nowhere.
 
     Raises InvalidInput for terms that no invitation can have.
@@ -126,7 +126,7 @@ def _hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def _check(terms: Terms) -> None:
+def _check(terms: InvitationTerms) -> None:
     if not 1 <= terms.uses <= MOST_PEOPLE:
         sentence = _("An invitation is for 1 to %(most)d people.") % {"most": MOST_PEOPLE}
         raise InvalidInput(sentence, field="uses")
@@ -141,7 +141,7 @@ def _check(terms: Terms) -> None:
         _check_email(terms)
 
 
-def _check_email(terms: Terms) -> None:
+def _check_email(terms: InvitationTerms) -> None:
     try:
         validate_email(terms.email)
     except ValidationError as error:

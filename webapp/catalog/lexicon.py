@@ -13,7 +13,7 @@ MOST_NEAR = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Meaning:
     """A phrase that is known; `thing` is the slug of what it draws, "" if it draws nothing by
     itself."""
 
@@ -25,7 +25,7 @@ class Entry:
 class Match:
     """`count` words of a text that are one known phrase."""
 
-    entry: Entry
+    entry: Meaning
     count: int
 
 
@@ -33,13 +33,13 @@ class PhraseBook:
     """Phrases by their words, with what may hang on the last one."""
 
     def __init__(self, endings: Mapping[str, Sequence[str]]) -> None:
-        self._entries: dict[tuple[str, ...], Entry] = {}
+        self._entries: dict[tuple[str, ...], Meaning] = {}
         self._longest: dict[str, int] = {}
         self._endings: dict[str, list[str]] = {}
         for ending in sorted({one for ends in endings.values() for one in ends}, key=len)[::-1]:
             self._endings.setdefault(ending[-1], []).append(ending)
 
-    def add(self, phrase: str, entry: Entry) -> None:
+    def add(self, phrase: str, entry: Meaning) -> None:
         """Takes a phrase in, unless it stands there already."""
         words = split_phrase(phrase)
         if words:
@@ -75,7 +75,7 @@ class PhraseBook:
                 for shorter, inner in self.stems(stem, depth - 1):
                     yield shorter, inner + ending
 
-    def _find(self, words: tuple[str, ...]) -> Entry | None:
+    def _find(self, words: tuple[str, ...]) -> Meaning | None:
         found = self._entries.get(words)
         if found is not None:
             return found
@@ -95,9 +95,9 @@ class Lexicon:
         self.known = PhraseBook(vocabulary.endings)
         for language, names in vocabulary.things.items():
             for phrase, slug in names.items():
-                self.known.add(phrase, Entry(language, slug))
+                self.known.add(phrase, Meaning(language, slug))
         for language, phrase in _other_phrases(vocabulary):
-            self.known.add(phrase, Entry(language))
+            self.known.add(phrase, Meaning(language))
         self.near = lru_cache(maxsize=2048)(self._near)
 
     @cached_property
@@ -108,7 +108,7 @@ class Lexicon:
         book = PhraseBook(self.vocabulary.endings)
         for language, phrases in self.vocabulary.negative.items():
             for phrase in phrases:
-                book.add(phrase, Entry(language))
+                book.add(phrase, Meaning(language))
         return book
 
     def _near(self, word: str, language: str) -> tuple[tuple[str, str], ...]:

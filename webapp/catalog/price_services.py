@@ -31,7 +31,7 @@ LOCK_SQL = "LOCK TABLE catalog_pricelist IN SHARE ROW EXCLUSIVE MODE"
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class PriceDraft:
     """A whole list: a flat price, models that cost otherwise (model id -> terms), and the share
     that each group pays (group id -> multiplier)."""
 
@@ -56,7 +56,7 @@ class Change:
     after: Any
 
 
-def read_draft() -> tuple[int | None, Draft]:
+def read_draft() -> tuple[int | None, PriceDraft]:
     """The version in force (None: there is none yet) and all it says.
 
     Before there is one, groups pay what everybody pays.
@@ -64,16 +64,18 @@ def read_draft() -> tuple[int | None, Draft]:
     newest = PriceList.objects.prefetch_related("models", "groups").first()
     if newest is None:
         everybody = UserGroup.objects.values_list("pk", flat=True)
-        return None, Draft(
+        return None, PriceDraft(
             price_before_any_list_ucr(), groups=dict.fromkeys(everybody, WHOLE_PRICE)
         )
     models = {price.model_id: terms_of_row(price) for price in newest.models.all()}
     shares = {price.group_id: price.multiplier for price in newest.groups.all() if price.group_id}
-    return newest.pk, Draft(newest.flat_ucr, models, shares)
+    return newest.pk, PriceDraft(newest.flat_ucr, models, shares)
 
 
 @transaction.atomic
-def publish_prices(*, draft: Draft, based_on: int | None, actor: User, note: str = "") -> PriceList:
+def publish_prices(
+    *, draft: PriceDraft, based_on: int | None, actor: User, note: str = ""
+) -> PriceList:
     """The next version, in force at once for what is submitted from now on.
 
     `based_on` is the version that the draft was made from. Raises Conflict where another is in
@@ -110,12 +112,12 @@ def price_group(*, group: UserGroup, multiplier: Decimal, actor: User) -> PriceL
     return _write(in_force, draft, actor=actor, note=_("The share of a group."))
 
 
-def list_changes(*, before: Draft, after: Draft) -> list[Change]:
+def list_changes(*, before: PriceDraft, after: PriceDraft) -> list[Change]:
     """What the second list says otherwise than the first, line by line."""
     return list(_changes(before, after))
 
 
-def _changes(before: Draft, after: Draft) -> Iterator[Change]:
+def _changes(before: PriceDraft, after: PriceDraft) -> Iterator[Change]:
     if before.flat_ucr != after.flat_ucr:
         yield Change("flat", None, None, before.flat_ucr, after.flat_ucr)
     for model in DiffusionModel.objects.filter(pk__in={*before.models, *after.models}):
@@ -128,7 +130,7 @@ def _changes(before: Draft, after: Draft) -> Iterator[Change]:
             yield Change(f"group {group.name}", None, group, share, other)
 
 
-def _publish(in_force: Draft, draft: Draft, *, actor: User, note: str) -> PriceList:
+def _publish(in_force: PriceDraft, draft: PriceDraft, *, actor: User, note: str) -> PriceList:
     groups = {group.pk: group for group in UserGroup.objects.all()}
     for group in groups.values():
         if group.pk not in draft.groups:
@@ -140,7 +142,7 @@ def _publish(in_force: Draft, draft: Draft, *, actor: User, note: str) -> PriceL
     return _write(in_force, draft, actor=actor, note=note)
 
 
-def _write(in_force: Draft, draft: Draft, *, actor: User, note: str) -> PriceList:
+def _write(in_force: PriceDraft, draft: PriceDraft, *, actor: User, note: str) -> PriceList:
     made = PriceList.objects.create(flat_ucr=draft.flat_ucr, note=note, created_by=actor)
     ModelPrice.objects.bulk_create(
         ModelPrice(
@@ -190,7 +192,7 @@ def _lock() -> None:
         cursor.execute(LOCK_SQL)
 
 
-def _check_draft(draft: Draft, *, note: str) -> None:
+def _check_draft(draft: PriceDraft, *, note: str) -> None:
     _check_amount("flat", draft.flat_ucr)
     for model_id, terms in draft.models.items():
         if terms.is_metered:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from worker.engine.errors import Cancelled, EngineError
 from worker.engine.request import BatchRows, ImageRequest, Progress, RenderedImage, Stage, Timings
 from worker.engine.runner import Denoising
-from worker.engine.scheduler import Entry
+from worker.engine.scheduler import Scheduled
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ class Job:
 
     request: ImageRequest
     on_progress: OnProgress | None
-    entry: Entry
+    entry: Scheduled
     future: Future[RenderedImage] = field(default_factory=Future)
     submitted_s: float = field(default_factory=time.monotonic)
     stop_reason: EngineError | None = None
@@ -140,10 +140,10 @@ class Job:
         return wrapped
 
 
-def entry_of(request: ImageRequest) -> Entry:
+def entry_of(request: ImageRequest) -> Scheduled:
     """What the scheduler knows of a request before it is encoded."""
     shape: Hashable = (request.model, request.loras, request.width_px, request.height_px)
-    return Entry(
+    return Scheduled(
         request_id=request.request_id,
         owner_id=request.owner_id,
         model=request.model,

@@ -26,7 +26,7 @@ from worker.engine.request import ModelSource
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
+class Scheduled:
     """One request, as far as the policy cares.
 
     `shape` (model, LoRAs, size in pixels) is what tells before encoding which requests will
@@ -73,9 +73,9 @@ class Scheduler:
         self._row_cap = row_cap
         self._turn_s = turn_s
         # owner_id -> requests not admitted, first come first; an owner without any has no entry
-        self._waiting: dict[str, deque[Entry]] = {}
+        self._waiting: dict[str, deque[Scheduled]] = {}
         # admitted, in the order of admission
-        self._running: list[Entry] = []
+        self._running: list[Scheduled] = []
         # owner_id -> work served so far; owners with nothing here are forgotten when that is just
         self._served: dict[str, int] = {}
 
@@ -87,14 +87,14 @@ class Scheduler:
     def __len__(self) -> int:
         return self.waiting + len(self._running)
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: Scheduled) -> None:
         """Let a request wait behind its owner's earlier ones."""
         if entry.owner_id not in self._owners():
             level = self._level()
             self._served[entry.owner_id] = max(self._served.get(entry.owner_id, 0), level)
         self._waiting.setdefault(entry.owner_id, deque()).append(entry)
 
-    def remove(self, entry: Entry) -> None:
+    def remove(self, entry: Scheduled) -> None:
         """Forget a request that is finished, failed or cancelled."""
         if entry in self._running:
             self._running.remove(entry)
@@ -120,17 +120,17 @@ class Scheduler:
 
     # Who is admitted
 
-    def admit(self, now_s: float) -> list[Entry]:
+    def admit(self, now_s: float) -> list[Scheduled]:
         """Admit whoever has room, fairest owner first; returns those admitted now."""
         self._park_those_without_model(now_s)
-        admitted: list[Entry] = []
+        admitted: list[Scheduled] = []
         while (entry := self._next_admissible(now_s)) is not None:
             self._take_from_waiting(entry)
             self._running.append(entry)
             admitted.append(entry)
         return admitted
 
-    def _next_admissible(self, now_s: float) -> Entry | None:
+    def _next_admissible(self, now_s: float) -> Scheduled | None:
         full: set[Hashable] = set()  # behind a request that must wait, its shape waits too
         for entry in self._waiting_fairest_first():
             if entry.shape in full or not self._is_resident(entry.model):
@@ -140,7 +140,7 @@ class Scheduler:
             full.add(entry.shape)
         return None
 
-    def _make_room(self, entry: Entry, now_s: float) -> bool:
+    def _make_room(self, entry: Scheduled, now_s: float) -> bool:
         """True if the entry's rows fit, if need be after parking others' further requests."""
         same = [other for other in self._running if other.shape == entry.shape]
         excess = sum(other.rows for other in same) + entry.rows - self._row_cap(entry.shape)
@@ -153,13 +153,13 @@ class Scheduler:
             self._park(other, now_s)
         return bool(parked)
 
-    def _spare(self, running: list[Entry], excess: int) -> list[Entry]:
+    def _spare(self, running: list[Scheduled], excess: int) -> list[Scheduled]:
         """The requests to park for `excess` rows: the most served owners' latest, one left to
         each owner; [] if they are not enough."""
         left = {owner: 0 for owner in self._served}
         for entry in running:
             left[entry.owner_id] += 1
-        spared: list[Entry] = []
+        spared: list[Scheduled] = []
         for entry in sorted(reversed(running), key=lambda e: -self._claim(e.owner_id)):
             if excess > 0 and left[entry.owner_id] > 1:
                 left[entry.owner_id] -= 1
@@ -167,7 +167,7 @@ class Scheduler:
                 spared.append(entry)
         return spared if excess <= 0 else []
 
-    def _park(self, entry: Entry, now_s: float) -> None:
+    def _park(self, entry: Scheduled, now_s: float) -> None:
         self._running.remove(entry)
         entry.since_s = now_s
         self._waiting.setdefault(entry.owner_id, deque()).appendleft(entry)
@@ -179,7 +179,7 @@ class Scheduler:
 
     # Who shares the next call
 
-    def next_batch(self) -> list[Entry]:
+    def next_batch(self) -> list[Scheduled]:
         """The admitted requests that take the next denoiser call together; [] if none is
         ready. Whoever was served least defines the key, and others with it fill the rows."""
         ready = [entry for entry in self._running if entry.key is not None]
@@ -188,7 +188,7 @@ class Scheduler:
             return ready[:1]
         # Made anew for each call, so that whoever came or left since is in it or is not.
         key, rows = ready[0].key, 0
-        batch: list[Entry] = []
+        batch: list[Scheduled] = []
         cap = self._row_cap(ready[0].shape)
         for entry in ready:
             # The first goes even if it alone exceeds the cap, or it would wait for ever.
@@ -198,7 +198,7 @@ class Scheduler:
                 rows += entry.rows
         return batch
 
-    def charge(self, entry: Entry, *, calls: int = 1) -> None:
+    def charge(self, entry: Scheduled, *, calls: int = 1) -> None:
         """Write down that the request took `calls` denoiser calls; harmless for one removed."""
         if entry.owner_id in self._served:
             self._served[entry.owner_id] += entry.rows * entry.pixels * calls
@@ -217,17 +217,17 @@ class Scheduler:
     def _owners(self) -> set[str]:
         return {entry.owner_id for entry in self._all()}
 
-    def _all(self) -> Iterator[Entry]:
+    def _all(self) -> Iterator[Scheduled]:
         yield from self._running
         for queue in self._waiting.values():
             yield from queue
 
-    def _waiting_fairest_first(self) -> list[Entry]:
+    def _waiting_fairest_first(self) -> list[Scheduled]:
         # sorted() keeps the order of equals: the owner who has waited longest
         owners = sorted(self._waiting, key=self._claim)
         return [entry for owner in owners for entry in self._waiting[owner]]
 
-    def _take_from_waiting(self, entry: Entry) -> None:
+    def _take_from_waiting(self, entry: Scheduled) -> None:
         queue = self._waiting[entry.owner_id]
         queue.remove(entry)
         if not queue:

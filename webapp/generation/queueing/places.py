@@ -128,7 +128,7 @@ class QueueView:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class WorkerLine:
     """Workers that serve the same models, by name and slug."""
 
     slugs: frozenset[str]
@@ -152,17 +152,17 @@ def look_at_queue(*, owner_ids: Collection[int]) -> QueueView:
     return QueueView(len(workers), places)
 
 
-def _form_lines(workers: list[dict[str, Any]]) -> list[Line]:
+def _form_lines(workers: list[dict[str, Any]]) -> list[WorkerLine]:
     """Narrowest first."""
-    lines: dict[frozenset[str], Line] = {}
+    lines: dict[frozenset[str], WorkerLine] = {}
     for worker in workers:
         slugs = frozenset(worker["models"])
-        lines.setdefault(slugs, Line(slugs, [])).workers.append(worker["name"])
+        lines.setdefault(slugs, WorkerLine(slugs, [])).workers.append(worker["name"])
     return sorted(lines.values(), key=lambda line: (len(line.slugs), sorted(line.slugs)))
 
 
 def _arguments(
-    lines: Sequence[Line], paces: dict[str, Pace], owner_ids: Collection[int]
+    lines: Sequence[WorkerLine], paces: dict[str, Pace], owner_ids: Collection[int]
 ) -> dict[str, Any]:
     served = [(number, slug) for number, line in enumerate(lines) for slug in sorted(line.slugs)]
     known = [paces.get(slug) for _number, slug in served]

@@ -44,7 +44,7 @@ NOT_STARTED: dict[str, Any] = {"started_at": None, "drawing_since": None, "worke
 
 
 @dataclass(frozen=True, slots=True)
-class Rendering:
+class DrawingReport:
     """What a worker tells about a finished image, beside its files."""
 
     timings_s: Mapping[str, float]
@@ -88,7 +88,7 @@ def submit_generation(
 
 
 def store_image(
-    *, image_id: uuid.UUID, lease_token: uuid.UUID, file: StoredFile, rendering: Rendering
+    *, image_id: uuid.UUID, lease_token: uuid.UUID, file: StoredFile, rendering: DrawingReport
 ) -> bool:
     """The charge and the picture's appearance in the gallery, in one commit.
 

@@ -28,7 +28,7 @@ from unfold.widgets import (
 )
 
 from webapp.accounts import invitations
-from webapp.accounts.invitations import Terms
+from webapp.accounts.invitations import InvitationTerms
 from webapp.accounts.models import Invitation, User, UserGroup
 from webapp.core.days import end_of
 from webapp.core.numbers import DayField, PlainNumberField, WholeNumberField
@@ -87,10 +87,10 @@ class InviteForm(forms.Form):
             raise forms.ValidationError(_("Choose today or a later day."))
         return day
 
-    def terms(self) -> Terms:
+    def terms(self) -> InvitationTerms:
         """As the service takes them; the end is the moment after the last day."""
         told = self.cleaned_data
-        return Terms(
+        return InvitationTerms(
             note=told["note"],
             email=told["email"],
             group=told["group"],

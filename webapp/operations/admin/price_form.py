@@ -18,7 +18,7 @@ from webapp.catalog.price_services import (
     MAX_NOTE_LENGTH,
     MULTIPLIER_PLACES,
     Change,
-    Draft,
+    PriceDraft,
     list_changes,
 )
 from webapp.catalog.pricing import WHOLE_PRICE, Terms, plain
@@ -79,7 +79,9 @@ class PriceForm(forms.Form):
     based_on = WholeNumberField(required=False, widget=forms.HiddenInput)
     seen = forms.CharField(required=False, widget=forms.HiddenInput)
 
-    def __init__(self, data: Mapping[str, Any] | None, *, number: int | None, draft: Draft) -> None:
+    def __init__(
+        self, data: Mapping[str, Any] | None, *, number: int | None, draft: PriceDraft
+    ) -> None:
         initial = {"flat": format_credits(draft.flat_ucr), "based_on": number}
         super().__init__(data, initial=initial)
         self.in_force = draft
@@ -125,11 +127,11 @@ class PriceForm(forms.Form):
                 self.errors.pop(f"{name}_{model.pk}", None)
         return self.cleaned_data
 
-    def draft(self) -> Draft:
+    def draft(self) -> PriceDraft:
         """The list that a valid form asks for."""
         fields = self.cleaned_data
         models = {model.pk: self._terms(model.pk) for model in self.models}
-        return Draft(
+        return PriceDraft(
             to_ucr(fields["flat"]),
             {pk: terms for pk, terms in models.items() if terms is not None},
             {group.pk: fields[f"group_{group.pk}"] for group in self.groups},
@@ -149,7 +151,7 @@ class PriceForm(forms.Form):
             return Terms(mode, factor=fields[f"factor_{pk}"], floor_ucr=floor_ucr)
         return None
 
-    def _add_model(self, model: DiffusionModel, draft: Draft) -> None:
+    def _add_model(self, model: DiffusionModel, draft: PriceDraft) -> None:
         terms = draft.models.get(model.pk)
         factor = (terms and terms.factor) or model.architecture.price_factor
         floor_ucr = draft.flat_ucr if terms is None or terms.floor_ucr is None else terms.floor_ucr
@@ -175,7 +177,7 @@ class PriceForm(forms.Form):
         }
 
 
-def digest(draft: Draft) -> str:
+def digest(draft: PriceDraft) -> str:
     """Tells two lists apart: what was looked at from what is sent now."""
     normal = [
         (pk, terms.mode, terms.flat_ucr, terms.factor and plain(terms.factor), terms.floor_ucr)
@@ -185,7 +187,7 @@ def digest(draft: Draft) -> str:
     return hashlib.sha256(repr((draft.flat_ucr, normal, groups)).encode()).hexdigest()
 
 
-def list_previews(*, before: Draft, after: Draft) -> list[Preview]:
+def list_previews(*, before: PriceDraft, after: PriceDraft) -> list[Preview]:
     """What would change, line by line, each with an image for example."""
     offered = list(DiffusionModel.objects.filter(enabled=True))
     return [
@@ -195,7 +197,7 @@ def list_previews(*, before: Draft, after: Draft) -> list[Preview]:
 
 
 def _example_model(
-    change: Change, after: Draft, offered: list[DiffusionModel]
+    change: Change, after: PriceDraft, offered: list[DiffusionModel]
 ) -> DiffusionModel | None:
     """The model itself; for the flat price one that costs it; for a group the first on offer."""
     if change.model is not None:
@@ -204,7 +206,9 @@ def _example_model(
     return next(fitting, None)
 
 
-def _preview(change: Change, before: Draft, after: Draft, model: DiffusionModel | None) -> Preview:
+def _preview(
+    change: Change, before: PriceDraft, after: PriceDraft, model: DiffusionModel | None
+) -> Preview:
     old_share, new_share = (
         (change.before, change.after) if change.group else (WHOLE_PRICE, WHOLE_PRICE)
     )
@@ -230,7 +234,7 @@ def _preview(change: Change, before: Draft, after: Draft, model: DiffusionModel 
     )
 
 
-def _example(draft: Draft, model: DiffusionModel, share: Decimal | None) -> int | None:
+def _example(draft: PriceDraft, model: DiffusionModel, share: Decimal | None) -> int | None:
     if share is None:
         return None
     return draft.terms_of(model.pk).price_ucr(
