@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 class StartPictureLost(InvalidRequest):
     """An image that the request brought along can't be read any more."""
 
+    code = "start_picture_lost"
     default_sentence = "The start image or its mask is gone: add it again."
 
 

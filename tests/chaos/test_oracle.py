@@ -130,7 +130,7 @@ def test_a_failed_image_is_seen_even_though_it_was_released(
 ) -> None:
     ask(alice, model, book)
     mine = claim(model)
-    told = {"code": "storagefailed", "sentence": "The storage is full."}
+    told = {"code": "out_of_memory", "sentence": "The storage is full."}
     services.fail_image(image_id=mine.image_id, lease_token=mine.lease_token, **told)
     assert names(facts(), book) == {"failed_image"}
 

@@ -246,6 +246,6 @@ def test_the_files_of_an_attempt_that_failed_are_swept(
     submit(alice, offered_model)
     claimed = claim(offered_model)
     ask = {"image_id": claimed.image_id, "lease_token": claimed.lease_token}
-    assert services.fail_image(**ask, code="engineerror", sentence="")
-    assert services.fail_image(**ask, code="engineerror", sentence="")
+    assert services.fail_image(**ask, code="engine_error", sentence="")
+    assert services.fail_image(**ask, code="engine_error", sentence="")
     assert DiscardedFile.objects.count() == 3

@@ -10,10 +10,15 @@ from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.generation.failures import BY_CODE, tell_failure
 from webapp.generation.queueing import services
-from worker.engine.errors import EngineError
-from worker.failures import FAILURE_CODES, Withheld
+from worker import failures, start_pictures
+from worker.engine.errors import Cancelled, EngineError, EngineStopped
+from worker.pipelines import devices
 
 __all__ = ["static_files"]
+# Where errors of a worker are written down; a new one there is seen by the test below.
+WRITTEN = (failures, start_pictures, devices)
+# Their images are drawn again or were cancelled: they fail none.
+NO_FAILURES = (Cancelled, EngineStopped)
 
 OWN = "This model draws at most 1024 pixels a side."
 
@@ -29,14 +34,19 @@ def test_others_hear_what_the_code_means() -> None:
 
 
 def test_a_code_that_nobody_knows_has_a_sentence_too() -> None:
-    assert tell_failure(code="engineerror", sentence="") == "This image could not be finished."
+    assert tell_failure(code="made_up", sentence="") == "This image could not be finished."
 
 
-@pytest.mark.parametrize("kind", [*FAILURE_CODES, Withheld])
+def kinds_of(kind: type[EngineError]) -> list[type[EngineError]]:
+    """`kind` and all that are made from it, but for those that fail no image."""
+    below = [one for child in kind.__subclasses__() for one in kinds_of(child)]
+    return [one for one in (kind, *below) if not issubclass(one, NO_FAILURES)]
+
+
+@pytest.mark.parametrize("kind", kinds_of(EngineError))
 def test_every_failure_of_a_worker_can_be_told(kind: type[EngineError]) -> None:
-    code = FAILURE_CODES.get(kind, kind.__name__.lower())
     with translation.override("en"):
-        assert str(BY_CODE[code]) == kind.default_sentence
+        assert str(BY_CODE[kind.code]) == kind.default_sentence
 
 
 def test_the_page_of_a_failed_picture_is_all_in_its_readers_language(

@@ -8,10 +8,12 @@ from django.utils.translation import gettext_lazy as _
 
 # A worker tells its sentence in English; whoever reads another language gets the code's own.
 BY_CODE: Final[dict[str, Promise]] = {
+    "engine_error": _("The image could not be made because of an unexpected error."),
     "out_of_memory": _("The image is too large for the memory of this device."),
     "model_unavailable": _("The model is not available."),
     "invalid_request": _("The request is not valid for this model."),
     "start_picture_lost": _("The start image or its mask is gone: add it again."),
+    # Of images that an earlier version drew: workers wait for their storage now.
     "storagefailed": _("The image could not be saved: the studio's storage is full or away."),
     "withheld": _("The model's safety checker withheld this image."),
     "file_lost": _("The file of this image was lost. What it cost was given back."),

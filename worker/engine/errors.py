@@ -14,10 +14,12 @@ EngineError                 anything unexpected; the cause is chained
 class EngineError(Exception):
     """An image could not be made.
 
+    `code` names the kind in the image's record, for whoever tells it in another language.
     `sentence` is safe to show to the person who asked. `detail` is for admins and logs only: it
     may hold paths and library messages.
     """
 
+    code = "engine_error"
     default_sentence = "The image could not be made because of an unexpected error."
 
     def __init__(self, sentence: str | None = None, *, detail: str = "") -> None:
@@ -32,18 +34,21 @@ class EngineError(Exception):
 class InvalidRequest(EngineError):
     """The request contradicts itself or the model; trying again cannot help."""
 
+    code = "invalid_request"
     default_sentence = "The request is not valid for this model."
 
 
 class ModelUnavailable(EngineError):
     """The model's files are missing, broken or of a kind that is not opened."""
 
+    code = "model_unavailable"
     default_sentence = "The model is not available."
 
 
 class OutOfMemory(EngineError):
     """The device ran out of memory; a smaller image may work."""
 
+    code = "out_of_memory"
     default_sentence = "The image is too large for the memory of this device."
 
 
