@@ -39,7 +39,7 @@ def test_without_an_invitation_the_sign_up_page_asks_for_one(
 ) -> None:
     for answer in (client.get("/accounts/signup/"), sign_up(client)):
         assert answer.status_code == 200
-        assert "This studio is by invitation" in answer.content.decode()
+        assert "This studio is invitation-only" in answer.content.decode()
     assert not User.objects.exists()
 
 
@@ -50,7 +50,7 @@ def test_an_invitation_leads_to_sign_up_and_gives_what_it_promises(
     url = invite(charlie, grant_ucr=50_000_000, group=friends, uses=2)
     page = client.get(url, follow=True)
     assert page.redirect_chain == [("/accounts/signup/", 302)]
-    assert "You were invited: 50.00 credits come on top." in page.content.decode()
+    assert "You were invited and get 50.00 extra credits." in page.content.decode()
     assert sign_up(client)["Location"] == "/"
     dora = User.objects.get(email="dora@example.org")
     assert (dora.group, dora.invitation) == (friends, Invitation.objects.get())
@@ -96,7 +96,7 @@ def test_an_invitation_that_cannot_be_used_says_so(
     answer = client.get(f"/invite/{token}/")
     assert answer.status_code == 404
     assert "Ask for a new one" in answer.content.decode()
-    assert "by invitation" in client.get("/accounts/signup/").content.decode()
+    assert "invitation-only" in client.get("/accounts/signup/").content.decode()
 
 
 @pytest.mark.parametrize("mode", ["open", "invite"])

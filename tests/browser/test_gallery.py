@@ -138,7 +138,7 @@ def test_all_of_a_search_is_selected_beyond_what_is_loaded(
     page.get_by_role("button", name="Select all 130").click()
     expect(page.get_by_text("130 selected")).to_be_visible()
     page.get_by_role("button", name="Move to the bin").click()
-    expect(page.get_by_role("heading", name="Nothing looks like that")).to_be_visible()
+    expect(page.get_by_role("heading", name="No matching images")).to_be_visible()
     assert Image.objects.filter(binned_at__isnull=False).count() == 130
 
 
@@ -156,7 +156,7 @@ def test_the_star_goes_back_where_the_server_says_no(
     assert Image.objects.get().is_favourite
     image.delete()
     star.click(force=True)
-    expect(page.get_by_text("nothing of yours")).to_be_visible()
+    expect(page.get_by_text("Nothing was found here.")).to_be_visible()
     expect(star).to_have_attribute("aria-pressed", "true")
 
 
@@ -257,10 +257,10 @@ def test_a_shared_link_is_made_copied_and_taken_back(
     stranger = visitors.open(link)
     expect(stranger.locator("figure img")).to_have_js_property("naturalWidth", 64)
     expect(stranger.get_by_text("a fox")).to_have_count(0)
-    page.get_by_role("button", name="Take the link back").click()
-    expect(page.get_by_text("The link leads nowhere now.")).to_be_visible()
+    page.get_by_role("button", name="Revoke the link").click()
+    expect(page.get_by_text("The link is revoked.")).to_be_visible()
     stranger.goto(link)
-    expect(stranger.get_by_text("This link leads nowhere.")).to_be_visible()
+    expect(stranger.get_by_text("This link doesn't exist or was revoked.")).to_be_visible()
 
 
 def test_the_image_page_marks_with_a_key_and_bins_with_another(

@@ -360,7 +360,7 @@ def test_notifications_that_the_browser_denies_stay_off_and_say_so(
     context.add_init_script(f"({PRETEND})('denied')")
     page = visitors.tab(context, "/")
     switch_on(page)
-    expect(page.get_by_text("The browser does not allow it for this address")).to_be_visible()
+    expect(page.get_by_text("The browser blocks notifications for this address")).to_be_visible()
     expect(page.get_by_role("checkbox", name="Tell me when my images")).not_to_be_checked()
 
 

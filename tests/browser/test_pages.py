@@ -67,7 +67,9 @@ def test_every_page_of_a_stranger_opens_clean(visitors: Visitors, live_studio: L
 def test_an_error_page_says_a_sentence_and_leads_back(visitors: Visitors, alice: User) -> None:
     visitors.expect_status(404)
     page = visitors.open("/nothing-here/", alice)
-    expect(page.get_by_role("heading")).to_have_text("There is nothing here, or nothing of yours.")
+    expect(page.get_by_role("heading")).to_have_text(
+        "Nothing was found here. It may have been deleted, or you may not have access."
+    )
     page.get_by_role("link", name="Back to the studio").click()
     expect(page).to_have_title("Studio · Darkroom")
 

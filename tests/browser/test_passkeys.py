@@ -67,7 +67,7 @@ def come_in(visitors: Visitors) -> tuple[Page, Any, str]:
 
 def add_passkey(page: Page, name: str) -> None:
     page.goto("/account/")
-    page.get_by_role("link", name="Second step and passkeys").click()
+    page.get_by_role("link", name="Two-factor authentication and passkeys").click()
     page.get_by_role("link", name="Add a passkey").click()
     page.get_by_label("Name").fill(name)
     page.get_by_role("button", name="Add it").click()
@@ -82,7 +82,7 @@ def test_a_passkey_is_added_and_then_opens_the_studio_without_a_password(by_name
     page.get_by_role("button", name="Sign in with a passkey").click()
     expect(page).to_have_url(f"{by_name.url}/")
     page.goto("/accounts/2fa/webauthn/")
-    expect(page.get_by_text("opens without the password")).to_be_visible()
+    expect(page.get_by_text("signs in without the password")).to_be_visible()
     page.get_by_role("link", name="Remove My laptop").click()
     page.get_by_role("button", name="Remove").click()
     expect(page.get_by_text("There is none yet.")).to_be_visible()
@@ -116,7 +116,7 @@ def test_a_page_opened_by_a_number_says_why_there_are_no_passkeys(visitors: Visi
     sign_in(page, alice.email)
     expect(page).to_have_url(f"{visitors.url}/")
     page.goto("/accounts/2fa/webauthn/add/")
-    expect(page.get_by_role("alert")).to_contain_text("Passkeys need a browser of today")
+    expect(page.get_by_role("alert")).to_contain_text("Passkeys need a current browser")
     expect(page.get_by_role("button", name="Add it")).to_be_disabled()
 
 

@@ -200,7 +200,7 @@ def test_the_help_of_a_phone_comes_from_the_menu_and_speaks_of_no_keys(
     page.locator(".menu").get_by_role("button", name="Help and keys").tap()
     help_ = page.get_by_role("dialog", name="Help")
     expect(help_).to_be_in_viewport()
-    expect(help_.get_by_text("Walk through my earlier prompts")).to_be_hidden()
+    expect(help_.get_by_text("Browse my earlier prompts")).to_be_hidden()
     expect(help_.get_by_role("link", name="Price list")).to_be_visible()
     help_.get_by_role("button", name="Close the help").tap()
     expect(help_).to_be_hidden()

@@ -144,7 +144,7 @@ def test_a_developing_tile_says_the_step_and_the_seconds_left(
     events.publish_progress(user_id=alice.pk, event={**step, "step": 20, "left_s": 2.0})
     expect(tile).to_contain_text("about 2 s left")
     events.publish_progress(user_id=alice.pk, event={**facts, "stage": "decoding", "step": 30})
-    expect(tile).to_contain_text("fixing the image")
+    expect(tile).to_contain_text("finishing the image")
     expect(tile.locator("[data-left]")).to_have_text("")
 
 
@@ -166,12 +166,12 @@ def test_an_answer_that_news_overtook_is_not_shown(
         page.wait_for_timeout(20)
     tile = page.locator(".tile.running")
     events.publish_progress(user_id=alice.pk, event={**facts, "stage": "decoding", "step": 30})
-    expect(tile).to_contain_text("fixing the image")
+    expect(tile).to_contain_text("finishing the image")
     with page.expect_response("**/studio/state/**"):
         for route, answer in answers:
             route.fulfill(response=answer)
     page.wait_for_timeout(200)
-    expect(tile).to_contain_text("fixing the image")
+    expect(tile).to_contain_text("finishing the image")
 
 
 def test_a_notice_says_that_no_worker_runs_until_one_comes(

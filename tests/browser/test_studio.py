@@ -127,7 +127,7 @@ def test_a_click_that_cannot_be_paid_says_what_is_lacking(
     alice.account.posted_ucr = 300_000
     alice.account.save()
     page = visitors.open("/", alice)
-    expect(page.locator("[data-after]")).to_contain_text("0.50 credits are lacking")
+    expect(page.locator("[data-after]")).to_contain_text("You need 0.50 more credits.")
     write_prompt(page)
     generate(page)
     expect(page.get_by_role("alert")).to_have_text("This needs 0.80 credits; 0.30 are available.")
@@ -329,6 +329,6 @@ def test_without_a_model_the_page_says_what_an_administrator_does(
     open_page: Open, alice: User
 ) -> None:
     page = open_page("/", alice)
-    expect(page.get_by_role("heading", name="There is no model to draw with yet")).to_be_visible()
+    expect(page.get_by_role("heading", name="There is no model yet")).to_be_visible()
     admin = open_page("/", make_user("charlie", is_staff=True))
     expect(admin.get_by_text("manage.py models add")).to_be_visible()

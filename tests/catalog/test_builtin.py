@@ -85,7 +85,7 @@ def test_an_unknown_model_is_refused_with_what_is_on_offer(alice: User) -> None:
     make_model("off", enabled=False)
     with pytest.raises(InvalidInput, match=r"There is no model “nope”\. On offer: tiny\."):
         get_offered_model(slug="nope", user=alice)
-    with pytest.raises(InvalidInput, match=r"“off” is switched off\. On offer: tiny\."):
+    with pytest.raises(InvalidInput, match=r"“off” is disabled\. On offer: tiny\."):
         get_offered_model(slug="off", user=alice)
 
 

@@ -26,9 +26,9 @@ FAILURES: dict[str, Exception] = {
 SENTENCES = {
     "400": "That request could not be read.",
     "403": "You may not open this page.",
-    "404": "There is nothing here, or nothing of yours.",
+    "404": "Nothing was found here. It may have been deleted, or you may not have access.",
     "429": "That was too often.",
-    "500": "Something broke on our side.",
+    "500": "Something went wrong on our side.",
 }
 
 
@@ -95,7 +95,12 @@ def test_the_page_speaks_the_language_of_the_browser(
     page = visit("404", **{"Accept-Language": "ko"}).content.decode()
     assert 'lang="ko"' in page
     with translation.override("ko"):
-        assert translation.gettext("There is nothing here, or nothing of yours.") in page
+        assert (
+            translation.gettext(
+                "Nothing was found here. It may have been deleted, or you may not have access."
+            )
+            in page
+        )
 
 
 @pytest.mark.urls(__name__)
@@ -158,7 +163,7 @@ def test_signing_in_too_often_is_answered_with_the_page(db: None) -> None:
         if response.status_code == 429:
             break
     assert response.status_code == 429
-    assert "That was tried too often. Try again in" in response.content.decode()
+    assert "Too many attempts. Try again in" in response.content.decode()
 
 
 def test_a_host_that_is_not_ours_gets_a_page_as_well() -> None:

@@ -94,7 +94,10 @@ def test_an_error_that_nobody_expected_is_left_to_django() -> None:
 def test_an_unknown_address_needs_neither_a_user_nor_the_database(static_files: None) -> None:
     response = Client().get("/nowhere/")
     assert response.status_code == 404
-    assert "There is nothing here, or nothing of yours." in response.content.decode()
+    assert (
+        "Nothing was found here. It may have been deleted, or you may not have access."
+        in response.content.decode()
+    )
 
 
 def test_what_broke_stays_in_the_log(static_files: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +107,7 @@ def test_what_broke_stays_in_the_log(static_files: None, monkeypatch: pytest.Mon
     monkeypatch.setattr("webapp.operations.views.connection.cursor", break_down)
     response = Client(raise_request_exception=False).get("/healthz/")
     assert response.status_code == 500
-    assert "Something broke on our side." in response.content.decode()
+    assert "Something went wrong on our side." in response.content.decode()
     assert "secret detail" not in response.content.decode()
 
 
@@ -144,7 +147,7 @@ def test_a_database_that_is_away_is_answered_with_503_and_when_to_come_back(
     )
     for status, retry_after, body in answers[:-1]:
         assert (status, retry_after) == (503, "5")
-        assert "The studio is catching its breath." in body
+        assert "The studio is busy." in body
     assert answers[-1] == [503, None, '{"status": "unavailable"}']
 
 

@@ -35,7 +35,7 @@ def test_an_empty_field_has_no_id() -> None:
 
 
 def test_what_is_not_there_has_one_sentence_in_the_readers_language() -> None:
-    said = "There is nothing here, or nothing of yours."
+    said = "Nothing was found here. It may have been deleted, or you may not have access."
     with translation.override("en"):
         assert NotFound().sentence == said
     with translation.override("ko"):

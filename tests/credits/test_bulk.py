@@ -78,7 +78,7 @@ def test_the_same_id_for_another_batch_is_a_conflict(
     alice: User, charlie: User, credits: int, words: dict[str, Any]
 ) -> None:
     book([(alice.pk, CREDIT)], charlie)
-    with pytest.raises(Conflict, match="already booked with other lines"):
+    with pytest.raises(Conflict, match="already posted with other lines"):
         book([(alice.pk, credits * CREDIT)], charlie, **words)
     assert posted(alice) == 201 * CREDIT
 

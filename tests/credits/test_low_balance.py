@@ -71,7 +71,7 @@ def test_a_balance_that_falls_below_the_threshold_is_told_once(alice: User) -> N
     assert message.to == ["alice@example.org"]
     assert message.subject == "Your credits are running low"
     assert message.body == (
-        "You have 9.00 credits left.\n\nYou can ask the people who run the studio for more here:"
+        "You have 9.00 credits left.\n\nYou can ask an administrator for more here:"
         "\n\nhttps://studio.example.org/credits/request/\n\nDarkroom\n"
     )
 

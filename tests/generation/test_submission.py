@@ -190,7 +190,7 @@ def test_a_model_switched_off_meanwhile_is_refused(
     alice: User, offered_model: DiffusionModel
 ) -> None:
     DiffusionModel.objects.update(enabled=False)
-    with pytest.raises(InvalidInput, match=r"switched off\. On offer: none yet"):
+    with pytest.raises(InvalidInput, match=r"disabled\. On offer: none yet"):
         get_offered_model(slug="tiny", user=alice)
 
 

@@ -203,7 +203,7 @@ def test_an_empty_list_says_whether_anything_is_there_at_all(admin: Client) -> N
     assert "Nothing here yet" in page
     assert "Add group" in page
     page = admin.get("/admin/accounts/user/?q=nobody").content.decode()
-    assert "Nothing here fits the search and the filters" in page
+    assert "Nothing here matches the search and the filters" in page
     assert "Show everything" in page
 
 

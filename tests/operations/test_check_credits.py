@@ -272,7 +272,7 @@ def test_the_check_can_be_said_as_json(busy_studio: None) -> None:
 
 def test_a_single_fault_is_told_as_one(alice: User) -> None:
     keep_check([Violation("share", "one fault")], took_s=0.1)
-    assert Notice.objects.get().sentence == "The check of the books found 1 fault."
+    assert Notice.objects.get().sentence == "The ledger check found 1 fault."
 
 
 def test_a_whole_check_is_kept_and_told_to_admins_until_it_is_clean(busy_studio: None) -> None:
@@ -283,7 +283,7 @@ def test_a_whole_check_is_kept_and_told_to_admins_until_it_is_clean(busy_studio:
     kept = BooksCheck.objects.get()
     assert (kept.violations, len(kept.first_sentences)) == (2, 2)
     notice = Notice.objects.get()
-    assert notice.sentence == "The check of the books found 2 faults."
+    assert notice.sentence == "The ledger check found 2 faults."
     assert "queued images" in notice.detail
     tamper("UPDATE generation_queueshare SET queued = queued - 1")
     check()

@@ -1,4 +1,4 @@
-"""What runs at night: the check of the books, what health says of it, and forgetting old keys."""
+"""What runs at night: the ledger check, what health says of it, and forgetting old keys."""
 
 from datetime import timedelta
 
@@ -98,7 +98,7 @@ def test_a_database_that_is_away_is_told_to_the_log(
     tasks.check_nightly()
     tasks.purge()
     assert [line.message.partition(",")[0] for line in caplog.records] == [
-        "the check of the books is put off",
+        "the ledger check is put off",
         "the purge is put off",
     ]
     assert not valkey().exists(tasks.CHECKING_KEY)

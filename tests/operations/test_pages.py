@@ -55,7 +55,7 @@ def test_the_set_up_link_works_once(client: Client) -> None:
 @pytest.mark.parametrize(
     ("email", "password", "sentence"),
     [
-        ("nobody", PASSWORD, "Write a full e-mail address."),
+        ("nobody", PASSWORD, "Enter a full e-mail address."),
         ("root@example.org", "short", "This password is too short"),
     ],
 )

@@ -34,10 +34,10 @@ def url_of(person: User, what: str) -> str:
 
 def test_switching_off_and_on(admin: Client, alice: User) -> None:
     page = act(admin, alice, "suspension", reason="draws by script").content.decode()
-    assert "The account is switched off." in page
+    assert "The account is suspended." in page
     assert not User.objects.get(pk=alice.pk).is_active
     assert "draws by script" in admin.get(url_of(alice, "restoration")).content.decode()
-    assert "switched on" in act(admin, alice, "restoration").content.decode()
+    assert "The suspension is lifted." in act(admin, alice, "restoration").content.decode()
     assert User.objects.get(pk=alice.pk).is_active
 
 
@@ -51,7 +51,7 @@ def test_deleting(admin: Client, alice: User) -> None:
 def test_looking_through_their_eyes(admin: Client, alice: User) -> None:
     page = act(admin, alice, "eyes")
     assert page.redirect_chain[-1][0] == "/"
-    assert f"You see the studio as <strong>{alice.email}</strong>" in page.content.decode()
+    assert f"You are viewing the studio as <strong>{alice.email}</strong>" in page.content.decode()
     line = AuditLine.objects.get(action="user.act_as")
     assert (line.subject_name, line.reason) == (alice.email, "asked by mail")
 
@@ -77,14 +77,14 @@ def test_giving_the_welcome_credits_that_wait(admin: Client, alice: User) -> Non
 
 def test_taking_a_lost_second_step_off(admin: Client, alice: User) -> None:
     page = admin.get(f"/admin/accounts/user/{alice.pk}/change/").content.decode()
-    assert "Take the second step off" not in page
+    assert "Turn off two-factor authentication" not in page
     refused = act(admin, alice, "second-step")
-    assert "This account has no second step." in refused.content.decode()
+    assert "This account does not use two-factor authentication." in refused.content.decode()
     Authenticator.objects.create(user=alice, type="totp", data={"secret": "x"})
     page = admin.get(f"/admin/accounts/user/{alice.pk}/change/").content.decode()
-    assert "Take the second step off" in page
+    assert "Turn off two-factor authentication" in page
     page = act(admin, alice, "second-step").content.decode()
-    assert "The password alone opens the account again." in page
+    assert "The password alone is enough to sign in again." in page
     assert not Authenticator.objects.exists()
     line = AuditLine.objects.get(action="user.second_step_off")
     assert (line.subject_name, line.reason) == (alice.email, "asked by mail")
@@ -96,7 +96,7 @@ def test_the_last_administrator_is_helped_on_the_command_line(charlie: User) -> 
     call_command("second_step_off", "CHARLIE@example.org", stdout=said)
     assert said.getvalue() == "The password alone opens charlie@example.org again.\n"
     assert AuditLine.objects.get().actor_id is None
-    with pytest.raises(CommandError, match="no second step"):
+    with pytest.raises(CommandError, match="does not use two-factor"):
         call_command("second_step_off", charlie.email)
     with pytest.raises(CommandError, match="There is no account nobody@"):
         call_command("second_step_off", "nobody@example.org")
@@ -137,9 +137,9 @@ def test_each_is_for_administrators_with_all_rights(
 @pytest.mark.parametrize(
     ("what", "sentence"),
     [
-        ("eyes", "Administrators, and accounts"),
-        ("suspension", "Nobody switches their own account off."),
-        ("restoration", "switched on already"),
+        ("eyes", "Administrators and suspended accounts"),
+        ("suspension", "suspend your own account."),
+        ("restoration", "This account is not suspended"),
         ("deletion", "This is the last administrator."),
     ],
 )

@@ -148,7 +148,7 @@ def test_the_page_says_what_there_was_before_and_what_there_is_now(
 ) -> None:
     url = book(admin, alice, amount="12.5")["Location"]
     page = admin.get(url).content.decode()
-    assert "12.50 credits were booked: 200.00 before, 212.50 now." in page
+    assert "12.50 credits were posted: 200.00 before, 212.50 now." in page
     url = book(admin, alice, amount="-2.5", key=str(uuid.uuid4()))["Location"]
     page = admin.get(url).content.decode()
     assert "2.50 credits were taken away: 212.50 before, 210.00 now." in page
@@ -214,7 +214,7 @@ def test_nothing_is_undone_twice_without_a_reason_or_after_it_was_spent(
     posted = Transaction.objects.get(kind="top_up")
     assert "This field is required." in undo(admin, posted, " ").content.decode()
     undo(admin, posted)
-    assert "undone before" in undo(admin, posted).content.decode()
+    assert "already been undone" in undo(admin, posted).content.decode()
     book(admin, alice)
     book(admin, alice, amount="-204.5")
     spent = Transaction.objects.filter(kind="top_up").latest("pk")

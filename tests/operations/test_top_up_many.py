@@ -140,7 +140,7 @@ def test_a_file_is_looked_at_and_then_booked(
     assert "150.00" in words_of(preview)
     assert Transaction.objects.exclude(kind="grant").count() == 0
     booked = admin.post(sent["Location"], follow=True)
-    assert "-37.50 credits were booked for 2 people." in words_of(booked)
+    assert "-37.50 credits were posted for 2 people." in words_of(booked)
     assert (balance(alice), balance(bob)) == (212, 150)
     batch = TopUpBatch.objects.get()
     reasons = dict(batch.transactions.values_list("entries__account__user", "reason"))
@@ -161,8 +161,8 @@ def test_a_preview_with_a_wrong_line_tells_which_and_books_nothing(
     page = words_of(admin.get(url))
     assert "Nobody has this address." in page
     assert page.count("This person is in the file 2 times.") == 4
-    assert 'type="submit">Book' not in page
-    assert "nothing was booked" in words_of(admin.post(url))
+    assert 'type="submit">Post' not in page
+    assert "nothing was posted" in words_of(admin.post(url))
     text = f"email,amount\n{alice.email},-500\n"
     page = words_of(admin.get(send(admin, text)["Location"]))
     assert "Only 200.00 credits are available to take." in page
@@ -271,7 +271,7 @@ def test_people_are_chosen_by_what_fits_them(
     assert people_of(choose(admin, joined_since=joined), admin) == {bob.email, charlie.email}
     assert people_of(choose(admin, active_days="7"), admin) == {bob.email}
     assert people_of(choose(admin), admin) == {alice.email, bob.email, charlie.email}
-    assert "Nobody fits" in words_of(choose(admin, below="1"))
+    assert "No one matches" in words_of(choose(admin, below="1"))
 
 
 @pytest.mark.parametrize(

@@ -38,9 +38,9 @@ def test_a_studio_without_worker_and_models_says_so(client: Client, charlie: Use
 @pytest.mark.parametrize(
     ("signup", "sentence"),
     [
-        ("open", "Everybody who finds the address signs up."),
-        ("invite", "Only people with a link that you made sign up."),
-        ("closed", "Nobody signs up; you make the accounts."),
+        ("open", "Anyone who finds the address can sign up."),
+        ("invite", "Only people with an invitation link can sign up."),
+        ("closed", "Nobody can sign up; you create the accounts."),
     ],
 )
 def test_it_says_who_may_come(

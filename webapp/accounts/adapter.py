@@ -136,7 +136,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         """The error for a form. Raises TooMany if it is about a limit: that is no fault of a
         field, and is answered with 429."""
         if code in OVER_LIMIT:
-            raise TooMany(_("That was tried too often. Try again in a few minutes."))
+            raise TooMany(_("Too many attempts. Try again in a few minutes."))
         error: ValidationError = super().validation_error(code, *args)
         return error
 

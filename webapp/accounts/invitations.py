@@ -145,7 +145,7 @@ def _check_email(terms: InvitationTerms) -> None:
     try:
         validate_email(terms.email)
     except ValidationError as error:
-        raise InvalidInput(_("Write a full e-mail address."), field="email") from error
+        raise InvalidInput(_("Enter a full e-mail address."), field="email") from error
     if terms.uses != 1:
         sentence = _("An invitation for one address is for one person.")
         raise InvalidInput(sentence, field="uses")

@@ -150,7 +150,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     email = models.EmailField(_("e-mail address"), unique=True)
     is_active = models.BooleanField(
-        _("active"), default=True, help_text=_("Switch off instead of deleting the account.")
+        _("active"),
+        default=True,
+        help_text=_("Clear this to suspend the account instead of deleting it."),
     )
     is_staff = models.BooleanField(
         _("administrator"), default=False, help_text=_("May open the admin site.")
@@ -175,7 +177,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         verbose_name=_("invited by"),
     )
     suspended_reason = models.CharField(
-        _("why switched off"), max_length=200, blank=True, editable=False
+        _("reason for the suspension"), max_length=200, blank=True, editable=False
     )
     # For mails; "" until it is known. The pages ask the browser (a cookie first).
     language = models.CharField(

@@ -28,7 +28,7 @@ class SecondStepAdapter(DefaultMFAAdapter):  # type: ignore[misc]
     error_messages: ClassVar[dict[str, str | Promise]] = {
         **DefaultMFAAdapter.error_messages,
         "incorrect_code": gettext_lazy("This code is not right. Codes change every half minute."),
-        "cannot_generate_recovery_codes": gettext_lazy("Set up a second step first."),
+        "cannot_generate_recovery_codes": gettext_lazy("Set up two-factor authentication first."),
         "unverified_email": gettext_lazy("Confirm your e-mail address first."),
     }
 
@@ -42,8 +42,9 @@ class SecondStepAdapter(DefaultMFAAdapter):  # type: ignore[misc]
             return _cipher().decrypt(encrypted_text.encode()).decode()
         except InvalidToken as error:
             sentence = _(
-                "The second step of this account can't be read any more: the studio's secret key "
-                "was changed. Ask an administrator to take it off."
+                "The two-factor authentication of this account can't be read any more "
+                "because the studio's secret key was changed. Ask an administrator to turn "
+                "it off."
             )
             raise Conflict(sentence) from error
 

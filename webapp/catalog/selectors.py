@@ -30,7 +30,7 @@ def get_offered_model(*, slug: str, user: User) -> DiffusionModel:
     if DiffusionModel.objects.filter(INSTALLED, slug=slug, enabled=True).exists():
         sentence = _("The model “%(slug)s” is for other groups. On offer: %(offered)s.")
     elif DiffusionModel.objects.filter(slug=slug).exists():
-        sentence = _("The model “%(slug)s” is switched off. On offer: %(offered)s.")
+        sentence = _("The model “%(slug)s” is disabled. On offer: %(offered)s.")
     else:
         sentence = _("There is no model “%(slug)s”. On offer: %(offered)s.")
     raise InvalidInput(

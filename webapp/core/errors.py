@@ -16,7 +16,9 @@ from typing import ClassVar
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
-NOTHING_HERE = gettext_lazy("There is nothing here, or nothing of yours.")
+NOTHING_HERE = gettext_lazy(
+    "Nothing was found here. It may have been deleted, or you may not have access."
+)
 
 
 class DarkroomError(Exception):

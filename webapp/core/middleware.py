@@ -60,7 +60,7 @@ def _page_before(request: HttpRequest) -> str:
 def server_away(request: HttpRequest, error: BaseException) -> HttpResponse:
     """503 with a sentence; the cause goes to the log."""
     logger.error("a server that is needed does not answer: %s", error)
-    away = Unavailable(_("The studio is catching its breath. Please try again in a moment."))
+    away = Unavailable(_("The studio is busy. Please try again in a moment."))
     response = error_response(request, away)
     response["Retry-After"] = "5"
     return response

@@ -36,8 +36,8 @@ def count_attempt(*, name: str, limit: int, window_s: int) -> None:
     if attempts > limit:
         minutes = max(1, math.ceil(left_s / 60))
         sentence = ngettext(
-            "That was tried too often. Try again in %(minutes)d minute.",
-            "That was tried too often. Try again in %(minutes)d minutes.",
+            "Too many attempts. Try again in %(minutes)d minute.",
+            "Too many attempts. Try again in %(minutes)d minutes.",
             minutes,
         )
         raise TooMany(sentence % {"minutes": minutes})

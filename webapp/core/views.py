@@ -32,7 +32,7 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def too_many(request: HttpRequest) -> HttpResponse:
     """429: allauth calls it when somebody signs in, signs up or asks for mails too often."""
-    sentence = _("That was too often in a short time. Wait a minute, then try again.")
+    sentence = _("Too many requests. Wait a minute, then try again.")
     return error_response(request, TooMany(sentence))
 
 
@@ -41,5 +41,5 @@ def server_error(request: HttpRequest) -> HttpResponse:
     error = sys.exc_info()[1]
     if isinstance(error, SERVER_ERRORS):
         return server_away(request, error)
-    sentence = _("Something broke on our side. It was written down for the people who run this.")
+    sentence = _("Something went wrong on our side. The error was logged for the administrators.")
     return error_response(request, DarkroomError(sentence))

@@ -256,7 +256,7 @@ def _why_not(digest: str, user: User) -> DarkroomError:
     if CodeUse.objects.filter(code=code, account__user=user).exists():
         return Conflict(_("You have redeemed this code already."))
     if code.batch.revoked_at is not None:
-        return Conflict(_("This code was withdrawn by the people who run this studio."))
+        return Conflict(_("This code was revoked by an administrator."))
     if not code.uses_left:
         return Conflict(_("This code is used up."))
     sentence = _("This code has expired; its last day was %(day)s.")

@@ -39,8 +39,8 @@ def mark_favourites(request: SignedInRequest) -> HttpResponse:
         sentence = ngettext("%(n)d new favourite.", "%(n)d new favourites.", changed)
     else:
         sentence = ngettext(
-            "%(n)d image is no favourite any more.",
-            "%(n)d images are no favourites any more.",
+            "%(n)d image is no longer a favourite.",
+            "%(n)d images are no longer favourites.",
             changed,
         )
     return _answer(request, sentence % {"n": changed}, changed=changed)

@@ -39,9 +39,9 @@ def read_selection(data: QueryDict) -> Selection:
         return Selection(wall=read_filter(data), seen_at=_read_moment(data.get("seen", "")))
     ids = [one for text in data.getlist("image") for one in text.split(",") if one]
     if not ids:
-        raise InvalidInput(_("Pick at least one image."), field="image")
+        raise InvalidInput(_("Select at least one image."), field="image")
     if len(ids) > PICKED_MOST:
-        sentence = _("At most %(most)s images can be picked at once.")
+        sentence = _("At most %(most)s images can be selected at once.")
         raise InvalidInput(sentence % {"most": f"{PICKED_MOST:,}"}, field="image")
     return Selection(ids=tuple(read_id(one, field="image") for one in ids))
 
@@ -77,5 +77,5 @@ def _read_moment(text: str) -> datetime:
     try:
         return read_moment(text)
     except ValueError as error:
-        sentence = _("It is not known what you saw when you picked all. Reload the page.")
+        sentence = _("The list has changed. Reload the page and select again.")
         raise InvalidInput(sentence, field="seen") from error

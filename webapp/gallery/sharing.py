@@ -26,7 +26,7 @@ def share_image(*, owner: User, image_id: uuid.UUID, shows_prompt: bool) -> str:
     with transaction.atomic():
         image = _lock_image(owner, image_id)
         if image.state != Image.State.STORED or image.binned_at:
-            raise Conflict(_("Only a finished image outside the bin can be shared."))
+            raise Conflict(_("Only a finished image that is not in the bin can be shared."))
         Share.objects.update_or_create(
             image=image, defaults={"token_hash": hash_token(token), "shows_prompt": shows_prompt}
         )
@@ -56,7 +56,7 @@ def get_shared(*, token: str) -> Share:
         .first()
     )
     if found is None:
-        raise NotFound(_("This link leads nowhere. It may have been taken back."))
+        raise NotFound(_("This link doesn't exist or was revoked."))
     return found
 
 

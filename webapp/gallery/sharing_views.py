@@ -36,7 +36,7 @@ def share(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
 def revoke(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
     """Revokes the link; says so, or that there was none."""
     was_shared = revoke_share(owner=request.user, image_id=image_id)
-    sentence = _("The link leads nowhere now.") if was_shared else _("There was no link.")
+    sentence = _("The link is revoked.") if was_shared else _("There was no link.")
     return answer(request, sentence, back=reverse("image", kwargs={"image_id": image_id}))
 
 

@@ -127,7 +127,7 @@ class ActingAs:
         if not is_look and request.path != reverse("end_acting"):
             return _refuse(request)
         if request.path.startswith(reverse("mfa_index")):
-            return _refuse(request, _("Somebody's second step is for their own eyes."))
+            return _refuse(request, _("Two-factor settings can be seen only by their owner."))
         return _until_end(self._through_their_eyes(request, acting.person), acting.until)
 
     def _through_their_eyes(self, request: HttpRequest, person: User) -> HttpResponseBase:
@@ -145,9 +145,9 @@ def _checked(administrator: User, person: User, reason: str) -> str:
         sentence = _("Write a reason of 1 to %(most)d characters.") % {"most": MAX_REASON_LENGTH}
         raise InvalidInput(sentence, field="reason")
     if not _may_look(administrator):
-        raise Conflict(_("Only administrators with all rights look through somebody's eyes."))
+        raise Conflict(_("Only superusers can view the studio as another user."))
     if not _may_be_seen(person):
-        raise Conflict(_("Administrators, and accounts that are switched off, can't be looked at."))
+        raise Conflict(_("Administrators and suspended accounts can't be viewed this way."))
     return reason
 
 
@@ -185,12 +185,12 @@ def _drop(request: HttpRequest, kept: _Kept) -> None:
     actor = User.objects.filter(pk=line.actor_id or 0).first()
     person = User.objects.filter(pk=line.subject_id).first()
     if person is not None:
-        reason = _("The time was over, or one of the two was switched off.")
+        reason = _("The time was up, or one of the two accounts was suspended.")
         audit.record(actor=actor, action=ENDED, subject=person, reason=reason)
 
 
 def _refuse(request: HttpRequest, sentence: str = "") -> HttpResponse:
-    sentence = sentence or _("You look through somebody else's eyes: nothing can be changed.")
+    sentence = sentence or _("You are viewing the studio as another user. This view is read-only.")
     return error_response(request, LooksOnly(sentence))
 
 

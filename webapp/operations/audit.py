@@ -95,8 +95,8 @@ def keep_check(violations: Sequence[Violation], *, took_s: float, orphans: int =
     BooksCheck.objects.exclude(pk__in=kept).delete()
     if violations:
         sentence = ngettext(
-            "The check of the books found %(count)d fault.",
-            "The check of the books found %(count)d faults.",
+            "The ledger check found %(count)d fault.",
+            "The ledger check found %(count)d faults.",
             len(violations),
         )
         told = sentence % {"count": len(violations)}

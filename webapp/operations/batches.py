@@ -170,7 +170,7 @@ def book_draft(*, actor: User, draft: Draft) -> TopUpBatch:
     Raises InvalidInput if a line can't be booked (any more), and books nothing then.
     """
     if draft.wrong:
-        raise InvalidInput(_("Some lines cannot be booked: nothing was booked."), field="lines")
+        raise InvalidInput(_("Some lines cannot be posted, so nothing was posted."), field="lines")
     batch = ledger.top_up_many(
         batch_id=draft.id,
         lines=[(line.user_id or 0, line.amount_ucr) for line in draft.lines],
@@ -222,7 +222,7 @@ def _find_problem(line: Line, times: int) -> str:
 
 def _check_count(people: int) -> None:
     if not people:
-        raise InvalidInput(_("Nobody fits: choose others."), field="lines")
+        raise InvalidInput(_("No one matches. Change the filter."), field="lines")
     if people > MAX_LINES:
         sentence = _("One batch holds at most %(most)d people: choose fewer.")
         raise InvalidInput(sentence % {"most": MAX_LINES}, field="lines")

@@ -21,12 +21,12 @@ class BooksCheck(models.Model):
     at = models.DateTimeField(_("when"), auto_now_add=True)
     violations = models.PositiveIntegerField(_("violations"))
     first_sentences = models.JSONField(_("found"), default=list, blank=True)
-    summary = models.CharField(_("the books hold"), max_length=200)
+    summary = models.CharField(_("the ledger is consistent"), max_length=200)
     took_s = models.FloatField(_("seconds"))
 
     class Meta:
-        verbose_name = _("check of the books")
-        verbose_name_plural = _("checks of the books")
+        verbose_name = _("ledger check")
+        verbose_name_plural = _("ledger checks")
         ordering = ["-id"]
 
     def __str__(self) -> str:

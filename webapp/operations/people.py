@@ -36,14 +36,14 @@ def suspend_user(*, user: User, actor: User, reason: str) -> None:
     """
     reason = _checked(reason)
     if user.pk == actor.pk:
-        raise Conflict(_("Nobody switches their own account off."))
+        raise Conflict(_("You can't suspend your own account."))
     with transaction.atomic():
         _keep_an_administrator(but=user)
         off = User.objects.filter(pk=user.pk, is_active=True).update(
             is_active=False, suspended_reason=reason, session_epoch=new_epoch()
         )
         if not off:
-            raise Conflict(_("This account is switched off already."))
+            raise Conflict(_("This account is already suspended."))
         audit.record(
             actor=actor,
             action="user.suspend",
@@ -68,7 +68,7 @@ def restore_user(*, user: User, actor: User, reason: str) -> None:
             is_active=True, suspended_reason="", session_epoch=new_epoch()
         )
         if not on:
-            raise Conflict(_("This account is switched on already, or it is being deleted."))
+            raise Conflict(_("This account is not suspended, or it is being deleted."))
         audit.record(
             actor=actor,
             action="user.restore",
@@ -88,7 +88,7 @@ def take_off_second_step(*, user: User, actor: User | None, reason: str) -> None
     reason = _checked(reason)
     with transaction.atomic():
         if not remove_second_steps(user=user):
-            raise Conflict(_("This account has no second step."))
+            raise Conflict(_("This account does not use two-factor authentication."))
         audit.record(actor=actor, action="user.second_step_off", subject=user, reason=reason)
 
 
@@ -152,7 +152,7 @@ def _erase_row(user: User) -> bool:
     if row is None:
         return False
     if Image.objects.filter(owner=row).exists():
-        raise Conflict(_("Images of this account are still developing. End them first."))
+        raise Conflict(_("Images of this account are still being generated. Cancel them first."))
     row.delete()
     return True
 

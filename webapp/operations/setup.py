@@ -50,7 +50,7 @@ def create_first_admin(*, token: str, email: str, password: str) -> User:
     with transaction.atomic():
         used = _open_links().filter(token_hash=_hash(token)).update(used_at=timezone.now())
         if not used or has_admin():
-            raise NotFound(_("This set-up link was used already or is too old."))
+            raise NotFound(_("This set-up link has been used already or has expired."))
         return _create_admin(email=email, password=password)
 
 
@@ -76,7 +76,7 @@ def _create_admin(*, email: str, password: str) -> User:
     try:
         validate_email(email)
     except ValidationError as error:
-        raise InvalidInput(_("Write a full e-mail address."), field="email") from error
+        raise InvalidInput(_("Enter a full e-mail address."), field="email") from error
     if User.objects.filter(email__iexact=email).exists():
         raise InvalidInput(_("There is an account with this address already."), field="email")
     try:

@@ -31,7 +31,7 @@ def setup(request: HttpRequest, token: str) -> HttpResponse:
     if request.method == "POST":
         return _create_admin(request, token)
     if not first_run.is_open(token=token):
-        raise NotFound(_("This set-up link was used already or is too old."))
+        raise NotFound(_("This set-up link has been used already or has expired."))
     return render(request, "operations/setup.html", {"email": settings.ADMIN_EMAIL})
 
 

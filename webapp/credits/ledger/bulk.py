@@ -55,7 +55,7 @@ def top_up_many(
         },
     )
     if batch.lines_hash != body_hash:
-        raise Conflict(_("This batch was already booked with other lines. Start a new one."))
+        raise Conflict(_("This batch was already posted with other lines. Start a new one."))
     if is_new:
         accounts = lock_accounts_of(user_id for user_id, _amount_ucr in lines)
         _check_accounts(lines, accounts)

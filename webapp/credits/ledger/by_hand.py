@@ -75,7 +75,7 @@ def _book(
     # took the key between the look and the post.
     posted = Transaction.objects.get(idempotency_key=key)
     if not posted.entries.filter(account=account, amount_ucr=amount_ucr).exists():
-        raise Conflict(_("This form was already used for another booking. Open it again."))
+        raise Conflict(_("This form was already used for another transaction. Open it again."))
     return posted
 
 

@@ -128,7 +128,7 @@ def close_account(*, user: User) -> None:
     left. Nothing happens if it is cut already. Raises Conflict while holds are open."""
     closed = Account.objects.filter(user=user, held_ucr=0).update(user=None)
     if not closed and Account.objects.filter(user=user).exists():
-        raise Conflict(_("Images of this account are still developing. End them first."))
+        raise Conflict(_("Images of this account are still being generated. Cancel them first."))
 
 
 def _grant_invitation(user: User) -> bool:

@@ -41,13 +41,13 @@ def reverse(*, transaction_id: int, actor: User, reason: str) -> Transaction:
     check_words(reason=reason)
     undone = Transaction.objects.filter(pk=transaction_id).first()
     if undone is None:
-        raise NotFound(_("There is no such booking."))
+        raise NotFound(_("This transaction doesn't exist."))
     if undone.kind not in UNDOABLE:
-        raise Conflict(_("This booking cannot be undone."))
+        raise Conflict(_("This transaction cannot be undone."))
     (posting,) = _opposites(transaction_id=transaction_id)
     account = Account.objects.select_for_update().get(pk=posting.account_id)
     if Transaction.objects.filter(reverses=undone).exists():
-        raise Conflict(_("This booking was undone before."))
+        raise Conflict(_("This transaction has already been undone."))
     if account.available_ucr + posting.amount_ucr < 0:
         raise not_enough(available_ucr=account.available_ucr, needed_ucr=-posting.amount_ucr)
     posted = post([posting], actor=actor, reason=reason.strip())

@@ -54,7 +54,7 @@ ROOMS: list[tuple[Promise, list[tuple[type[Model], Promise, str]]]] = [
         [
             (AuditLine, _("Audit log"), "history"),
             (Notice, _("Notices"), "notifications"),
-            (BooksCheck, _("Checks of the books"), "fact_check"),
+            (BooksCheck, _("Ledger checks"), "fact_check"),
         ],
     ),
 ]

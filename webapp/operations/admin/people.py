@@ -321,7 +321,7 @@ def _tell(booked: Booked) -> str:
     sentence = (
         _("%(amount)s credits were taken away: %(before)s before, %(after)s now.")
         if moved_ucr < 0
-        else _("%(amount)s credits were booked: %(before)s before, %(after)s now.")
+        else _("%(amount)s credits were posted: %(before)s before, %(after)s now.")
     )
     return sentence % {
         "amount": format_credits(abs(moved_ucr)),

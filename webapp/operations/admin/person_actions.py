@@ -44,12 +44,12 @@ class _Act:
 class PersonActions:
     """Each action is a page that asks why, and for the password if it was not given lately."""
 
-    @action(description=gettext_lazy("See as they do"), url_path="eyes", icon="visibility")  # type: ignore[untyped-decorator]
+    @action(description=gettext_lazy("View as this user"), url_path="eyes", icon="visibility")  # type: ignore[untyped-decorator]
     def act_as(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Shows the studio as this user sees it, for half an hour and read-only; leads there."""
         person = _person(request, object_id)
         act = _Act(
-            title=_("See the studio as %(person)s") % {"person": person},
+            title=_("View the studio as %(person)s") % {"person": person},
             sentences=[
                 _("For 30 minutes you see their images and prompts, and can change nothing."),
                 _("That you looked, and why, stands in the audit log for good."),
@@ -80,29 +80,34 @@ class PersonActions:
         return _ask(self, request, person, act)
 
     @action(  # type: ignore[untyped-decorator]
-        description=gettext_lazy("Take the second step off"), url_path="second-step", icon="key_off"
+        description=gettext_lazy("Turn off two-factor authentication"),
+        url_path="second-step",
+        icon="key_off",
     )
     def take_off_second_step(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Removes two-factor authentication of a user who lost it; leads back to the user's
         page."""
         person = _person(request, object_id)
         act = _Act(
-            title=_("Take the second step of %(person)s off") % {"person": person},
+            title=_("Turn off two-factor authentication for %(person)s") % {"person": person},
             sentences=[
                 _(
                     "For somebody who lost their phone and their recovery codes: make sure that it"
                     " is them who ask."
                 ),
-                _("App, passkeys and codes go; the password alone opens the account again."),
+                _(
+                    "The app, passkeys and codes are removed. The password alone is enough to "
+                    "sign in again."
+                ),
             ],
             button=Button("take-off", _("Take it off"), "danger"),
-            done=_("The password alone opens the account again."),
+            done=_("The password alone is enough to sign in again."),
             act=_with_actor(people.take_off_second_step),
         )
         return _ask(self, request, person, act)
 
     @action(  # type: ignore[untyped-decorator]
-        description=gettext_lazy("Switch off"),
+        description=gettext_lazy("Suspend"),
         url_path="suspension",
         icon="block",
         variant=ActionVariant.DANGER,
@@ -111,31 +116,34 @@ class PersonActions:
         """Suspends the account; leads back to the user's page."""
         person = _person(request, object_id)
         act = _Act(
-            title=_("Switch off %(person)s") % {"person": person},
+            title=_("Suspend %(person)s") % {"person": person},
             sentences=[
                 _(
-                    "They are signed out everywhere and can't come in. What is waiting or"
-                    " developing is cancelled, and its credits come back."
+                    "They are signed out everywhere and can't sign in. Waiting and running "
+                    "images are cancelled, and their credits are returned."
                 ),
-                _("Images and credits stay as they are until the account is switched on again."),
+                _("Images and credits stay as they are until the suspension is lifted."),
             ],
-            button=Button("suspend", _("Switch off"), "danger"),
-            done=_("The account is switched off."),
+            button=Button("suspend", _("Suspend"), "danger"),
+            done=_("The account is suspended."),
             act=_with_actor(people.suspend_user),
         )
         return _ask(self, request, person, act)
 
-    @action(description=gettext_lazy("Switch on"), url_path="restoration", icon="check_circle")  # type: ignore[untyped-decorator]
+    @action(
+        description=gettext_lazy("Lift the suspension"), url_path="restoration", icon="check_circle"
+    )  # type: ignore[untyped-decorator]
     def restore(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Lifts the suspension; leads back to the user's page."""
         person = _person(request, object_id)
         act = _Act(
-            title=_("Switch on %(person)s") % {"person": person},
+            title=_("Lift the suspension of %(person)s") % {"person": person},
             sentences=[
-                _("They can sign in again. Why it was off: %(why)s") % {"why": _why(person)}
+                _("They can sign in again. Reason for the suspension: %(why)s")
+                % {"why": _why(person)}
             ],
-            button=Button("restore", _("Switch on")),
-            done=_("The account is switched on."),
+            button=Button("restore", _("Lift the suspension")),
+            done=_("The suspension is lifted."),
             act=_with_actor(people.restore_user),
         )
         return _ask(self, request, person, act)
@@ -157,8 +165,8 @@ class PersonActions:
                     "and nobody can bring them back. Credits that are left are lost."
                 ),
                 _(
-                    "What stays: the books, under a pseudonym, and the audit log, which keeps the"
-                    " address."
+                    "What stays: the ledger, under a pseudonym, and the audit log, which keeps "
+                    "the address."
                 ),
             ],
             button=Button("delete", _("Delete for good"), "danger"),

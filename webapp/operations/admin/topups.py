@@ -275,8 +275,8 @@ def _undo(batch: TopUpBatch, actor: User, reason: str) -> str:
 
 def _tell_booked(batch: TopUpBatch) -> str:
     sentence = ngettext(
-        "%(credits)s credits were booked for %(n)d person.",
-        "%(credits)s credits were booked for %(n)d people.",
+        "%(credits)s credits were posted for %(n)d person.",
+        "%(credits)s credits were posted for %(n)d people.",
         batch.people,
     )
     return sentence % {"credits": format_credits(batch.total_ucr), "n": batch.people}
