@@ -10,13 +10,12 @@ from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.generation.failures import BY_CODE, tell_failure
 from webapp.generation.queueing import services
-from worker import failures, start_pictures
 from worker.engine.errors import Cancelled, EngineError, EngineStopped
-from worker.pipelines import devices
+from worker.failures import Withheld
+from worker.pipelines.devices import DeviceUnavailable
+from worker.start_pictures import StartPictureLost
 
 __all__ = ["static_files"]
-# Where errors of a worker are written down; a new one there is seen by the test below.
-WRITTEN = (failures, start_pictures, devices)
 # Their images are drawn again or were cancelled: they fail none.
 NO_FAILURES = (Cancelled, EngineStopped)
 
@@ -41,6 +40,10 @@ def kinds_of(kind: type[EngineError]) -> list[type[EngineError]]:
     """`kind` and all that are made from it, but for those that fail no image."""
     below = [one for child in kind.__subclasses__() for one in kinds_of(child)]
     return [one for one in (kind, *below) if not issubclass(one, NO_FAILURES)]
+
+
+def test_the_kinds_are_those_that_workers_raise() -> None:
+    assert {Withheld, StartPictureLost, DeviceUnavailable} <= set(kinds_of(EngineError))
 
 
 @pytest.mark.parametrize("kind", kinds_of(EngineError))
