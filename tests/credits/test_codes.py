@@ -226,7 +226,7 @@ def test_revoking_stops_what_is_unused_and_takes_nothing_back(
     batch = make_batch(charlie, count=2)
     codes.redeem_code(user=alice, text=texts(batch)[0])
     codes.revoke_batch(batch_id=batch.pk, actor=charlie, reason=" leaked ")
-    with pytest.raises(Conflict, match="withdrawn"):
+    with pytest.raises(Conflict, match="was revoked"):
         codes.redeem_code(user=bob, text=texts(batch)[1])
     assert (have(alice), have(bob)) == (5, 0)
     line = AuditLine.objects.get(action="codes.revoke")

@@ -158,7 +158,7 @@ def test_a_closed_account_keeps_its_pseudonym_and_its_lines(alice: User) -> None
 
 def test_an_account_with_open_holds_is_not_closed(alice: User) -> None:
     ledger.hold_for_images(user=alice, amounts_ucr={uuid.uuid4(): CREDIT})
-    with pytest.raises(Conflict, match="still developing"):
+    with pytest.raises(Conflict, match="still being generated"):
         ledger.close_account(user=alice)
     assert Account.objects.filter(user=alice).exists()
 
