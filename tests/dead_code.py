@@ -17,6 +17,7 @@ from django.conf import global_settings
 from vulture.core import Vulture
 
 PROJECT = Path(__file__).resolve().parent.parent
+GIT_S = 60.0
 READ = ("webapp", "worker", "tests", "manage.py", "packages.py")
 WORD = re.compile(r"[A-Za-z_]\w*")
 
@@ -39,8 +40,10 @@ def main() -> int:
 
 def _named_outside() -> Iterator[str]:
     listed = ["git", "ls-files", "-z", "*.html", "*.txt", "static/js", "*.py", "*.toml"]
-    paths = subprocess.run(listed, cwd=PROJECT, check=True, capture_output=True, text=True).stdout
-    for path in map(PROJECT.joinpath, paths.rstrip("\0").split("\0")):
+    found = subprocess.run(
+        listed, cwd=PROJECT, check=True, capture_output=True, text=True, timeout=GIT_S
+    )
+    for path in map(PROJECT.joinpath, found.stdout.rstrip("\0").split("\0")):
         text = path.read_text(encoding="utf-8")
         yield from _named_in_python(path, text) if path.suffix == ".py" else WORD.findall(text)
 

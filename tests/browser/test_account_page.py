@@ -69,7 +69,7 @@ def test_an_administrator_invites_somebody_and_looks_through_their_eyes(
     page.get_by_label("Reason").fill("cannot find an image")
     page.get_by_role("button", name="Look").click()
     banner = page.get_by_role("form", name="Viewing as another user")
-    expect(banner).to_contain_text("You see the studio as dora@example.org does")
+    expect(banner).to_contain_text("You are viewing the studio as dora@example.org")
     visitors.expect_status(403)
     page.get_by_label("Prompt", exact=True).fill("a fox")
     page.get_by_role("button", name="Generate").click()

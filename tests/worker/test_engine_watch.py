@@ -154,9 +154,14 @@ def test_the_health_check_is_content_while_a_large_model_loads(
 
 
 def test_a_disk_that_takes_no_note_of_it_costs_the_engine_nothing(
-    engine: Engine, runner: ToyRunner, told: list[Any], tmp_path: Any
+    engine: Engine,
+    runner: ToyRunner,
+    told: list[Any],
+    tmp_path: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (tmp_path / "workers").write_text("a file in the folder's place")
+    (tmp_path / "file").write_text("a file in the folder's place")
+    monkeypatch.setenv("DARKROOM_VAR", str(tmp_path / "file"))
     engine.start()
     start_watch(engine, node=NODE)
     runner.is_free = True

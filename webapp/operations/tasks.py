@@ -31,7 +31,7 @@ def check_nightly() -> None:
         with answers_within(CHECK_S):
             check_books(files=settings.CHECK_FILES)
     except OperationalError as error:
-        logger.error("the check of the books is put off, the database does not answer: %s", error)
+        logger.error("the ledger check is put off, the database does not answer: %s", error)
     finally:
         valkey().delete(CHECKING_KEY)
 
