@@ -34,8 +34,8 @@ LAYOUTS: Final[dict[str, Layout]] = {layout: layout for layout in LAYOUT_SHARES}
 
 @dataclass(frozen=True)
 class LatentSet:
-    """`latents[i]` shows `scenes[i]`: float16 of shape [N, C, h, w], of unit variance. The scenes
-    have no poses: captions ask for none."""
+    """`latents[i]` shows `scenes[i]`: float16 of shape [N, C, h, w]. The scenes have no
+    poses: captions ask for none."""
 
     scenes: list[Scene]
     latents: Tensor
