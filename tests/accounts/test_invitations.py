@@ -108,7 +108,7 @@ def test_an_invitation_that_ends_while_the_form_is_filled_in_makes_no_account(
     Invitation.objects.update(revoked_at=timezone.now())
     answer = sign_up(client)
     assert answer.status_code == 409
-    assert "used up meanwhile, or taken back" in answer.content.decode()
+    assert "used up or revoked in the meantime" in answer.content.decode()
     assert not User.objects.exclude(pk=charlie.pk).exists()
     assert sign_up(client).status_code == (302 if mode == "open" else 200)
     assert User.objects.exclude(pk=charlie.pk).exists() == (mode == "open")

@@ -54,7 +54,7 @@ def test_a_wrong_code_lets_nobody_in_and_says_so(alice: User, secret: str) -> No
     client = sign_in(alice)
     wrong = str((int(code_of(secret)) + 1) % 1_000_000).zfill(6)
     page = client.post("/accounts/2fa/authenticate/", {"code": wrong}).content.decode()
-    assert "This code is not right." in page
+    assert "This code is incorrect." in page
     assert not is_in(client)
 
 
@@ -102,7 +102,7 @@ def test_taking_the_app_off_leaves_the_password_alone(alice: User) -> None:
     client = with_password(alice)
     set_up_app(client)
     page = client.post("/accounts/2fa/totp/deactivate/", follow=True).content.decode()
-    assert "No code is asked for at sign-in any more." in page
+    assert "You no longer need a code to sign in." in page
     assert not Authenticator.objects.exists()
     assert is_in(sign_in(alice))
 

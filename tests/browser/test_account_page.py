@@ -22,7 +22,7 @@ def _real_passwords(live_studio: LiveStudio, settings: LazySettings) -> None:
 
 def give_password(page: Page) -> None:
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Continue").click()
 
 
 def test_somebody_takes_their_data_and_leaves(visitors: Visitors) -> None:

@@ -47,7 +47,7 @@ def charlie(live_studio: LiveStudio, settings: LazySettings) -> User:
 def give_password(page: Page) -> None:
     """The page that asks again, before credits move."""
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Continue").click()
 
 
 def test_an_administrator_tops_somebody_up(open_page: Open, charlie: User) -> None:

@@ -163,7 +163,7 @@ def test_a_question_mark_opens_the_help_on_every_page(
     help_ = page.get_by_role("dialog", name="Help")
     expect(help_).to_be_visible()
     expect(help_.get_by_text("Search my images")).to_be_visible()
-    expect(help_.get_by_role("link", name="How an image develops")).to_be_visible()
+    expect(help_.get_by_role("link", name="How an image is generated")).to_be_visible()
     page.keyboard.press("Escape")
     expect(help_).to_be_hidden()
 
@@ -185,9 +185,9 @@ def test_the_header_and_the_menu_open_the_help_and_lead_on(
     help_ = page.get_by_role("dialog", name="Help")
     help_.get_by_role("button", name="Close the help").click()
     page.get_by_role("button", name="Account menu").click()
-    page.locator(".menu").get_by_role("button", name="Help and keys").click()
-    help_.get_by_role("link", name="How an image develops").click()
-    expect(page.get_by_role("heading", name="How an image develops")).to_be_visible()
+    page.locator(".menu").get_by_role("button", name="Help and shortcuts").click()
+    help_.get_by_role("link", name="How an image is generated").click()
+    expect(page.get_by_role("heading", name="How an image is generated")).to_be_visible()
 
 
 def test_control_and_k_lead_to_the_search_of_the_gallery(
@@ -326,7 +326,7 @@ def test_keys_are_letters_while_somebody_types(
 def switch_on(page: Page) -> None:
     page.keyboard.press("Escape")
     page.locator(".help-button").click()
-    page.get_by_role("checkbox", name="Tell me when my images are ready").click()
+    page.get_by_role("checkbox", name="Notify me in this browser when my images are ready").click()
 
 
 def test_notifications_are_asked_for_by_a_click_alone_and_tell_of_a_picture(
@@ -361,7 +361,7 @@ def test_notifications_that_the_browser_denies_stay_off_and_say_so(
     page = visitors.tab(context, "/")
     switch_on(page)
     expect(page.get_by_text("The browser blocks notifications for this address")).to_be_visible()
-    expect(page.get_by_role("checkbox", name="Tell me when my images")).not_to_be_checked()
+    expect(page.get_by_role("checkbox", name="Notify me in this browser")).not_to_be_checked()
 
 
 def test_without_the_wish_nothing_is_notified(

@@ -85,7 +85,7 @@ def test_a_passkey_is_added_and_then_opens_the_studio_without_a_password(by_name
     expect(page.get_by_text("signs in without the password")).to_be_visible()
     page.get_by_role("link", name="Remove My laptop").click()
     page.get_by_role("button", name="Remove").click()
-    expect(page.get_by_text("There is none yet.")).to_be_visible()
+    expect(page.get_by_text("No passkeys yet.")).to_be_visible()
     assert not Authenticator.objects.filter(type="webauthn").exists()
 
 
@@ -105,7 +105,7 @@ def test_a_device_that_says_nothing_is_one_sentence(by_name: Visitors) -> None:
     session.send("WebAuthn.setUserVerified", {"authenticatorId": device, "isUserVerified": False})
     page.goto("/accounts/2fa/webauthn/add/")
     page.get_by_role("button", name="Add it").click()
-    expect(page.get_by_role("alert")).to_contain_text("Nothing came from your device")
+    expect(page.get_by_role("alert")).to_contain_text("Your device did not respond")
     assert not Authenticator.objects.exists()
 
 
@@ -130,7 +130,7 @@ def test_an_authenticator_app_is_set_up_and_asked_for(visitors: Visitors) -> Non
     expect(page.get_by_role("img", name="QR code")).to_have_js_property("complete", value=True)
     secret = page.locator(".secret").inner_text()
     page.get_by_label("Code").fill(code_of(secret))
-    page.get_by_role("button", name="Switch it on").click()
+    page.get_by_role("button", name="Turn on").click()
     expect(
         page.get_by_role("list", name="Codes that are left").get_by_role("listitem")
     ).to_have_count(10)

@@ -197,7 +197,7 @@ def test_the_help_of_a_phone_comes_from_the_menu_and_speaks_of_no_keys(
 ) -> None:
     page = open_page("/", alice, **phone(360, 640))
     page.get_by_role("button", name="Account menu").tap()
-    page.locator(".menu").get_by_role("button", name="Help and keys").tap()
+    page.locator(".menu").get_by_role("button", name="Help and shortcuts").tap()
     help_ = page.get_by_role("dialog", name="Help")
     expect(help_).to_be_in_viewport()
     expect(help_.get_by_text("Browse my earlier prompts")).to_be_hidden()

@@ -79,7 +79,7 @@ def test_long_labels_are_said_at_the_bars_and_short_ones_below() -> None:
 
 def test_nothing_at_all_is_said_in_words() -> None:
     chart = bar_chart(slug="x", title="t", labels=[], series=[Series("s", [])], stacked=True)
-    assert "Nothing in this time." in chart
+    assert "Nothing in this period." in chart
     assert "<rect" not in chart
 
 

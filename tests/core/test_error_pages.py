@@ -120,7 +120,7 @@ def test_the_page_leads_back_to_where_the_visitor_was_and_never_elsewhere(
     visit: Callable[..., HttpResponse], referer: str, way: str | None
 ) -> None:
     page = visit("404", Referer=referer).content.decode()
-    assert ("Back to where I was" in page) is (way is not None)
+    assert ("Back to the previous page" in page) is (way is not None)
     assert way is None or way in page
     assert "elsewhere.example" not in page
 

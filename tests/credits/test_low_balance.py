@@ -102,7 +102,7 @@ def test_a_studio_that_does_not_know_its_address_names_the_page(
     settings.PUBLIC_URL = ""
     spend(alice, 191)
     tell_low_balances()
-    assert "on the page Credits." in mail.outbox[0].body
+    assert "on the Credits page." in mail.outbox[0].body
 
 
 def test_a_second_fall_is_told_again(alice: User) -> None:

@@ -296,7 +296,7 @@ def test_the_user_hears_by_mail_what_was_given_and_why(alice: User, charlie: Use
     assert message.to == ["alice@example.org"]
     assert message.subject == "Your request for credits was approved"
     assert message.body == (
-        "You have 15.00 more credits to draw with.\n\nFor <b> & you\n\n"
+        "You received 15.00 credits.\n\nFor <b> & you\n\n"
         "Your credits:\n\nhttps://studio.example.org/credits/\n\nDarkroom\n"
     )
 
@@ -312,7 +312,7 @@ def test_the_user_hears_by_mail_that_nothing_was_given(
     (message,) = mail.outbox
     assert message.subject == "Your request for credits was declined"
     assert message.body == (
-        "The 40.00 credits that you asked for were not given.\n\nNext month again.\n\nDarkroom\n"
+        "Your request for 40.00 credits was declined.\n\nNext month again.\n\nDarkroom\n"
     )
 
 

@@ -96,7 +96,9 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
         """True if the address is confirmed now. Raises Conflict if somebody else took its
         mailbox since the mail was sent; then nothing changes."""
-        sentence = _("Somebody else has this mailbox, perhaps under another spelling.")
+        sentence = _(
+            "Another user has this mailbox, perhaps with a different spelling of the address."
+        )
         try:
             with transaction.atomic():
                 return bool(super().confirm_email(request, email_address))

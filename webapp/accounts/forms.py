@@ -59,7 +59,7 @@ class ChangeAddressForm(AddEmailForm):  # type: ignore[misc]
         email: str = super().clean_email()
         present = EmailAddress.objects.filter(user=self.user, email=self.user.email)
         if not present.filter(verified=True).exists():
-            sentence = _("Your present address is not confirmed, so it can't be changed here.")
+            sentence = _("Your current address is not confirmed, so it can't be changed here.")
             raise ValidationError(sentence)
         if User.objects.has_mailbox_of(email, but=self.user):
             raise get_adapter().validation_error("email_taken")

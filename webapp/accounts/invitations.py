@@ -112,7 +112,7 @@ def use_invitation(*, invitation_id: int, email: str) -> Invitation:
     used = _open().filter(mine, pk=invitation_id).update(uses_left=F("uses_left") - 1)
     if not used:
         raise Conflict(
-            _("This invitation was used up meanwhile, or taken back. Ask for a new one.")
+            _("This invitation was used up or revoked in the meantime. Ask for a new one.")
         )
     return Invitation.objects.select_related("group").get(pk=invitation_id)
 
@@ -136,7 +136,7 @@ def _check(terms: InvitationTerms) -> None:
         }
         raise InvalidInput(sentence, field="grant")
     if terms.expires_at and terms.expires_at <= timezone.now():
-        raise InvalidInput(_("This moment is over already."), field="expires_at")
+        raise InvalidInput(_("This time is in the past. Choose a later one."), field="expires_at")
     if terms.email:
         _check_email(terms)
 

@@ -253,7 +253,9 @@ class User(AbstractBaseUser, PermissionsMixin):
         super().clean()
         self.email = self.email.lower()
         if self._has_new_address() and User.objects.has_mailbox_of(self.email, but=self):
-            sentence = _("Somebody else has this mailbox, perhaps under another spelling.")
+            sentence = _(
+                "Another user has this mailbox, perhaps with a different spelling of the address."
+            )
             raise ValidationError({"email": sentence})
 
     def save(

@@ -27,7 +27,7 @@ class SecondStepAdapter(DefaultMFAAdapter):  # type: ignore[misc]
 
     error_messages: ClassVar[dict[str, str | Promise]] = {
         **DefaultMFAAdapter.error_messages,
-        "incorrect_code": gettext_lazy("This code is not right. Codes change every half minute."),
+        "incorrect_code": gettext_lazy("This code is incorrect. Codes change every 30 seconds."),
         "cannot_generate_recovery_codes": gettext_lazy("Set up two-factor authentication first."),
         "unverified_email": gettext_lazy("Confirm your e-mail address first."),
     }

@@ -100,7 +100,7 @@ class PersonActions:
                     "sign in again."
                 ),
             ],
-            button=Button("take-off", _("Take it off"), "danger"),
+            button=Button("take-off", _("Turn off"), "danger"),
             done=_("The password alone is enough to sign in again."),
             act=_with_actor(people.take_off_second_step),
         )
