@@ -11,7 +11,7 @@ from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.services import STARTER_SLUG
 from webapp.generation.models import Generation, Image
-from webapp.generation.studio.ideas import rich_ideas, simple_ideas
+from webapp.generation.studio.knowledge import rich_ideas, simple_ideas
 
 pytestmark = pytest.mark.browser
 Open = Callable[..., Page]

@@ -17,7 +17,7 @@ from webapp.gallery.models import CollectionItem, Share
 from webapp.gallery.sharing import share_image
 from webapp.gallery.tasks import empty_bins
 from webapp.generation.models import DiscardedFile, Generation, Image
-from webapp.generation.tasks import delete_discarded_files
+from webapp.generation.orphans import delete_discarded_files
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("plain_static")]
 

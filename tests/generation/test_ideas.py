@@ -12,10 +12,10 @@ from django.utils import translation
 from tests.demo import NEGATIVE_PROMPT, PROMPT
 from tests.vocabularies import small_lexicon
 from webapp.catalog.lexicon import Lexicon
+from webapp.catalog.understanding import parts_not_followed, understand
 from webapp.catalog.vocabulary import parse_vocabulary
 from webapp.catalog.vocabulary_services import read_vocabulary
-from webapp.generation.request.understanding import parts_not_followed, understand
-from webapp.generation.studio.ideas import simple_ideas
+from webapp.generation.studio.knowledge import simple_ideas
 from webapp.operations.management.commands.prepare import STARTER
 from worker.training.concepts import COLOURS
 from worker.training.things import all_things

@@ -14,7 +14,7 @@ from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.core.errors import Conflict, NotFound
 from webapp.credits.selectors import get_balance
-from webapp.generation import tasks
+from webapp.generation import orphans, tasks
 from webapp.generation.models import DiscardedFile, Image
 from webapp.generation.queueing import claims, services, sweeping
 from webapp.generation.queueing.claims import claim_next
@@ -201,7 +201,7 @@ def test_a_deleted_picture_takes_its_files_and_leaves_the_books(
     finish(claim(offered_model))
     image = Image.objects.get()
     services.delete_image(owner=alice, image_id=image.pk)
-    tasks.delete_discarded_files()
+    orphans.delete_discarded_files()
     assert not default_storage.exists(image.file)
     assert get_balance(user=alice).posted_ucr == START_UCR - PRICE_UCR
     assert not list(find_violations())

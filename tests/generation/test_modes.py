@@ -24,8 +24,7 @@ from webapp.core.errors import InvalidInput
 from webapp.credits.selectors import get_balance
 from webapp.generation.models import Generation, Image, Upload
 from webapp.generation.request import uploads
-from webapp.generation.request.asking import parse_spec
-from webapp.generation.request.modes import enlarged_size
+from webapp.generation.request.checks import enlarged_size, parse_spec
 from webapp.operations.audit import find_violations
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey_is_empty")]

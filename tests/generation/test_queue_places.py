@@ -23,8 +23,7 @@ from webapp.generation import events
 from webapp.generation.models import Image
 from webapp.generation.queueing import heartbeat, places, services
 from webapp.generation.queueing.claims import claim_next
-from webapp.generation.queueing.pace import Pace, measure_paces
-from webapp.generation.queueing.places import QueueView, look_at_queue
+from webapp.generation.queueing.places import Pace, QueueView, look_at_queue, measure_paces
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey_is_empty")]
 SIDES_PX = (64, 128, 192, 256)
@@ -267,7 +266,7 @@ def test_what_is_being_drawn_counts_with_what_is_left_of_it(
 def test_the_pace_is_that_of_the_newest_pictures_and_loading_is_not_drawing(
     alice: User, offered_model: DiffusionModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webapp.generation.queueing.pace.NEWEST_OF_A_MODEL", 2)
+    monkeypatch.setattr("webapp.generation.queueing.places.NEWEST_OF_A_MODEL", 2)
     measure(alice, offered_model, seconds=900, ago_s=60)
     measure(alice, offered_model, seconds=4, ago_s=30)
     measure(alice, offered_model, seconds=106, load_s=100)
@@ -287,7 +286,7 @@ def test_old_pictures_of_other_models_do_not_cost_a_search(
     measure(alice, offered_model, seconds=4.5)
     other = make_model("other")
     measure(alice, other, seconds=4.5)
-    monkeypatch.setattr("webapp.generation.queueing.pace.NEWEST", 1)
+    monkeypatch.setattr("webapp.generation.queueing.places.NEWEST", 1)
     assert set(measure_paces()) == {"other"}
 
 

@@ -15,7 +15,7 @@ from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.generation.models import Generation
 from webapp.generation.request import spec as table
-from webapp.generation.request.asking import parse_spec
+from webapp.generation.request.checks import parse_spec
 from webapp.generation.request.spec import (
     FIELDS,
     IN_MORE,

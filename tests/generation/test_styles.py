@@ -15,7 +15,7 @@ from webapp.core.errors import Conflict, InvalidInput
 from webapp.gallery.filters import read_filter
 from webapp.gallery.selectors import list_wall_page
 from webapp.generation.models import Generation, Image
-from webapp.generation.request.asking import parse_spec
+from webapp.generation.request.checks import parse_spec
 from webapp.generation.request.styles import PLAIN, PROMPT, STYLES, apply_style, style_name
 from worker.engine_requests import parameters_text
 from worker.finishing.parameters import read_parameters

@@ -16,7 +16,7 @@ from webapp.core.errors import Conflict, InvalidInput, NotEnoughCredits, TooMany
 from webapp.credits.selectors import get_balance
 from webapp.generation.models import Generation, Image, QueueShare
 from webapp.generation.queueing import services
-from webapp.generation.request.asking import parse_spec
+from webapp.generation.request.checks import parse_spec
 from webapp.operations.audit import find_violations
 
 

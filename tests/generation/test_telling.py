@@ -15,7 +15,7 @@ from tests.people import claim, submit
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.generation import events
-from webapp.generation.live import telling
+from webapp.generation.live import streams
 from webapp.generation.live.streams import hub, stream_events
 from webapp.generation.models import Image
 from webapp.generation.queueing import heartbeat, services
@@ -31,9 +31,9 @@ Answer = TypeVar("Answer")
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(telling, "EVERY_S", 0.05)
-    monkeypatch.setattr(telling, "REST", 0)
-    monkeypatch.setattr(telling, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(streams, "LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(streams, "REST", 0)
+    monkeypatch.setattr(streams, "PATIENCE_S", 0.3)
 
 
 class Page:
@@ -128,9 +128,9 @@ async def test_a_database_that_is_away_ends_nothing(
             raise answer
         return answer
 
-    monkeypatch.setattr(telling, "_look", look)
+    monkeypatch.setattr(streams, "_look", look)
     page = Page()
-    task = asyncio.create_task(telling.Teller({alice.pk: [page]}).tell_for_ever())
+    task = asyncio.create_task(streams.Teller({alice.pk: [page]}).tell_for_ever())
     async with asyncio.timeout(SOON_S):
         while not page.told:
             await asyncio.sleep(0.05)
@@ -143,9 +143,9 @@ def test_a_look_serves_all_who_wait_and_asks_nothing_of_those_who_do_not(
 ) -> None:
     heartbeat.beat_once(name="worker-1", models=["tiny"], facts={})
     queue_for(alice, offered_model, 1)
-    view = telling._look([alice.pk, bob.pk])
+    view = streams._look([alice.pk, bob.pk])
     assert list(view.places) == [alice.pk]
     image = Image.objects.get()
     services.cancel_image(owner=alice, image_id=image.pk)
-    assert telling._look([alice.pk, bob.pk]) == QueueView(1)
+    assert streams._look([alice.pk, bob.pk]) == QueueView(1)
     events.publish_queue_moved()

@@ -10,8 +10,8 @@ import pytest
 from tests.vocabularies import as_bytes, small_lexicon
 from webapp.catalog.lexicon import Lexicon
 from webapp.catalog.spelling import Spelling
+from webapp.catalog.understanding import join_ending, parts_not_followed, understand
 from webapp.catalog.vocabulary import parse_vocabulary
-from webapp.generation.request.understanding import join_ending, parts_not_followed, understand
 
 LEXICON = small_lexicon()
 

@@ -30,12 +30,14 @@ from tests.people import claim, finish, make_user, picture_bytes, submit
 from tests.selection import examples
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
+from webapp.core import decoding
+from webapp.core.decoding import clean_picture, decoding_turn
 from webapp.core.errors import InvalidInput
 from webapp.generation.erasure import erase_pictures
 from webapp.generation.models import DiscardedFile, Generation, Image, Upload
-from webapp.generation.request import pictures, uploads
-from webapp.generation.request.pictures import clean_picture, decoding_turn
-from webapp.generation.tasks import delete_discarded_files, sweep_uploads
+from webapp.generation.orphans import delete_discarded_files
+from webapp.generation.request import uploads
+from webapp.generation.tasks import sweep_uploads
 from webapp.pixels.cleaning import RefusedError, clean
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey_is_empty")]
@@ -148,7 +150,7 @@ def test_more_than_25_megapixels_are_told_in_a_sentence() -> None:
 
 
 def test_more_than_20_megabytes_are_refused_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pictures, "MAX_BYTES", 1000)
+    monkeypatch.setattr(decoding, "MAX_BYTES", 1000)
     assert "at most 0 MB" in refusal(picture_bytes("BMP"))
 
 
@@ -409,7 +411,7 @@ def test_what_no_request_names_goes_after_a_day_with_its_files(
     assert set(Upload.objects.all()) == {fresh, used, mask}
     assert set(DiscardedFile.objects.values_list("name", flat=True)) == {
         old.file,
-        uploads.thumbnail_name(old),
+        old.thumbnail,
     }
     delete_discarded_files()
     assert len(files_kept()) == 6

@@ -21,11 +21,10 @@ from webapp.credits.models import Hold
 from webapp.gallery.image_page import read_enlargement
 from webapp.generation.models import Generation, Image
 from webapp.generation.queueing.services import submit_generation
-from webapp.generation.request.asking import check_spec, parse_spec
-from webapp.generation.request.modes import enlarged_size
+from webapp.generation.request.checks import check_spec, enlarged_size, parse_spec
 from webapp.generation.request.styles import PLAIN, apply_style, offered_styles, style_name
 from webapp.generation.request.uploads import create_upload_from_image
-from webapp.generation.studio.ideas import first_ideas, page_ideas
+from webapp.generation.studio.knowledge import first_ideas, page_ideas
 
 pytestmark = pytest.mark.django_db
 JSON = {"Accept": "application/json"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from webapp.generation.live.waiting import say_left, say_place, say_wait
+from webapp.generation.live.strings import say_left, say_place, say_wait
 from webapp.generation.queueing.places import Place
 from worker.pace import StepPace
 

@@ -21,7 +21,7 @@ from webapp.credits import ledger
 from webapp.credits.models import Account, CreditRequest, Entry, Hold
 from webapp.generation import erasure
 from webapp.generation.models import DiscardedFile, Generation, Image, QueueShare, Upload
-from webapp.generation.tasks import delete_discarded_files
+from webapp.generation.orphans import delete_discarded_files
 from webapp.operations import people
 from webapp.operations.audit import find_violations
 from webapp.operations.people import (

@@ -21,7 +21,7 @@ from webapp.generation.queueing import services
 from webapp.generation.queueing.claims import Claim, claim_next
 from webapp.generation.request import uploads
 from webapp.generation.storage import read_file
-from webapp.generation.studio.enlarging import enlarge_image
+from webapp.generation.studio.submitting import enlarge_image
 from webapp.operations.audit import find_violations
 from worker.finishing.parameters import read_parameters
 from worker.start_pictures import StartPictureLost, read_pictures

@@ -25,7 +25,7 @@ from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.core.errors import InvalidInput
 from webapp.generation.storage import read_file
-from webapp.generation.studio.enlarging import enlarge_image
+from webapp.generation.studio.submitting import enlarge_image
 from webapp.operations.audit import find_violations
 from worker.finishing.parameters import read_parameters
 from worker.tasks import Desk

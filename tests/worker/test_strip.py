@@ -16,9 +16,9 @@ from tests.people import submit
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.generation.models import DiscardedFile, Image
+from webapp.generation.orphans import delete_discarded_files
 from webapp.generation.queueing import heartbeat, services
 from webapp.generation.storage import read_file
-from webapp.generation.tasks import delete_discarded_files
 from worker.config import EngineConfig
 from worker.engine.engine import Engine
 from worker.engine.request import Progress, RenderedImage, Timings

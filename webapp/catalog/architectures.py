@@ -18,7 +18,10 @@ Denoiser = Literal["unet", "transformer", "any"]
 
 # What an image may begin with, as `generation.models.Generation.Mode` names it.
 TEXT: Final = "text"
-ALL_MODES: Final = frozenset({TEXT, "image", "inpaint", "upscale"})
+IMAGE: Final = "image"
+INPAINT: Final = "inpaint"
+UPSCALE: Final = "upscale"
+ALL_MODES: Final = frozenset({TEXT, IMAGE, INPAINT, UPSCALE})
 # The slug of those that no adapter knows.
 OTHER: Final = "other"
 

@@ -1,9 +1,12 @@
 """Reading the vocabularies of models: from the database once in each process, however often they
 are asked for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+
+from django.utils.text import get_text_list
+from django.utils.translation import gettext as _
 
 from webapp.catalog.lexicon import Lexicon
 from webapp.catalog.models import DiffusionModel, ModelVocabulary
@@ -42,6 +45,17 @@ def vocabulary_of(model: DiffusionModel) -> Vocabulary | None:
     """What the model says that it knows; None for a model without a vocabulary."""
     lexicon = lexicon_of(model)
     return lexicon.vocabulary if lexicon else None
+
+
+def offered_sizes(model: DiffusionModel) -> Sequence[tuple[int, int]]:
+    """The sizes that the model names, (width, height) in pixels; () if its limits alone decide."""
+    vocabulary = vocabulary_of(model)
+    return (vocabulary.sizes if vocabulary else None) or ()
+
+
+def list_sizes(sizes: Sequence[tuple[int, int]]) -> str:
+    """ "256 × 256, 384 × 256 or 256 × 384"."""
+    return get_text_list([f"{width} × {height}" for width, height in sizes], _("or"))
 
 
 @lru_cache(maxsize=KEPT_HERE)

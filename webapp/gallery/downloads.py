@@ -9,11 +9,11 @@ from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
 from webapp.accounts.models import User
+from webapp.core.decoding import ask_child, decoding_turn
 from webapp.core.errors import InvalidInput, NotFound, TooMany
 from webapp.core.zipping import ZipEntry, read_stored_file
 from webapp.gallery.selection import Selection, select_images
 from webapp.generation.models import Image
-from webapp.generation.request.pictures import ask_child, decoding_turn
 from webapp.generation.storage import read_file
 
 NAME_LENGTH = 60

@@ -14,7 +14,7 @@ from webapp.gallery.selectors import list_collections
 from webapp.gallery.sharing import get_share
 from webapp.gallery.strings import gallery_strings
 from webapp.generation.models import Image
-from webapp.generation.request.modes import check_steps_left, enlarged_size
+from webapp.generation.request.checks import check_steps_left, enlarged_size
 from webapp.generation.request.spec import DEFAULT_STRENGTH, Mode
 
 RELATIVES_SHOWN = 12

@@ -15,8 +15,8 @@ from webapp.gallery.development import read_strip
 from webapp.gallery.downloads import download_name
 from webapp.gallery.image_page import get_neighbours, read_actions, read_enlargement, read_lineage
 from webapp.gallery.made_with import read_facts
+from webapp.generation.live.feed import price_again
 from webapp.generation.queueing import services
-from webapp.generation.request.repeating import price_again
 from webapp.generation.selectors import get_owned_image
 from webapp.statements.receipt import read_receipt
 

@@ -4,7 +4,6 @@ A worker that is drawing meanwhile finds its lease gone, and deletes its own fil
 """
 
 import uuid
-from collections.abc import Iterable
 
 from django.db import transaction
 
@@ -59,7 +58,9 @@ def _erase_images(owner: User) -> int:
     ended = Image.objects.select_for_update(skip_locked=True).filter(owner=owner)
     ended = ended.exclude(state__in=Image.LIVE).only("pk", "file", "thumbnail", "strip")
     images = list(ended[:ROWS_AT_ONCE])
-    _discard(name for image in images for name in (image.file, image.thumbnail, image.strip))
+    DiscardedFile.discard(
+        name for image in images for name in (image.file, image.thumbnail, image.strip)
+    )
     Image.objects.filter(pk__in=[image.pk for image in images]).delete()
     return len(images)
 
@@ -71,7 +72,3 @@ def _erase_generations(owner: User) -> int:
     # Asked again: a request that is being made beside us has its images by now.
     Generation.objects.filter(pk__in=ids, images=None).delete()
     return len(ids)
-
-
-def _discard(names: Iterable[str]) -> None:
-    DiscardedFile.objects.bulk_create(DiscardedFile(name=name) for name in names if name)

@@ -5,7 +5,7 @@ Channel `darkroom:events:<user id>` carries JSON objects:
     {"type": "progress", "id", "generation", "stage", "step", "steps", "left_s"?, "preview"?}
     {"type": "balance",  "available_ucr", "available", "held"}
     {"type": "places",   "workers", "places": image id -> {"place", "seconds"}}
-The last is written by the web process that the page listens to (`telling`), whenever channel
+The last is written by the web process that the page listens to (`streams`), whenever channel
 `darkroom:queue` says that the queue moved.
 Key `darkroom:progress:<image id>` holds the newest progress for a page that is opened now.
 Key `darkroom:cancelled:<image id>` tells the worker within one step.

@@ -22,7 +22,7 @@ before its beginning is written down is drawn alone, too.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from django.conf import settings
 from django.db import models
@@ -59,6 +59,11 @@ class Upload(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.width_px}x{self.height_px}"
+
+    @property
+    def thumbnail(self) -> str:
+        """The name of the small copy (WebP) that lies beside the file."""
+        return f"{self.file.removesuffix('.png')}.webp"
 
 
 class Generation(models.Model):
@@ -292,3 +297,8 @@ class DiscardedFile(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @staticmethod
+    def discard(names: Iterable[str]) -> None:
+        """Has the sweeper delete these files after the commit; "" is none."""
+        DiscardedFile.objects.bulk_create(DiscardedFile(name=name) for name in names if name)

@@ -1,8 +1,9 @@
-"""Files that no row names: left by a worker that was killed, or lost its image, at a bad moment.
+"""Files to delete: those whose row is gone, and those that no row names, left by a worker that was
+killed, or lost its image, at a bad moment.
 
-A file is one only where its name is of the form that we give, no image, upload or running attempt
-has it, and it is an hour old: what is just being written is never taken. A running attempt writes
-under the token of its lease, and an upload's row is there before its file.
+A file is an orphan only if its name is of the form that we give, no image, upload or running
+attempt has it, and it is an hour old: what is just being written is never taken. A running attempt
+writes under the token of its lease, and an upload's row is there before its file.
 """
 
 import logging
@@ -17,7 +18,6 @@ from django.utils import timezone
 
 from webapp.core.connections import let_go_of_database
 from webapp.generation.models import DiscardedFile, Image, Upload
-from webapp.generation.request.uploads import thumbnail_name
 from webapp.generation.storage import delete_files, file_names, list_files, modified_at
 
 logger = logging.getLogger(__name__)
@@ -35,6 +35,14 @@ FILES_AT_ONCE = 500
 
 _swept = 0  # how many folders, since this process began
 _sweeping = threading.Lock()
+
+
+def delete_discarded_files() -> None:
+    """Deletes files whose rows are gone; their lines go only after them. Raises StorageAway."""
+    lines = dict(DiscardedFile.objects.order_by("pk").values_list("pk", "name")[:FILES_AT_ONCE])
+    let_go_of_database()
+    delete_files(*lines.values())
+    DiscardedFile.objects.filter(pk__in=lines).delete()
 
 
 def sweep_some() -> int:
@@ -87,7 +95,7 @@ def _names_of_images(ids: list[uuid.UUID]) -> Iterator[str]:
 
 def _names_of_uploads(ids: list[uuid.UUID]) -> Iterator[str]:
     for upload in Upload.objects.filter(pk__in=ids).only("file"):
-        yield from (upload.file, thumbnail_name(upload))
+        yield from (upload.file, upload.thumbnail)
 
 
 def _stem(name: str) -> str:

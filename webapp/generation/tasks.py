@@ -6,17 +6,12 @@ import logging
 from celery import shared_task
 from django.db import OperationalError
 
-from webapp.core.connections import let_go_of_database
+from webapp.core.neighbours import StorageAway
 from webapp.generation import orphans
-from webapp.generation.models import DiscardedFile, QueueShare
-from webapp.generation.queueing import doorbell
-from webapp.generation.queueing.sweeping import Sweeper
+from webapp.generation.queueing.sweeping import Sweeper, ring_for_queued
 from webapp.generation.request.uploads import delete_unused_uploads
-from webapp.generation.storage import StorageAway, delete_files
 
 logger = logging.getLogger(__name__)
-
-FILES_AT_ONCE = 500
 
 sweeper = Sweeper()
 
@@ -43,7 +38,7 @@ def ring() -> None:
 def sweep_files() -> None:
     """Deletes discarded files."""
     try:
-        delete_discarded_files()
+        orphans.delete_discarded_files()
     except (OperationalError, StorageAway) as error:
         logger.error("files are deleted later: %s", error)
 
@@ -64,18 +59,3 @@ def sweep_uploads() -> None:
         delete_unused_uploads()
     except OperationalError as error:
         logger.error("uploads are swept later, the database does not answer: %s", error)
-
-
-def ring_for_queued() -> None:
-    """Rings for every model that has something queued."""
-    waiting = QueueShare.objects.filter(queued__gt=0).values_list("model__slug", flat=True)
-    for slug in waiting.distinct():
-        doorbell.ring_if_silent(model_slug=slug)
-
-
-def delete_discarded_files() -> None:
-    """Deletes files whose rows are gone; their lines go only after them. Raises StorageAway."""
-    lines = dict(DiscardedFile.objects.order_by("pk").values_list("pk", "name")[:FILES_AT_ONCE])
-    let_go_of_database()
-    delete_files(*lines.values())
-    DiscardedFile.objects.filter(pk__in=lines).delete()

@@ -17,8 +17,8 @@ from webapp.core.errors import Conflict
 from webapp.core.units import format_credits
 from webapp.credits import ledger
 from webapp.credits.models import Account, Hold
-from webapp.generation.models import Image
-from webapp.generation.queueing.services import discard, lose_file
+from webapp.generation.models import DiscardedFile, Image
+from webapp.generation.queueing.services import lose_file
 from webapp.generation.storage import has_file
 from webapp.operations.audit import find_violations_of, stored_images
 
@@ -67,7 +67,7 @@ def _refund_lost_file(image: Image) -> str:
     """What was done; "" if somebody deleted the image meanwhile."""
     if not lose_file(image_id=image.pk, file=image.file):
         return ""
-    discard(image.thumbnail, image.strip)
+    DiscardedFile.discard((image.thumbnail, image.strip))
     _record(image, before={"file": image.file}, after={"failure_code": "file_lost"})
     try:
         given = ledger.refund_image(

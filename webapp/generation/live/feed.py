@@ -1,20 +1,21 @@
-"""What the studio shows of a generation: its tiles with their newest progress, and its bill."""
+"""What the studio shows of its visitor's generations: tiles with their newest progress, and bills;
+and what an open page compares itself with."""
 
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import Prefetch, QuerySet
+
 from webapp.accounts.models import User
-from webapp.catalog.pricing import read_prices
+from webapp.catalog.pricing import Prices, read_prices
 from webapp.core.errors import NotFound
-from webapp.generation.events import read_progress
-from webapp.generation.live.waiting import say_left, say_place, say_wait
+from webapp.generation.events import image_facts, read_progress
+from webapp.generation.live.strings import say_left, say_place, say_wait
 from webapp.generation.models import Generation, Image
 from webapp.generation.queueing.places import Place, look_at_queue
-from webapp.generation.request.repeating import price_again
 from webapp.generation.request.styles import style_name
-from webapp.generation.selectors import list_feed
 
 GROUPS_SHOWN = 20
 UNCHARGED = (Image.State.FAILED, Image.State.CANCELLED)
@@ -85,7 +86,7 @@ class Group:
 
 def list_groups(*, owner: User) -> list[Group]:
     """The owner's newest generations, as the studio opens with them."""
-    return _groups(list_feed(owner=owner)[:GROUPS_SHOWN])
+    return _groups(_feed_of(owner)[:GROUPS_SHOWN])
 
 
 def new_group(generation: Generation) -> Group:
@@ -96,10 +97,51 @@ def new_group(generation: Generation) -> Group:
 
 def get_group(*, owner: User, generation_id: uuid.UUID) -> Group:
     """One generation of the owner; raises NotFound to anybody else."""
-    found = _groups(list_feed(owner=owner).filter(pk=generation_id))
+    found = _groups(_feed_of(owner).filter(pk=generation_id))
     if not found:
         raise NotFound
     return found[0]
+
+
+def read_state(*, owner: User, ids: list[uuid.UUID]) -> dict[str, Any]:
+    """The owner's live images and those of the ids that are theirs, as `events.image_facts`; the
+    newest progress of those that run; the queue as their page is told it."""
+    mine = Image.objects.filter(owner=owner)
+    live = list(mine.filter(state__in=Image.LIVE))
+    known = {image.pk: image_facts(image) for image in (*live, *mine.filter(pk__in=ids))}
+    running = [image.pk for image in live if image.state == Image.State.RUNNING]
+    view = look_at_queue(owner_ids=[owner.pk] if len(running) < len(live) else [])
+    return {
+        "images": list(known.values()),
+        "progress": read_progress(running),
+        "queue": view.facts_of(owner.pk),
+    }
+
+
+def has_no_worker() -> bool:
+    """Whether it is known that nobody draws now; False while Valkey does not say."""
+    return look_at_queue(owner_ids=[]).workers == 0
+
+
+def price_again(*, owner: User, generation: Generation, prices: Prices | None = None) -> int | None:
+    """What one more image of that request costs its owner now; None where there is no price.
+    `prices` saves reading them for each of many."""
+    prices = prices or read_prices(user=owner)
+    if prices.problem:
+        return None
+    size = {"width_px": generation.width_px, "height_px": generation.height_px}
+    return prices.quote(model=generation.model, steps=generation.steps, **size).price_each_ucr
+
+
+def _feed_of(owner: User) -> QuerySet[Generation]:
+    """The owner's generations, newest first, each with its images in order."""
+    images = Image.objects.order_by("index")
+    return (
+        Generation.objects.filter(owner=owner)
+        .select_related("model")
+        .prefetch_related(Prefetch("images", queryset=images))
+        .order_by("-created_at", "-pk")
+    )
 
 
 def _read_places(generations: list[Generation]) -> dict[uuid.UUID, Place]:

@@ -1,14 +1,44 @@
-"""The sentences that the studio's scripts say, in the visitor's language."""
+"""What the studio says while somebody waits, in the visitor's language: on the page (where an image
+stands in the queue, the seconds left), and by its scripts, with the same sentences (`places.js`).
+"""
+
+from math import ceil
 
 from django.utils.translation import gettext as _
 
-from webapp.generation.live.start_strings import start_strings
-from webapp.generation.live.waiting import waiting_strings
+from webapp.generation.queueing.places import Place
+
+ORDINALS = {1: "one", 2: "two", 3: "few"}
+TEENS = range(11, 14)
+MINUTE_S, HOUR_S = 60, 3600
+EXACT_S, ROUND_S = 10, 5
+
+
+def say_place(place: Place | None) -> str:
+    """ "3rd in line"; "waiting" where nothing is known."""
+    if place is None:
+        return _("waiting")
+    strings = _waiting_strings()
+    if place.number is None:
+        return strings["place_none"]
+    if place.number == 1:
+        return strings["place_next"]
+    return strings[f"place_{_ordinal(place.number)}"].replace("{n}", str(place.number))
+
+
+def say_wait(place: Place | None) -> str:
+    """ "about 40 s"; "" where nobody measured."""
+    return "" if place is None or place.seconds is None else _say_seconds("about", place.seconds)
+
+
+def say_left(seconds: float | None) -> str:
+    """ "about 6 s left"; "" where it is not known yet."""
+    return "" if seconds is None else _say_seconds("left", seconds)
 
 
 def studio_strings() -> dict[str, str]:
     """Key to sentence; `{names}` are filled in by the script."""
-    return waiting_strings() | {
+    return _waiting_strings() | {
         "step": _("step {step} of {steps}"),
         "stage_waiting": _("waiting"),
         "stage_loading": _("loading the model"),
@@ -48,5 +78,88 @@ def studio_strings() -> dict[str, str]:
         "words_replaced": _("Changed to {near}."),
         "words_add": _("Add {word} to the prompt"),
         "words_found": _("{count} found"),
-        **start_strings(),
+        **_start_strings(),
     }
+
+
+def _waiting_strings() -> dict[str, str]:
+    """Key to sentence, the ordinals by the kinds that English has (`Intl.PluralRules`)."""
+    return {
+        "place_next": _("next in line"),
+        "place_one": _("{n}st in line"),
+        "place_two": _("{n}nd in line"),
+        "place_few": _("{n}rd in line"),
+        "place_other": _("{n}th in line"),
+        "place_none": _("no worker draws with this model now"),
+        "about_s": _("about {n} s"),
+        "about_min": _("about {n} min"),
+        "about_h": _("about {n} h"),
+        "left_s": _("about {n} s left"),
+        "left_min": _("about {n} min left"),
+        "left_h": _("about {n} h left"),
+    }
+
+
+def _start_strings() -> dict[str, str]:
+    """Key to sentence; `{names}` are filled in by the script."""
+    return {
+        "start_too_large": _("The image is larger than 20 MB. Choose a smaller one."),
+        "start_gone": _("The start image is not kept any more. Choose it again."),
+        "start_added": _("The image is the start now."),
+        "start_size": _("{width} × {height}"),
+        "start_sending": _("Sending the image"),
+        "start_reading": _("Reading the image"),
+        "start_says_least": _("Only the finest details may change."),
+        "start_says_little": _("Details may change; shapes and colours stay."),
+        "start_says_half": _("About half of the image may change."),
+        "start_says_much": _("Most of the image may change; its layout stays."),
+        "start_says_most": _("Nearly everything may change; a hint of the image stays."),
+        "start_says_all": _("Everything may change: it begins from noise."),
+        "start_says_painted": _("Only what is painted may change."),
+        "start_says_steps": _("{kept} of {steps} steps draw."),
+        "start_says_none": _("At this strength none of the {steps} steps is left: raise either."),
+        "mask_choose": _("Choose what to redraw"),
+        "mask_change": _("Change what to redraw"),
+        **_mask_strings(),
+    }
+
+
+def _mask_strings() -> dict[str, str]:
+    """As above, of the editor alone."""
+    return {
+        "mask_empty": _("Paint over what should be drawn anew first."),
+        # xgettext:no-python-format
+        "mask_covered": _("{share} % is drawn anew"),
+        "mask_cell_on": _("{x} % across, {y} % down: drawn anew"),
+        "mask_cell_off": _("{x} % across, {y} % down: kept"),
+        # xgettext:no-python-format
+        "mask_undone": _("Undone. {share} % is drawn anew."),
+        # xgettext:no-python-format
+        "mask_redone": _("Done again. {share} % is drawn anew."),
+        # xgettext:no-python-format
+        "mask_inverted": _("Inverted. {share} % is drawn anew."),
+        "mask_cleared": _("Cleared. Everything is kept."),
+        "mask_pixels": _("{size} px"),
+        "mask_percent": _("{share} %"),
+    }
+
+
+def _say_seconds(start: str, seconds: float) -> str:
+    unit, number = _round(seconds)
+    return _waiting_strings()[f"{start}_{unit}"].replace("{n}", str(number))
+
+
+def _round(seconds: float) -> tuple[str, int]:
+    """Upwards, and no finer than it is known."""
+    if seconds <= EXACT_S:
+        return "s", max(1, ceil(seconds))
+    in_fives = ceil(seconds / ROUND_S) * ROUND_S
+    if in_fives < MINUTE_S:
+        return "s", in_fives
+    if seconds <= HOUR_S - MINUTE_S:
+        return "min", ceil(seconds / MINUTE_S)
+    return "h", ceil(seconds / HOUR_S)
+
+
+def _ordinal(number: int) -> str:
+    return "other" if number % 100 in TEENS else ORDINALS.get(number % 10, "other")

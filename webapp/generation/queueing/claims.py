@@ -8,7 +8,7 @@ worker ends is one UPDATE, and the look that follows if that found nothing
 import enum
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -30,8 +30,7 @@ from webapp.catalog.models import DiffusionModel
 from webapp.generation import events
 from webapp.generation.models import Image, QueueShare
 from webapp.generation.queueing import queue
-from webapp.generation.request.spec import GenerationSpec, spec_of
-from webapp.generation.request.styles import apply_style
+from webapp.generation.request.spec import GenerationSpec, drawn_spec
 
 # Lost so often before a drawing of it was seen to begin, an image counts as a suspect, too.
 BLIND_LOSSES = 4
@@ -182,22 +181,9 @@ def _lease(image: Image, *, share: QueueShare, worker: str) -> Claim:
         alone=is_suspect(image),
         waited_s=max(0.0, waited.total_seconds()),
         model=image.model,
-        asked=_asked_for(image),
+        asked=drawn_spec(image),
         start_file=generation.start.file if generation.start else "",
         mask_file=generation.mask.file if generation.mask else "",
-    )
-
-
-def _asked_for(image: Image) -> GenerationSpec:
-    spec = spec_of(image.generation)
-    words = apply_style(
-        spec.style,
-        prompt=spec.prompt,
-        negative_prompt=spec.negative_prompt,
-        model=image.model,
-    )
-    return replace(
-        spec, prompt=words.prompt, negative_prompt=words.negative_prompt, seed=image.seed
     )
 
 

@@ -7,24 +7,33 @@ What comes after the last turn that is asked for (the horizon) is not looked at.
 
 Workers that serve the same models stand at one line. A model that several lines serve counts at the
 narrowest: whoever else takes from that line only makes it shorter.
+
+How long an image takes is what the newest finished images took, as the clock on the wall saw it.
 """
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections import defaultdict, deque
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from math import ceil
 from typing import Any
 
 from django.db import connection
 
+from webapp.generation.models import Image
 from webapp.generation.queueing.heartbeat import hear_workers
-from webapp.generation.queueing.pace import Pace, measure_paces
 
 # Of a picture that takes longer than pictures usually do, so much is still reckoned with.
 LEAST_LEFT = 0.1
 
+# The newest finished pictures of all models: an index hands them out in order, however many more
+# there are. A model that none of them was drawn with has not been measured lately.
+NEWEST = 300
+NEWEST_OF_A_MODEL = 20
+
 # One statement, so that all numbers are of one moment. Costs are pixels times steps. `worker_s`
-# and `own_s` are seconds for one unit of cost (`pace.Pace`): of a worker's time, which images that
+# and `own_s` are seconds for one unit of cost (`Pace`): of a worker's time, which images that
 # are drawn together share, and of one image's own time. NULL if the model was not measured lately.
 PLACES_SQL = """
 -- Which line serves which model, as the workers say. A model may be on several lines.
@@ -97,6 +106,26 @@ WHERE image.owner_id = ANY(%(owners)s) AND image.state = 'queued'
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds for one unit of cost (a pixel in a step): `worker_s` of a worker's time, of which
+    pictures that are drawn together take a part each; `own_s` from the claim to the gallery."""
+
+    worker_s: float
+    own_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One finished picture: its cost, the seconds that its worker gave to it alone, and the
+    seconds that it was with the worker."""
+
+    slug: str
+    cost: int
+    worker_s: float
+    own_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where a queued image stands: `number` 1 is taken next, None means that no living worker
     draws with its model. `seconds` until it is finished; None where no picture was measured
@@ -152,6 +181,15 @@ def look_at_queue(*, owner_ids: Collection[int]) -> QueueView:
     return QueueView(len(workers), places)
 
 
+def measure_paces() -> dict[str, Pace]:
+    """Slug of the model to its pace over its newest pictures; a model that was not measured
+    lately is not in it. One query."""
+    newest: dict[str, deque[Drawn]] = defaultdict(lambda: deque(maxlen=NEWEST_OF_A_MODEL))
+    for drawn in _read_newest():
+        newest[drawn.slug].append(drawn)
+    return {slug: _pace_of(pictures) for slug, pictures in newest.items()}
+
+
 def _form_lines(workers: list[dict[str, Any]]) -> list[WorkerLine]:
     """Narrowest first."""
     lines: dict[frozenset[str], WorkerLine] = {}
@@ -188,3 +226,33 @@ def _seconds(before_s: float | None, own_s: float | None, hands: int) -> int | N
     if before_s is None or own_s is None:
         return None
     return max(1, ceil(before_s / hands + own_s))
+
+
+def _pace_of(pictures: Iterable[Drawn]) -> Pace:
+    """Sums, not a median: of pictures that finish together the first one waits for all."""
+    cost = sum(drawn.cost for drawn in pictures)
+    return Pace(
+        worker_s=sum(drawn.worker_s for drawn in pictures) / cost,
+        own_s=sum(drawn.own_s for drawn in pictures) / cost,
+    )
+
+
+def _read_newest() -> Iterator[Drawn]:
+    """Oldest first. A worker gives a picture the time since the one before it was finished, or
+    since its claim where that came later; a model's loading counts for nobody."""
+    stored = Image.objects.filter(
+        state=Image.State.STORED, finished_at__isnull=False, started_at__isnull=False
+    )
+    fields = ("model__slug", "cost", "worker", "started_at", "finished_at", "timings_s")
+    rows = stored.order_by("-finished_at").values_list(*fields)[:NEWEST]
+    before: dict[str, datetime] = {}
+    for slug, cost, worker, started_at, finished_at, timings_s in reversed(rows):
+        load_s = timings_s.get("load_s", 0.0)
+        began_at = max(started_at, before.get(worker, started_at))
+        before[worker] = finished_at
+        yield Drawn(
+            slug,
+            cost,
+            worker_s=max(0.0, (finished_at - began_at).total_seconds() - load_s),
+            own_s=max(0.0, (finished_at - started_at).total_seconds() - load_s),
+        )

@@ -31,9 +31,8 @@ from webapp.generation.models import DiscardedFile, Generation, Image
 from webapp.generation.queueing import doorbell, queue
 from webapp.generation.queueing.claims import Claim, Ending, attempt, end_lease
 from webapp.generation.queueing.limits import check_group_limits
-from webapp.generation.request.asking import check_spec
+from webapp.generation.request.checks import check_spec, hold_pictures
 from webapp.generation.request.spec import SEEDS, GenerationSpec, stored_values
-from webapp.generation.request.uploads import hold_pictures
 from webapp.generation.storage import StoredFile, file_names
 
 MAX_KEY_LENGTH = 64
@@ -133,7 +132,7 @@ def fail_image(*, image_id: uuid.UUID, lease_token: uuid.UUID, code: str, senten
         )
         if ending is Ending.NOW:
             ledger.release(image_id=image_id)
-            discard(*file_names(image_id=image_id, lease_token=lease_token))
+            DiscardedFile.discard(file_names(image_id=image_id, lease_token=lease_token))
     return _told(ending, image_id)
 
 
@@ -193,7 +192,7 @@ def delete_image(*, owner: User, image_id: uuid.UUID) -> None:
             raise NotFound
         if image.state in Image.LIVE:
             raise Conflict(_("This image is still developing. Cancel it first."))
-        discard(image.file, image.thumbnail, image.strip)
+        DiscardedFile.discard((image.file, image.thumbnail, image.strip))
         generation = image.generation
         image.delete()
         if not generation.images.exists():
@@ -362,9 +361,4 @@ def rejoin_queue(image_id: uuid.UUID) -> None:
 def discard_attempt(image: Image) -> None:
     """A file of this attempt may lie there: its worker was killed between file and commit."""
     if image.lease_token is not None:
-        discard(*file_names(image_id=image.pk, lease_token=image.lease_token))
-
-
-def discard(*names: str) -> None:
-    """Has the sweeper delete these files after the commit; "" is none."""
-    DiscardedFile.objects.bulk_create(DiscardedFile(name=name) for name in names if name)
+        DiscardedFile.discard(file_names(image_id=image.pk, lease_token=image.lease_token))

@@ -1,4 +1,5 @@
-"""Returns images whose lease has ended, unless it ended only because the database was away."""
+"""Returns images whose lease has ended, unless it ended only because the database was away; and
+rings for what is queued."""
 
 import logging
 import time
@@ -13,7 +14,8 @@ from django.utils.translation import gettext as _
 
 from webapp.credits import ledger
 from webapp.generation import events
-from webapp.generation.models import Image
+from webapp.generation.models import Image, QueueShare
+from webapp.generation.queueing import doorbell
 from webapp.generation.queueing.services import NOT_STARTED, discard_attempt, ended, rejoin_queue
 
 logger = logging.getLogger(__name__)
@@ -95,6 +97,13 @@ def return_lost_drawing(*, image_id: uuid.UUID, lease_token: uuid.UUID) -> bool:
             return False
         _take_back(image)
     return True
+
+
+def ring_for_queued() -> None:
+    """Rings for every model that has something queued: a doorbell may have been lost."""
+    waiting = QueueShare.objects.filter(queued__gt=0).values_list("model__slug", flat=True)
+    for slug in waiting.distinct():
+        doorbell.ring_if_silent(model_slug=slug)
 
 
 def _take_back(image: Image) -> None:

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.samplers import SAMPLER_NAMES, sampler_label
-from webapp.generation.models import Generation
+from webapp.generation.models import Generation, Image
 from webapp.generation.request.fields import (
     Choice,
     Control,
@@ -32,7 +32,13 @@ from webapp.generation.request.fields import (
     Whole,
     row,
 )
-from webapp.generation.request.styles import PLAIN, list_styles, style_name, style_refusal
+from webapp.generation.request.styles import (
+    PLAIN,
+    apply_style,
+    list_styles,
+    style_name,
+    style_refusal,
+)
 
 Mode = Generation.Mode
 MAX_PROMPT_LENGTH = 2000
@@ -54,7 +60,7 @@ def _sampler_refusal(slug: str, model: DiffusionModel) -> str:
 class GenerationSpec:
     """One request for `count` images; `seed` None means that the studio picks one, and `exact`
     that each is drawn alone, so that the same request gives the same bits. What comes along with
-    the words, `generation.modes` tells; `parent_id` is the owner's image that it was made from.
+    the words, `checks` tells; `parent_id` is the owner's image that it was made from.
 
     Rows stand in the order in which they are read, checked and shown."""
 
@@ -234,6 +240,21 @@ def spec_of(asked: Generation) -> GenerationSpec:
     return GenerationSpec(**columns, **{name: asked.more[name] for name in IN_MORE & {*asked.more}})
 
 
+def drawn_spec(image: Image) -> GenerationSpec:
+    """What the model is asked for: the words of the style are in the prompts, and the seed is this
+    image's."""
+    spec = spec_of(image.generation)
+    words = apply_style(
+        spec.style,
+        prompt=spec.prompt,
+        negative_prompt=spec.negative_prompt,
+        model=image.model,
+    )
+    return replace(
+        spec, prompt=words.prompt, negative_prompt=words.negative_prompt, seed=image.seed
+    )
+
+
 def stored_values(spec: GenerationSpec) -> dict[str, Any]:
     """The columns of a `Generation` that keep the request, `more` among them."""
     kept = {name: getattr(spec, name) for name in KEPT}
@@ -249,6 +270,11 @@ def is_idle(attribute: str, value: Any) -> bool:
 def form_values(spec: GenerationSpec) -> dict[str, str]:
     """The fields of the form that ask for it again, by name, each as it is typed."""
     return {one.name: one.write(getattr(spec, one.attribute)) for one in FIELDS if one.is_repeated}
+
+
+def image_values(image: Image) -> dict[str, str]:
+    """The fields of the form that made this image, its own seed among them."""
+    return form_values(replace(spec_of(image.generation), seed=image.seed))
 
 
 def noted_values(spec: GenerationSpec) -> dict[str, str]:

@@ -18,9 +18,9 @@ from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 
 from webapp.catalog.models import DiffusionModel
+from webapp.catalog.understanding import understand
 from webapp.catalog.vocabulary import OwnStyle, in_language
 from webapp.catalog.vocabulary_selectors import kept_vocabulary, lexicon_of, vocabulary_of
-from webapp.generation.request.understanding import understand
 
 PLAIN = ""
 PROMPT = "{prompt}"
@@ -170,6 +170,12 @@ def offered_styles(model: DiffusionModel | None) -> list[Style]:
     if model is None or own is None:
         return list(STYLES.values())
     return [STYLES[PLAIN], *(_offered(one, model) for one in own)]
+
+
+def style_or_none(slug: str, *, model: DiffusionModel | None) -> str:
+    """The style, if it is offered for the model; none of them otherwise."""
+    offered = {style.slug for style in offered_styles(model)}
+    return slug if slug in offered else PLAIN
 
 
 def list_styles(model: DiffusionModel) -> list[tuple[str, str]]:

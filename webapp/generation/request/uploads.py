@@ -8,7 +8,6 @@ import hashlib
 import logging
 import secrets
 import uuid
-from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -20,18 +19,10 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from webapp.accounts.models import User
-from webapp.catalog.models import DiffusionModel
+from webapp.core.decoding import CleanPicture, check_size, clean_picture, decoding_turn
 from webapp.core.errors import Conflict, InvalidInput, NotFound, Unavailable
 from webapp.core.rates import count_attempt
 from webapp.generation.models import DiscardedFile, Generation, Image, Upload
-from webapp.generation.request.modes import check_pictures
-from webapp.generation.request.pictures import (
-    CleanPicture,
-    check_size,
-    clean_picture,
-    decoding_turn,
-)
-from webapp.generation.request.spec import GenerationSpec
 from webapp.generation.storage import delete_files, has_file, storage_errors
 
 logger = logging.getLogger(__name__)
@@ -85,27 +76,6 @@ def get_owned_upload(*, owner: User, upload_id: uuid.UUID) -> Upload:
     return upload
 
 
-def thumbnail_name(upload: Upload) -> str:
-    """The name of the small copy (WebP) that lies beside the upload's file."""
-    return f"{upload.file.removesuffix('.png')}.webp"
-
-
-def hold_pictures(*, owner: User, model: DiffusionModel, spec: GenerationSpec) -> None:
-    """None where the pictures that the spec names are the owner's and suit it; raises InvalidInput
-    otherwise. The sweeper can't take them until the caller's transaction ends."""
-    ids = [one for one in (spec.start_id, spec.mask_id) if one]
-    mine = Upload.objects.select_for_update(no_key=True).filter(owner=owner, pk__in=ids)
-    found = {upload.pk: upload for upload in mine.order_by("pk")} if ids else {}
-    if spec.start_id and spec.start_id not in found:
-        raise InvalidInput(_("The start image is not there any more: add it again."), field="start")
-    if spec.mask_id and spec.mask_id not in found:
-        raise InvalidInput(_("The mask is not there any more: paint it again."), field="mask")
-    if spec.start_id:
-        mask = found[spec.mask_id] if spec.mask_id else None
-        check_pictures(spec, model=model, start=found[spec.start_id], mask=mask)
-    _hold_parent(owner, spec)
-
-
 def delete_unused_uploads() -> int:
     """Removes uploads that no request has named for a day; their files go with the next sweeps.
     Returns how many it removed."""
@@ -124,18 +94,9 @@ def delete_unused(uploads: QuerySet[Upload]) -> int:
     locked = list(free.values_list("pk", flat=True)[:ROWS_AT_ONCE])
     # Asked again: a request may have named one before it was locked; from now on none can.
     unused = list(_unused(Upload.objects.filter(pk__in=locked)))
-    _discard(name for upload in unused for name in (upload.file, thumbnail_name(upload)))
+    DiscardedFile.discard(name for upload in unused for name in (upload.file, upload.thumbnail))
     Upload.objects.filter(pk__in=[upload.pk for upload in unused]).delete()
     return len(unused)
-
-
-def _hold_parent(owner: User, spec: GenerationSpec) -> None:
-    if spec.parent_id is None:
-        return
-    mine = Image.objects.select_for_update(no_key=True).filter(owner=owner, pk=spec.parent_id)
-    if mine.only("pk").first() is None:
-        sentence = _("The image that this was made from is not there any more.")
-        raise InvalidInput(sentence, field="parent")
 
 
 def _count_attempt(owner: User) -> None:
@@ -159,7 +120,7 @@ def _keep(upload_id: uuid.UUID, *, owner: User, kind: str, picture: CleanPicture
     if not Upload.objects.filter(pk=upload.pk).update(created_at=Now()):
         raise Conflict(_("This image was just put away. Try again."))
     _write(upload.file, picture.png)
-    _write(thumbnail_name(upload), picture.thumbnail_webp)
+    _write(upload.thumbnail, picture.thumbnail_webp)
     return upload
 
 
@@ -180,7 +141,3 @@ def _write(name: str, content: bytes) -> None:
 def _unused(uploads: QuerySet[Upload]) -> QuerySet[Upload]:
     named = Generation.objects.filter(Q(start=OuterRef("pk")) | Q(mask=OuterRef("pk")))
     return uploads.filter(~Exists(named)).order_by("created_at", "pk")
-
-
-def _discard(names: Iterable[str]) -> None:
-    DiscardedFile.objects.bulk_create(DiscardedFile(name=name) for name in names if name)

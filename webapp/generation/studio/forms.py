@@ -1,6 +1,6 @@
-"""The prompt card and the settings: what they show, and what they ask for when they are sent.
+"""The prompt card and the settings: what they show.
 
-The checks are `asking.parse_spec`'s; here a form is only read, or shown again as it was typed.
+Here a form is only shown; `submitting` hands in what was typed.
 """
 
 import json
@@ -13,26 +13,35 @@ from django.utils.translation import gettext as _
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.pricing import Prices, read_prices
-from webapp.catalog.selectors import get_offered_model, list_offered_models
+from webapp.catalog.selectors import list_offered_models
 from webapp.catalog.start_levels import start_levels
+from webapp.catalog.vocabulary_selectors import list_sizes, offered_sizes
 from webapp.core.digits import read_whole
 from webapp.core.errors import DarkroomError, InvalidInput
 from webapp.generation.models import Generation, Image
-from webapp.generation.queueing import services
-from webapp.generation.request.asking import parse_spec
 from webapp.generation.request.fields import Choice, Control, Number, RequestField
-from webapp.generation.request.repeating import image_values, request_again
 from webapp.generation.request.spec import (
     DEFAULT_STRENGTH,
     FIELDS,
     MAX_COUNT,
+    image_values,
     model_values,
     usual_values,
 )
-from webapp.generation.request.styles import PLAIN, Style, offered_styles, style_name
-from webapp.generation.request.vocabulary_checks import list_sizes, offered_sizes, style_or_none
-from webapp.generation.studio.enlarging import complete_enlargement
-from webapp.generation.studio.knowledge import count_sentence, follows_sentence
+from webapp.generation.request.styles import (
+    PLAIN,
+    Style,
+    offered_styles,
+    page_styles,
+    style_name,
+    style_or_none,
+)
+from webapp.generation.studio.knowledge import (
+    count_sentence,
+    first_ideas,
+    follows_sentence,
+    page_ideas,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +100,6 @@ def _allowed(one: RequestField, model: DiffusionModel | None) -> dict[str, Any]:
 
 
 FIRST_COUNT = 4
-MAX_PRICE_DIGITS = 18
 TYPED = tuple(one.name for one in FIELDS if one.is_typed)
 # To begin anew: what came along beside the words is away.
 NOTHING_BROUGHT = {one.name: one.write(one.default) for one in FIELDS if one.is_brought}
@@ -256,48 +264,20 @@ def composer_of_attempt(data: Mapping[str, Any], error: DarkroomError, *, owner:
     return Composer(models, model, read_prices(user=owner), values, error)
 
 
-def submit_form(*, owner: User, data: Mapping[str, Any]) -> Generation:
-    """The generation that the form asks for; `again` names an image whose request to repeat, with
-    its own seed and once, where `seed` and `count` don't ask for others; `exact` draws it alone.
-
-    `quoted_each_ucr` is the price that the page showed for one image; without it nothing is spent.
-
-    Raises what `parse_spec` and `services.submit_generation` raise, and NotFound where `again`
-    is not the owner's.
-    """
-    asked = request_again(owner, data) if data.get("again") else data
-    model = get_offered_model(slug=str(asked.get("model", "")), user=owner)
-    if asked.get("mode") == Generation.Mode.UPSCALE:
-        asked = complete_enlargement(asked, owner=owner, model=model)
-    spec = parse_spec(asked, model=model)
-    return services.submit_generation(
-        owner=owner,
-        model=model,
-        spec=spec,
-        idempotency_key=str(data.get("idempotency_key", "")),
-        quoted_each_ucr=shown_price(data, owner=owner),
-    )
+def composer_context(composer: Composer) -> dict[str, Any]:
+    """What the page's template and its script need beside the feed: the form as it is shown, and
+    the facts, styles and ideas of every model on offer."""
+    return {
+        "composer": composer,
+        "price_each_ucr": composer.price_each_ucr,
+        "model_facts": _model_facts(composer),
+        "page_styles": page_styles(composer.models),
+        "ideas": page_ideas(composer.models),
+        "first_ideas": first_ideas(composer.model),
+    }
 
 
-def shown_price(data: Mapping[str, Any], *, owner: User) -> int:
-    """The price of one image that the page showed. Raises InvalidInput where it showed none:
-    nobody spends what they were not told, and for a group without a price says that instead."""
-    shown = str(data.get("quoted_each_ucr") or "")
-    if not shown:
-        unpriced = _("No price was shown for this. Reload the page and look at the price first.")
-        sentence = read_prices(user=owner).problem or unpriced
-        raise InvalidInput(sentence, field="quoted_each_ucr")
-    try:
-        price_ucr = read_whole(shown)
-    except ValueError:
-        price_ucr = -1
-    if not 0 <= price_ucr < 10**MAX_PRICE_DIGITS:
-        sentence = _("The form's price must be whole micro-credits. Reload the page.")
-        raise InvalidInput(sentence, field="quoted_each_ucr")
-    return price_ucr
-
-
-def model_facts(composer: Composer) -> dict[str, dict[str, Any]]:
+def _model_facts(composer: Composer) -> dict[str, dict[str, Any]]:
     """What the page's script needs to know of each model, by slug; `price_ucr` is None where
     the server has to be asked (metered), or there is no price."""
     return {

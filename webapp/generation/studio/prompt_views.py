@@ -8,7 +8,6 @@ from webapp.accounts.requests import SignedInRequest
 from webapp.catalog.selectors import get_offered_model
 from webapp.core.methods import require_GET, require_POST
 from webapp.core.rates import count_attempt
-from webapp.generation.models import Generation
 from webapp.generation.studio.knowledge import tell_prompt, tell_vocabulary
 from webapp.generation.studio.prompts import list_past_prompts
 
@@ -29,7 +28,7 @@ def read_prompt(request: SignedInRequest) -> JsonResponse:
             model=get_offered_model(slug=data.get("model", ""), user=request.user),
             prompt=data.get("prompt", ""),
             negative_prompt=data.get("negative_prompt", ""),
-            mode=data.get("mode", Generation.Mode.TEXT),
+            mode=data.get("mode", ""),
         )
     )
 

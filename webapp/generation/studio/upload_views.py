@@ -58,7 +58,7 @@ def upload_file(request: SignedInRequest, upload_id: uuid.UUID) -> HttpResponse:
 def upload_thumbnail(request: SignedInRequest, upload_id: uuid.UUID) -> HttpResponse:
     """A small copy of it, WebP."""
     upload = uploads.get_owned_upload(owner=request.user, upload_id=upload_id)
-    return _private(uploads.thumbnail_name(upload), content_type="image/webp")
+    return _private(upload.thumbnail, content_type="image/webp")
 
 
 def upload_facts(upload: Upload) -> dict[str, str | int]:

@@ -21,29 +21,29 @@ from webapp.core.methods import require_GET, require_POST
 from webapp.core.middleware import wants_json
 from webapp.core.units import format_credits
 from webapp.credits.selectors import get_balance
-from webapp.generation import events as news
-from webapp.generation.live.feed import Group, get_group, list_groups, new_group
+from webapp.generation.live.feed import (
+    Group,
+    get_group,
+    has_no_worker,
+    list_groups,
+    new_group,
+    read_state,
+)
 from webapp.generation.live.streams import stream_events
 from webapp.generation.live.strings import studio_strings
 from webapp.generation.models import Generation, Image
 from webapp.generation.queueing import services
-from webapp.generation.queueing.heartbeat import hear_workers
-from webapp.generation.queueing.places import look_at_queue
-from webapp.generation.request.styles import page_styles
-from webapp.generation.selectors import get_owned_image, list_images, list_live_images
-from webapp.generation.studio.enlarging import enlarge_image
+from webapp.generation.selectors import get_owned_image
 from webapp.generation.studio.forms import (
     Composer,
     blank_composer,
+    composer_context,
     composer_of_attempt,
     composer_of_image,
     composer_of_prompt,
     composer_of_start,
-    model_facts,
-    shown_price,
-    submit_form,
 )
-from webapp.generation.studio.ideas import first_ideas, page_ideas
+from webapp.generation.studio.submitting import enlarge_image, shown_price, submit_form
 
 MAX_IDS = 500
 FILLS = {"from": composer_of_image, "start": composer_of_start, "edit": composer_of_start}
@@ -133,21 +133,9 @@ def cancel_image(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
 def studio_state(request: SignedInRequest) -> JsonResponse:
     """What a page compares itself with: who is signed in, the live images, those it asks for, and
     the balance."""
-    live = list(list_live_images(owner=request.user))
-    asked = list(list_images(owner=request.user, ids=_ids(request.GET.get("ids", ""))))
-    running = [image.pk for image in live if image.state == Image.State.RUNNING]
-    is_waiting = len(running) < len(live)
-    view = look_at_queue(owner_ids=[request.user.pk] if is_waiting else [])
-    known = {image.pk: news.image_facts(image) for image in (*live, *asked)}
-    return JsonResponse(
-        {
-            "user": str(request.user.public_id),
-            "images": list(known.values()),
-            "progress": news.read_progress(running),
-            "queue": view.facts_of(request.user.pk),
-            "balance": _balance(request.user),
-        }
-    )
+    state = read_state(owner=request.user, ids=_ids(request.GET.get("ids", "")))
+    who = {"user": str(request.user.public_id), "balance": _balance(request.user)}
+    return JsonResponse(state | who)
 
 
 @never_cache
@@ -180,16 +168,11 @@ def _studio_page(
         "start_image": start,
         "start_edit": edits,
         "groups": list_groups(owner=request.user),
-        "composer": composer,
-        "model_facts": model_facts(composer),
-        "price_each_ucr": composer.price_each_ucr,
         "balance": get_balance(user=request.user),
-        "has_no_worker": hear_workers() == [],
+        "has_no_worker": has_no_worker(),
         "idempotency_key": uuid.uuid4(),
         "strings": studio_strings(),
-        "page_styles": page_styles(composer.models),
-        "ideas": page_ideas(composer.models),
-        "first_ideas": first_ideas(composer.model),
+        **composer_context(composer),
     }
     return render(request, "generation/studio.html", context, status=status)
 

@@ -6,6 +6,7 @@ import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 
+from webapp.catalog.architectures import IMAGE, INPAINT, UPSCALE
 from webapp.catalog.lexicon import Lexicon, PhraseBook
 from webapp.catalog.words import Word, read_words
 
@@ -60,6 +61,15 @@ def understand(prompt: str, lexicon: Lexicon, *, language: str = "en") -> Unders
     )
     most_spoken = max(spoken, key=spoken.__getitem__, default="")
     return Understanding(tuple(things), known, unknown, most_spoken)
+
+
+def can_draw(understood: Understanding, *, mode: str) -> bool:
+    """Whether a request of that mode comes to anything: from words alone if a thing is named; over
+    a start image if any word is known ("a blue background" names no thing, but the image takes it
+    up, and a mask painted over something is how it goes away); enlarged, always."""
+    if mode in {IMAGE, INPAINT}:
+        return understood.known > 0
+    return bool(understood.things) or mode == UPSCALE
 
 
 def parts_not_followed(negative_prompt: str, lexicon: Lexicon) -> tuple[str, ...]:
