@@ -1,4 +1,5 @@
-"""The gate for sizes: half of the functions are short, nearly all are, and so is every file.
+"""The gate for sizes: half of the functions are short, nearly all are, and so is every file, and
+every line of a template.
 
 A function's lines are those of its code, without signature and docstring.
 """
@@ -12,6 +13,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 GIT_S = 60.0
 HALF_LINES, NEARLY_ALL_LINES, FILE_LINES = 7, 35, 400
+TEMPLATE_LETTERS = 160
 # Longer today: one table, one state machine or one subject each. None grows past its number.
 LONG_FILES = {
     "webapp/credits/models.py": 453,
@@ -30,18 +32,21 @@ LONG_FILES = {
 
 def main() -> int:
     """Exit status 1 if a size is over; each that is, is printed."""
-    files = {name: (PROJECT / name).read_text(encoding="utf-8") for name in _list_files()}
-    told = [*_find_long_files(files), *_find_long_functions(files)]
+    files = _read_files("webapp/*.py", "worker/*.py", "tests/*.py")
+    templates = _read_files("templates")
+    told = [*_find_long_files(files), *_find_long_functions(files), *_find_long_lines(templates)]
     print(*told, sep="\n", end="\n" if told else "")
     return 1 if told else 0
 
 
-def _list_files() -> list[str]:
-    listed = ["git", "ls-files", "-z", "webapp/*.py", "worker/*.py", "tests/*.py"]
+def _read_files(*patterns: str) -> dict[str, str]:
+    listed = ["git", "ls-files", "-z", *patterns]
     found = subprocess.run(
         listed, cwd=PROJECT, check=True, capture_output=True, text=True, timeout=GIT_S
     )
-    return [one for one in found.stdout.rstrip("\0").split("\0") if (PROJECT / one).exists()]
+    paths = map(PROJECT.joinpath, found.stdout.rstrip("\0").split("\0"))
+    there = [path for path in paths if path.exists()]
+    return {str(path.relative_to(PROJECT)): path.read_text(encoding="utf-8") for path in there}
 
 
 def _find_long_files(files: dict[str, str]) -> Iterator[str]:
@@ -49,6 +54,13 @@ def _find_long_files(files: dict[str, str]) -> Iterator[str]:
         lines, most = text.count("\n"), LONG_FILES.get(name, FILE_LINES)
         if lines > most:
             yield f"{name}: {lines} lines, at most {most}"
+
+
+def _find_long_lines(templates: dict[str, str]) -> Iterator[str]:
+    for name, text in templates.items():
+        for number, line in enumerate(text.splitlines(), start=1):
+            if len(line) > TEMPLATE_LETTERS:
+                yield f"{name}:{number}: {len(line)} letters, at most {TEMPLATE_LETTERS}"
 
 
 def _find_long_functions(files: dict[str, str]) -> Iterator[str]:
