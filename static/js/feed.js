@@ -32,7 +32,7 @@ export function insertGroup(html) {
   return fresh;
 }
 
-export function refresh(generation) {
+function refresh(generation) {
   if (waiting.has(generation)) return;
   waiting.set(generation, setTimeout(() => fetchGroup(generation), TOGETHER_MS));
 }

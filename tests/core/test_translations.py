@@ -32,7 +32,7 @@ def count_of(catalog: Path, kind: str) -> int:
     return max(0, found.stdout.count("\nmsgid ") - 1)
 
 
-def test_every_string_on_the_pages_is_translated(tmp_path: Path) -> None:
+def test_every_string_on_the_pages_is_translated_and_no_other(tmp_path: Path) -> None:
     for name in ("webapp", "templates"):
         shutil.copytree(PROJECT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.pyc"))
     shutil.copy(PROJECT / "manage.py", tmp_path)
@@ -48,6 +48,10 @@ def test_every_string_on_the_pages_is_translated(tmp_path: Path) -> None:
         for kind in ("untranslated", "only-fuzzy"):
             wrong = f"run: make messages, and translate {catalog}"
             assert count_of(tmp_path / catalog, kind) == 0, wrong
+        left = count_of(PROJECT / catalog, "translated") - count_of(
+            tmp_path / catalog, "translated"
+        )
+        assert left == 0, f"run: make messages; {left} strings of {catalog} are on no page"
 
 
 def test_strings_are_marked_by_names_that_are_looked_for() -> None:
