@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -163,6 +164,10 @@ class ToyRunner:
 
 def picture_of(request: ImageRequest) -> RenderedImage:
     return RenderedImage(request.request_id, b"\0\0\0", 1, 1, Timings(), {})
+
+
+def error_of(future: Future[RenderedImage]) -> BaseException | None:
+    return future.exception(timeout=WAIT_S)
 
 
 def ask(name: str, *, owner: str = "alice", **changes: Any) -> ImageRequest:

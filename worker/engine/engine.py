@@ -18,15 +18,13 @@ from worker.engine.capacity import RowCap
 from worker.engine.completing import Completions
 from worker.engine.device_errors import device_lost, is_device_lost
 from worker.engine.errors import (
-    Cancelled,
     DeviceLost,
-    EngineError,
     EngineFailed,
     EngineStopped,
-    InvalidRequest,
     OutOfMemory,
 )
 from worker.engine.job import Job, OnProgress, entry_of
+from worker.engine.jobs import Jobs
 from worker.engine.previewing import Previews
 from worker.engine.request import BatchRows, ImageRequest, RenderedImage, Stage
 from worker.engine.runner import Runner
@@ -48,7 +46,6 @@ class Engine:
         self.config = config
         self._runner = runner
         self._asked = AskedRunner(runner, on_lost=self._note_loss)
-        self._changed = threading.Condition()
         self._row_cap = RowCap(config.max_rows)
         self._scheduler = Scheduler(
             is_resident=runner.is_resident,
@@ -56,17 +53,15 @@ class Engine:
             row_cap=self._row_cap.cap,
             turn_s=config.model_turn_s,
         )
-        self._jobs: dict[str, Job] = {}  # request_id -> every unresolved job
+        self._jobs = Jobs(self._scheduler)
         self._finished: deque[Job] = deque()  # denoised, not decoded
         self._last_call = (0, 0)  # rows, row cap
         self._resident_model: str | None = None
-        self._accepting = True
         self._closed = False
-        self._progressed_s = time.monotonic()
         self._loss: DeviceLost | None = None
         self._ended_by: EngineFailed | None = None
         self._previews = Previews(runner, on_lost=self._note_loss)
-        self._completions = Completions(runner, end=self._end, on_lost=self._note_loss)
+        self._completions = Completions(runner, end=self._jobs.end, on_lost=self._note_loss)
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
 
     def start(self) -> None:
@@ -83,18 +78,12 @@ class Engine:
         use `cancel`. Raises `EngineStopped` while draining and `InvalidRequest` when the request
         id is already in the engine.
         """
-        self._check_admissible(request)
+        self._jobs.check_admissible(request)
         job = Job(request, on_progress, entry_of(request))
         job.future.set_running_or_notify_cancel()
         job.tell("waiting", 0, request.steps)
-        with self._changed:
-            # Again: the engine may have begun to drain while the listener was told.
-            self._check_admissible(request)
-            if not self._jobs:
-                self._progressed_s = time.monotonic()
-            self._jobs[request.request_id] = job
-            self._scheduler.add(job.entry)
-            self._changed.notify_all()
+        # Checked again: the engine may have begun to drain while the listener was told.
+        self._jobs.add(job)
         return job.future
 
     def cancel(self, request_id: str) -> bool:
@@ -102,18 +91,7 @@ class Engine:
 
         False when the engine does not hold the request, or is already stopping it.
         """
-        with self._changed:
-            job = self._jobs.get(request_id)
-            if job is None or job.taken or job.stop_reason is not None:
-                return False
-            job.stop(Cancelled())
-            is_waiting = job.is_waiting
-            if is_waiting:
-                self._scheduler.remove(job.entry)
-            self._changed.notify_all()
-        if is_waiting:
-            self._resolve(job, Cancelled())
-        return True
+        return self._jobs.cancel(request_id)
 
     def drain(self, *, timeout_s: float) -> None:
         """Admit nothing more and return when nothing is in flight, after `timeout_s` at most.
@@ -123,18 +101,16 @@ class Engine:
         latest when the time is over, even if the runner never comes back.
         """
         deadline_s = time.monotonic() + timeout_s
-        for job in self._stop_admitting(deadline_s):
-            self._resolve(job, EngineStopped())
-        with self._changed:
-            self._changed.wait_for(lambda: not self._jobs, timeout=deadline_s - time.monotonic())
-        self._give_everything_back(EngineStopped())
+        self._jobs.end_waiting(by_s=deadline_s)
+        self._jobs.wait_until_none(by_s=deadline_s)
+        self._jobs.give_all_back(EngineStopped())
 
     def close(self, *, timeout_s: float = 5.0) -> None:
         """Fail whatever is left with `EngineStopped` and end the engine's threads."""
         self.drain(timeout_s=0)
-        with self._changed:
+        with self._jobs.changed:
             self._closed = True
-            self._changed.notify_all()
+            self._jobs.changed.notify_all()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
         self._previews.close()
@@ -156,8 +132,7 @@ class Engine:
 
         Loading a large model is one long silence: judge it with that in mind.
         """
-        with self._changed:
-            return time.monotonic() - self._progressed_s if self._jobs else 0.0
+        return self._jobs.stalled_s()
 
     @property
     def row_cap(self) -> int:
@@ -167,39 +142,16 @@ class Engine:
     def snapshot(self) -> EngineSnapshot:
         """Return what the engine is doing now."""
         gauges = self._asked.gauges()
-        with self._changed:
-            jobs = self._jobs.items()
-            current = tuple(request_id for request_id, job in jobs if not job.is_waiting)
-            queued = len(self._jobs) - len(current)
-            return EngineSnapshot(
-                current, queued, self._resident_model, *self._last_call, gauges=gauges
-            )
+        current, queued = self._jobs.count()
+        return EngineSnapshot(
+            current, queued, self._resident_model, *self._last_call, gauges=gauges
+        )
 
     def _note_loss(self, error: BaseException) -> None:
         """From any thread: the device is lost, and the engine ends at its next round."""
-        with self._changed:
+        with self._jobs.changed:
             self._loss = self._loss or device_lost(error)
-            self._changed.notify_all()
-
-    def _check_admissible(self, request: ImageRequest) -> None:
-        with self._changed:
-            if not self._accepting:
-                raise EngineStopped
-            if request.request_id in self._jobs:
-                raise InvalidRequest(f"Request {request.request_id} is already in the engine.")
-
-    def _stop_admitting(self, deadline_s: float) -> list[Job]:
-        """Return the jobs that were waiting; stop those under way that cannot finish."""
-        with self._changed:
-            self._accepting = False
-            waiting = [job for job in self._jobs.values() if job.is_waiting]
-            for job in waiting:
-                self._scheduler.remove(job.entry)
-            for job in self._jobs.values():
-                if not job.can_finish(by_s=deadline_s):
-                    job.stop(EngineStopped())
-            self._changed.notify_all()
-            return waiting
+            self._jobs.changed.notify_all()
 
     # The engine thread
 
@@ -214,15 +166,14 @@ class Engine:
             lost = device_lost(error) if is_device_lost(error) else None
             detail = f"{type(error).__name__}: {error}"
             self._ended_by = lost or EngineFailed(detail=detail)
-            with self._changed:
-                self._accepting = False
+            self._jobs.refuse()
             # Nobody may wait for a thread that is gone.
-            self._give_everything_back(self._ended_by)
+            self._jobs.give_all_back(self._ended_by)
 
     def _go_round(self) -> None:
         if self._loss is not None:
             raise self._loss
-        self._drop_stopped()
+        self._jobs.drop_stopped()
         self._bring_in_model()
         for job in self._admitted():
             self._begin(job)
@@ -233,49 +184,34 @@ class Engine:
         """Wait until there is something to do; False when the engine is closed."""
         while not self._has_work() and self._runner.idle():
             pass
-        with self._changed:
-            self._changed.wait_for(self._has_work)
+        with self._jobs.changed:
+            self._jobs.changed.wait_for(self._has_work)
             return not self._closed
 
     def _has_work(self) -> bool:
         """Also True when the engine is closed, or its device is lost: then the work is to end."""
-        with self._changed:
+        with self._jobs.changed:
             return bool(
                 self._closed or len(self._scheduler) or self._finished or self._loss is not None
             )
 
-    def _give_everything_back(self, reason: EngineStopped) -> None:
-        """End all that is left with `reason`, or with why it was to end before."""
-        with self._changed:
-            left = list(self._jobs.values())
-            for job in left:
-                job.stop(reason)
-        for job in left:
-            self._resolve(job, job.stop_reason or reason)
-
-    def _drop_stopped(self) -> None:
-        with self._changed:
-            stopped = [job for job in self._jobs.values() if job.stop_reason and not job.taken]
-        for job in stopped:
-            self._end(job, job.stop_reason or EngineStopped())
-
     def _bring_in_model(self) -> None:
-        with self._changed:
+        with self._jobs.changed:
             model = self._scheduler.next_model(time.monotonic())
             if model is None:
                 return
-            waiting = [job for job in self._jobs.values() if job.request.model == model]
+            waiting = self._jobs.of_model(model)
         while self._finished and not self._asked.has_room_for(model):
             self._decode_one()  # before its model leaves
         for job in waiting:
-            self._enter(job, "loading", job.done)
+            self._jobs.enter(job, "loading", job.done)
         began_s = time.monotonic()
         try:
             self._runner.make_resident(model)
         # The engine's edge: a model that cannot be loaded must not end the thread.
         except Exception as error:
             for job in waiting:
-                self._fail(job, error)
+                self._jobs.fail(job, error)
             return
         self._resident_model = model.slug
         for job in waiting:
@@ -283,12 +219,11 @@ class Engine:
 
     def _admitted(self) -> list[Job]:
         """Those admitted now that have not begun; one that was parked goes on as it is."""
-        with self._changed:
-            admitted = self._scheduler.admit(time.monotonic())
-            jobs = [self._jobs[entry.request_id] for entry in admitted]
+        with self._jobs.changed:
+            jobs = self._jobs.of(self._scheduler.admit(time.monotonic()))
         for job in jobs:
             if job.denoising is not None and job.stage == "loading":
-                self._enter(job, "denoising", job.done)
+                self._jobs.enter(job, "denoising", job.done)
         return [job for job in jobs if job.denoising is None]
 
     def _begin(self, job: Job) -> None:
@@ -296,18 +231,18 @@ class Engine:
         if not self._runner.can_step(job.request.model):
             job.entry.alone, job.entry.key = True, job.request.request_id
             return
-        self._enter(job, "encoding", 0)
+        self._jobs.enter(job, "encoding", 0)
         job.begun_s = time.monotonic()
         try:
             job.denoising = self._asked.begin(job.request)
         except Exception as error:  # one bad request, whatever it raises, fails alone
-            self._fail(job, error)
+            self._jobs.fail(job, error)
             return
         job.encode_s = time.monotonic() - job.begun_s
-        with self._changed:
+        with self._jobs.changed:
             job.entry.rows, job.entry.key = job.denoising.rows, job.denoising.key
             job.entry.calls_left = job.denoising.calls
-        self._enter(job, "denoising", 0)
+        self._jobs.enter(job, "denoising", 0)
         self._previews.start(job, every=self.config.preview_every)
 
     def _decode_one(self) -> None:
@@ -317,21 +252,20 @@ class Engine:
         job = self._finished.popleft()
         denoising = job.denoising
         if job.stop_reason is not None or denoising is None:
-            self._end(job, job.stop_reason or EngineStopped())
+            self._jobs.end(job, job.stop_reason or EngineStopped())
             return
-        self._enter(job, "decoding", job.calls)
+        self._jobs.enter(job, "decoding", job.calls)
         began_s = time.monotonic()
         try:
             complete = self._asked.start_finish(job.request, denoising)
         except Exception as error:
-            self._fail(job, error)
+            self._jobs.fail(job, error)
             return
         self._completions.start(job, complete, began_s=began_s)
 
     def _call_denoiser(self) -> None:
-        with self._changed:
-            batch = self._scheduler.next_batch()
-            jobs = [self._jobs[entry.request_id] for entry in batch]
+        with self._jobs.changed:
+            jobs = self._jobs.of(self._scheduler.next_batch())
         if jobs and jobs[0].denoising is None:
             self._render_whole(jobs[0])
         elif jobs and self._runner.is_resident(jobs[0].request.model):  # no image made it go
@@ -353,10 +287,11 @@ class Engine:
             self._row_cap.note(step.shape, rows=step.rows, seconds=step.seconds, way=step.way)
         if not is_exact:
             self._row_cap.note_memory(shape, self._asked.row_limit(denoisings[0]))
-        self._progressed_s, self._last_call = time.monotonic(), (rows, self._row_cap.cap(shape))
+        self._jobs.note_progress()
+        self._last_call = (rows, self._row_cap.cap(shape))
         for job, failure in zip(jobs, outcomes, strict=True):
             if failure is not None:
-                self._fail(job, failure)
+                self._jobs.fail(job, failure)
             else:
                 self._note_step(job, rows)
 
@@ -370,7 +305,7 @@ class Engine:
             jobs[0].had_room_made = True
             self._asked.make_way(jobs[0].request, error)
         elif len(jobs) == 1:
-            self._fail(jobs[0], error)
+            self._jobs.fail(jobs[0], error)
         elif isinstance(error, OutOfMemory):
             rows = sum(job.entry.rows for job in jobs)
             self._row_cap.note_out_of_memory(jobs[0].entry.shape, rows=rows)
@@ -383,7 +318,7 @@ class Engine:
         job.rows_seen += rows
         job.had_room_made = False
         job.most_rows = max(job.most_rows, rows)
-        with self._changed:
+        with self._jobs.changed:
             self._scheduler.charge(job.entry)
             job.entry.alone = job.request.exact  # it went well: not the one that broke a batch
             if job.done >= job.calls:
@@ -398,49 +333,17 @@ class Engine:
         job.begun_s = time.monotonic()
 
         def on_step(stage: Stage, step: int, steps: int, preview: bytes | None) -> None:
-            job.stage, self._progressed_s = stage, time.monotonic()
+            job.stage = stage
+            self._jobs.note_progress()
             job.tell(stage, step, steps, preview, None if preview is None else step)
 
         try:
             image = self._asked.render(job.request, on_step=on_step, should_stop=job.should_stop)
         except Exception as error:
-            self._fail(job, error)
+            self._jobs.fail(job, error)
             return
-        with self._changed:
+        with self._jobs.changed:
             self._scheduler.charge(job.entry, calls=job.entry.calls_left)
         timings = replace(image.timings, wait_s=job.waited_s(), load_s=job.load_s)
         rows = BatchRows(float(job.entry.rows), job.entry.rows)
-        self._end(job, replace(image, timings=timings, rows=rows))
-
-    def _enter(self, job: Job, stage: Stage, step: int) -> None:
-        job.stage, self._progressed_s = stage, time.monotonic()
-        job.tell(stage, step, job.calls)
-
-    def _fail(self, job: Job, error: Exception) -> None:
-        """End one request with what it raised. Raises `DeviceLost` if that ends them all."""
-        if is_device_lost(error):
-            raise device_lost(error)
-        self._end(job, job.as_engine_error(error))
-
-    def _end(self, job: Job, outcome: RenderedImage | EngineError) -> None:
-        with self._changed:
-            self._progressed_s = time.monotonic()
-            self._scheduler.remove(job.entry)
-            outcome = job.verdict(outcome)
-        self._resolve(job, outcome)
-
-    def _resolve(self, job: Job, outcome: RenderedImage | EngineError) -> None:
-        """Set the future, outside the lock because its callbacks are other people's code."""
-        with self._changed:
-            # Race: drain() gives up on a runner that then comes back with its own outcome.
-            if job.taken:
-                return
-            job.taken = True
-        if isinstance(outcome, EngineError):
-            job.future.set_exception(outcome)
-        else:
-            job.future.set_result(outcome)
-        with self._changed:
-            self._scheduler.remove(job.entry)
-            self._jobs.pop(job.request.request_id)
-            self._changed.notify_all()
+        self._jobs.end(job, replace(image, timings=timings, rows=rows))
