@@ -103,7 +103,7 @@ class DiffusionModel(models.Model):
 
     @property
     def is_installed(self) -> bool:
-        """True where the files are said to be here (the worker finds out whether they load)."""
+        """True if the files are said to be here (the worker finds out whether they load)."""
         return self.source != self.Source.HUB or bool(self.installed_path)
 
     @property
@@ -113,7 +113,8 @@ class DiffusionModel(models.Model):
 
     @property
     def architecture(self) -> Architecture:
-        """What all models of its family have in common."""
+        """What all models of its family have in common; `OTHER`'s for a family that is not
+        known."""
         return architecture_of(self.family)
 
     @property
@@ -184,7 +185,7 @@ class PriceList(models.Model):
 
 
 class ModelPrice(models.Model):
-    """What one model costs, where that is not the list's flat price."""
+    """What one model costs, if that is not the list's flat price."""
 
     class Mode(models.TextChoices):
         FLAT = "flat", _("per image")

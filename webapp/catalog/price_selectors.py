@@ -47,7 +47,7 @@ def list_model_prices(*, prices: Prices, models: Sequence[DiffusionModel]) -> li
 
 
 def usual_price_ucr(*, prices: Prices, model: DiffusionModel) -> int | None:
-    """The price of an image of the model's usual size and steps; None where there is none."""
+    """The price of an image of the model's usual size and steps; None if there is none."""
     if prices.problem:
         return None
     size = {"width_px": model.width_px, "height_px": model.height_px, "steps": model.steps}

@@ -78,7 +78,7 @@ def publish_prices(
 ) -> PriceList:
     """The next version, in force at once for what is submitted from now on.
 
-    `based_on` is the version that the draft was made from. Raises Conflict where another is in
+    `based_on` is the version that the draft was made from. Raises Conflict if another is in
     force by now or nothing changes, InvalidInput for a price that will not do or a group that
     was given none.
     """
@@ -97,7 +97,7 @@ def publish_prices(
 
 @transaction.atomic
 def price_group(*, group: UserGroup, multiplier: Decimal, actor: User) -> PriceList | None:
-    """The next version, with this share for the group; None where it pays that already (before
+    """The next version, with this share for the group; None if it pays that already (before
     there is a list, all of the price).
 
     Raises InvalidInput for a share that will not do.

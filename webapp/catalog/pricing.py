@@ -65,7 +65,7 @@ class Terms:
 
     @property
     def is_metered(self) -> bool:
-        """True where size and steps matter."""
+        """True if size and steps matter."""
         return self.mode == ModelPrice.Mode.METERED
 
     def price_ucr(
@@ -110,12 +110,12 @@ class Prices:
 
     @property
     def share(self) -> str:
-        """The multiplier as it is written; "" where there is none."""
+        """The multiplier as it is written; "" if there is none."""
         return "" if self.multiplier is None else plain(self.multiplier)
 
     @property
     def flat_each_ucr(self) -> int | None:
-        """What an image of a model without a price of its own costs; None where there is a
+        """What an image of a model without a price of its own costs; None if there is a
         `problem`."""
         if self.multiplier is None:
             return None
@@ -149,7 +149,7 @@ def quote_image(
 ) -> Quote:
     """What one image costs this user now, by the list in force.
 
-    Raises InvalidInput where the user's group has no price in it.
+    Raises InvalidInput if the user's group has no price in it.
     """
     prices = read_prices(user=user)
     return prices.quote(model=model, width_px=width_px, height_px=height_px, steps=steps)

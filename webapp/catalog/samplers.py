@@ -52,7 +52,7 @@ SAMPLER_NAMES: Final = DIFFUSION_SAMPLERS | FLOW_SAMPLERS | {OWN: "Model default
 
 
 def sampler_label(slug: str) -> str:
-    """The name on pages, in the reader's language where it is not a proper name; the slug itself
+    """The name on pages, in the reader's language if it is not a proper name; the slug itself
     for one that is not offered any more."""
     return _("Model default") if slug == OWN else SAMPLER_NAMES.get(slug, slug)
 

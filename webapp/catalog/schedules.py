@@ -1,13 +1,13 @@
 """How much noise a model expects at each time of its schedule, read from the model's own files.
 
-A model learns to take noise away from x_t = signal * x_0 + noise * e, with x_0 a picture (as
+A model learns to take noise away from x_t = signal * x_0 + noise * e, with x_0 an image (as
 latents), e plain noise and t a time of its schedule. The schedules, as diffusers names them:
 
     linear              Ho et al. 2020 (DDPM)
     scaled_linear       Rombach et al. 2022 (latent diffusion): linear in the square roots
     squaredcos_cap_v2   Nichol & Dhariwal 2021 (improved DDPM)
     rescale to zero SNR Lin et al. 2024 (common diffusion noise schedules are flawed)
-    flow                Lipman et al. 2023, Esser et al. 2024: a straight line from picture to noise
+    flow                Lipman et al. 2023, Esser et al. 2024: a straight line from image to noise
 """
 
 import json
@@ -34,7 +34,8 @@ LARGEST_BETA = 0.999
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """What stands at one time: the factors of the picture and of the noise."""
+    """What stands at one time (0 to `Schedule.times`): `signal` and `noise` are the factors, 0 to
+    1, of the image and of the noise in x_t as above."""
 
     time: float
     signal: float
@@ -42,15 +43,15 @@ class Level:
 
     @property
     def noise_share(self) -> float:
-        """The noise's part of the variance, 0 to 1 (picture and noise taken at unit variance)."""
+        """The noise's part of the variance, 0 to 1 (image and noise taken at unit variance)."""
         return self.noise**2 / (self.signal**2 + self.noise**2)
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """`name` as above. `alpha_bars[t]` is the picture's part of the variance at time t, the product
+    """`name` as above. `alpha_bars[t]` is the image's part of the variance at time t, the product
     of all 1 - beta up to there; empty for a flow, which has none. `spacing` is how the model's
-    files say that steps are laid over the times ("" where they don't), `offset` what is added to
+    files say that steps are laid over the times ("" if they don't), `offset` what is added to
     each; `shift` is how far a flow's times lean towards noise (Esser et al. 2024, 5.3.2)."""
 
     name: str
@@ -81,7 +82,7 @@ class Schedule:
 
 
 def schedule_of(model: DiffusionModel) -> Schedule | None:
-    """The schedule that the model was trained with; None where its files are not here, or say
+    """The schedule that the model was trained with; None if its files are not here, or say
     nothing that is understood (which is logged)."""
     if model.source == DiffusionModel.Source.FILE:
         return _family_schedule(model.family)
@@ -94,8 +95,8 @@ def schedule_of(model: DiffusionModel) -> Schedule | None:
 
 
 def build_schedule(config: dict[str, Any]) -> Schedule | None:
-    """The schedule that a scheduler's configuration describes; None where it is another kind
-    (such as the continuous sigmas of Karras et al. 2022), or where there is no configuration."""
+    """The schedule that a scheduler's configuration describes; None if it is another kind
+    (such as the continuous sigmas of Karras et al. 2022), or if there is no configuration."""
     class_name = str(config.get("_class_name", ""))
     times = int(config.get("num_train_timesteps", TIMES))
     if "FlowMatch" in class_name or config.get("use_flow_sigmas"):

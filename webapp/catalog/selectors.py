@@ -20,7 +20,7 @@ def list_offered_models(*, user: User) -> QuerySet[DiffusionModel]:
 
 
 def get_offered_model(*, slug: str, user: User) -> DiffusionModel:
-    """The model of that slug, where it is on offer to the user; raises InvalidInput with what is
+    """The model of that slug, if it is on offer to the user; raises InvalidInput with what is
     on offer otherwise."""
     offered_models = list_offered_models(user=user)
     model = offered_models.filter(slug=slug).first()

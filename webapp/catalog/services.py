@@ -50,7 +50,7 @@ def get_model(*, slug: str) -> DiffusionModel:
 
 
 def get_hub_model(*, slug: str) -> DiffusionModel:
-    """The hub model of that slug; raises NotFound, or Conflict where it needs no download."""
+    """The hub model of that slug; raises NotFound, or Conflict if it needs no download."""
     model = get_model(slug=slug)
     if model.source != DiffusionModel.Source.HUB:
         raise Conflict(_("%(name)s lies on this machine already.") % {"name": model.name})
@@ -93,10 +93,10 @@ def add_local_model(
 
 
 def offer_starter_model(*, path: Path) -> bool:
-    """Puts the built-in model at `path` on offer, chosen at first where no other model is.
+    """Puts the built-in model at `path` on offer, chosen at first if no other model is.
 
-    True where it is new. A row that is there is an admin's own, but for where its files lie: the
-    studio may have moved. Nothing happens where `path` holds no model. Raises InvalidInput if it is
+    True if it is new. A row that is there is an admin's own, but for where its files lie: the
+    studio may have moved. Nothing happens if `path` holds no model. Raises InvalidInput if it is
     new and its vocabulary will not do.
     """
     if not (path / "model_index.json").is_file():
@@ -152,7 +152,8 @@ def add_hub_model(
 
 def mark_downloaded(*, slug: str, path: Path, revision: str) -> DiffusionModel:
     """Writes down where a hub model's files lie now, and of which commit they are, and takes in its
-    vocabulary, if it carries one (`vocabulary_problem` says what is wrong with it)."""
+    vocabulary, if it carries one (`vocabulary_problem` says what is wrong with it). Raises as
+    `get_hub_model`."""
     model = get_hub_model(slug=slug)
     DiffusionModel.objects.filter(pk=model.pk).update(
         installed_path=str(path), revision=revision, problem=""
@@ -162,9 +163,9 @@ def mark_downloaded(*, slug: str, path: Path, revision: str) -> DiffusionModel:
 
 
 def enable_model(*, slug: str, default: bool = False) -> DiffusionModel:
-    """Offers the model, and chooses it at first where `default`, or where none is yet.
+    """Offers the model, and chooses it at first if `default`, or if none is yet.
 
-    Raises NotFound, or Conflict where its files are not here."""
+    Raises NotFound, or Conflict if its files are not here."""
     model = get_model(slug=slug)
     if not model.is_installed:
         sentence = _("%(name)s is not downloaded: manage.py models download %(slug)s")

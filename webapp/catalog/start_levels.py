@@ -1,4 +1,4 @@
-"""What a page needs to show how noisy a start picture becomes: a model's schedule in few numbers.
+"""What a page needs to show how noisy a start image becomes: a model's schedule in few numbers.
 
 `static/js/start/noise.js` finds the first time that a strength keeps and reads the noise there.
 """
@@ -15,7 +15,7 @@ DECIMALS = 5
 
 def start_levels(model: DiffusionModel) -> dict[str, Any] | None:
     """{"alpha_bars", "times", "spacing", "offset"} of a diffusion model, its alpha-bars at even
-    distances from the first time to the last; {"shift"} of a flow; None where the model's files
+    distances from the first time to the last; {"shift"} of a flow; None if the model's files
     don't tell its schedule."""
     schedule = schedule_of(model)
     return None if schedule is None else _facts(schedule)

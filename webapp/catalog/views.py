@@ -20,7 +20,7 @@ from webapp.core.units import format_credits
 @login_required
 @require_GET
 def prices(request: SignedInRequest) -> HttpResponse:
-    """The list in force as it reads for this user, and the versions before it."""
+    """200 with the list in force as it reads for this user, and the versions before it."""
     in_force = read_prices(user=request.user)
     models = list(list_offered_models(user=request.user))
     lines = list_model_prices(prices=in_force, models=models)
@@ -38,7 +38,7 @@ def prices(request: SignedInRequest) -> HttpResponse:
 @require_GET
 def quote(request: SignedInRequest) -> JsonResponse:
     """What one image of `?model=&width=&height=&steps=` costs this user now, and how that comes
-    about; 400 with a sentence for what the model can't draw."""
+    about. Raises InvalidInput for a model that is not on offer and for what it can't draw."""
     model = get_offered_model(slug=request.GET.get("model", ""), user=request.user)
     quoted = quote_image(
         user=request.user,

@@ -70,7 +70,7 @@ class Vocabulary:
 
 def in_language(texts: Mapping[str, str], language: str) -> str:
     """The text in that language; in its main one ("pt" for "pt-br"), in English or in the file's
-    first where there is none."""
+    first if there is none."""
     for one in (language, language.partition("-")[0], "en"):
         if one in texts:
             return texts[one]

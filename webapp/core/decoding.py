@@ -39,7 +39,7 @@ class CleanPicture:
 
 @cache
 def decoders() -> Decoders:
-    """Those of this process; children start when they are first needed."""
+    """The children that decode for this process; each starts when it is first needed."""
     made = Decoders(
         count=settings.DECODERS,
         memory_mb=MEMORY_MB,
@@ -55,8 +55,8 @@ def decoders() -> Decoders:
 def decoding_turn(owner: object) -> Iterator[Child]:
     """A child for the block, in which its result is put away, too.
 
-    Raises TooMany where the owner's other images are in the way, Unavailable where everybody's
-    are, and InvalidInput for an image that the child refuses.
+    Raises TooMany if the owner's other images are in the way, Unavailable if everybody's are, and
+    InvalidInput for an image that the child refuses.
     """
     let_go_of_database()
     try:

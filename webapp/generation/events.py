@@ -31,12 +31,12 @@ QUEUE_CHANNEL = "darkroom:queue"
 
 
 def channel(user_id: int) -> str:
-    """The channel of one user's news."""
+    """The Valkey channel of one user's news."""
     return f"darkroom:events:{user_id}"
 
 
 def progress_key(image_id: uuid.UUID | str) -> str:
-    """Where the newest progress of an image lies."""
+    """The Valkey key that holds the newest progress of an image, for ten minutes."""
     return f"darkroom:progress:{image_id}"
 
 
@@ -46,7 +46,7 @@ def cancelled_key(image_id: uuid.UUID | str) -> str:
 
 
 def image_facts(image: Image) -> dict[str, Any]:
-    """What a page needs to redraw one tile."""
+    """The event of one image, with what a page needs to draw its tile anew."""
     return {
         "type": "image",
         "id": str(image.pk),
@@ -59,7 +59,7 @@ def image_facts(image: Image) -> dict[str, Any]:
 
 
 def publish(user_id: int, event: dict[str, Any]) -> None:
-    """Sends one event soon; where Valkey is away the news is lost, which is logged and harmless."""
+    """Sends one event soon; if Valkey is away the news is lost, which is logged and harmless."""
     body = json.dumps(event)
     herald.tell("an event", lambda: valkey().publish(channel(user_id), body))
 
@@ -91,7 +91,7 @@ def publish_queue_moved() -> None:
 
 
 def publish_progress(*, user_id: int, event: dict[str, Any]) -> bool:
-    """Sends and keeps a step's progress. True where the image was cancelled meanwhile.
+    """Sends and keeps a step's progress. True if the image was cancelled meanwhile.
 
     Raises redis.RedisError: the worker decides what a silent Valkey means for it.
     """
@@ -104,7 +104,7 @@ def publish_progress(*, user_id: int, event: dict[str, Any]) -> bool:
 
 
 def read_progress(image_ids: list[uuid.UUID]) -> dict[str, dict[str, Any]]:
-    """The newest progress of each running image that has any; {} where Valkey is away."""
+    """The newest progress of each running image that has any; {} if Valkey is away."""
     if not image_ids:
         return {}
     try:
@@ -120,6 +120,6 @@ def read_progress(image_ids: list[uuid.UUID]) -> dict[str, dict[str, Any]]:
 
 
 def flag_cancelled(image_id: uuid.UUID) -> None:
-    """Tells the worker; where Valkey is away it finds out when it renews the lease."""
+    """Tells the worker; if Valkey is away it finds out when it renews the lease."""
     key = cancelled_key(image_id)
     herald.tell("a cancellation", lambda: valkey().set(key, "1", ex=PROGRESS_TTL_S))

@@ -1,4 +1,4 @@
-"""Why pictures failed, in the language of whoever reads it."""
+"""Why images failed, in the language of whoever reads it."""
 
 from typing import Final
 

@@ -34,7 +34,7 @@ from webapp.generation.failures import tell_failure
 
 
 class Upload(models.Model):
-    """A picture handed in as a start, or a mask: decoded, without metadata, encoded anew.
+    """An image handed in as a start, or a mask: decoded, without metadata, encoded anew.
 
     Requests keep theirs; the sweeper deletes those that no request names after a day.
     """
@@ -67,11 +67,11 @@ class Upload(models.Model):
 
 
 class Generation(models.Model):
-    """One request: a prompt, its settings and the quoted price; one Image row per picture.
+    """One request: a prompt, its settings and the quoted price; one Image row per image.
 
-    `mode` says what comes along: nothing; a `start` picture, of which `strength` may change; a
-    `mask` too, where alone it may; a picture to draw at twice its size. `parent` is the picture
-    that the request was made from, where it is one of the owner's.
+    `mode` says what comes along: nothing; a `start` image, of which `strength` may change; a
+    `mask` too, where alone it may; an image to draw at twice its size. `parent` is the image
+    that the request was made from, if it is one of the owner's.
 
     `spec.GenerationSpec` says which columns are the request's; `more` are the values of its fields
     that have none of their own, but for those at their defaults.
@@ -147,7 +147,7 @@ class Generation(models.Model):
 
 
 class Image(models.Model):
-    """One picture of a request, from the queue to the gallery."""
+    """One image of a request, from the queue to the gallery."""
 
     class State(models.TextChoices):
         QUEUED = "queued", _("waiting")
@@ -226,7 +226,7 @@ class Image(models.Model):
             models.Index(
                 fields=["lease_until"], condition=Q(state="running"), name="image_lease_ends"
             ),
-            # The admin site: its list, and what became of the pictures of a day.
+            # The admin site: its list, and what became of the images of a day.
             models.Index(fields=["-created_at", "-id"], name="image_newest"),
             models.Index(
                 fields=["-finished_at"], include=["state", "failure_code"], name="image_finished"

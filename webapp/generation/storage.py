@@ -1,4 +1,4 @@
-"""Where pictures lie. Names carry the lease token: a worker only ever deletes its own file.
+"""Where images lie. Names carry the lease token: a worker only ever deletes its own file.
 
 Whatever a storage raises that is full, read-only, refusing or away, be it the disk's or a
 bucket's, is `StorageAway` here; FileNotFoundError stays what it is.
@@ -75,9 +75,9 @@ StripSteps = Sequence[tuple[int, float | None]]
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """What `services.store_image` writes down about the files of an image. `strip` is "" where
+    """What `services.store_image` writes down about the files of an image. `strip` is "" if
     there is none; `strip_steps` says for each of its frames how many denoiser calls had been made
-    and the time that the next one was told (None where that is not known)."""
+    and the time that the next one was told (None if that is not known)."""
 
     name: str
     thumbnail: str
@@ -88,7 +88,7 @@ class StoredFile:
 
 
 def file_names(*, image_id: uuid.UUID, lease_token: uuid.UUID) -> tuple[str, str, str]:
-    """(picture, thumbnail, strip) of that attempt, relative to the media storage."""
+    """(image, thumbnail, strip) of that attempt, relative to the media storage."""
     stem = f"images/{image_id.hex[:2]}/{image_id.hex}-{lease_token.hex[:12]}"
     return f"{stem}.png", f"{stem}.webp", f"{stem}-strip.webp"
 
@@ -102,10 +102,10 @@ def write_image_files(
     strip_webp: bytes = b"",
     strip_steps: StripSteps = (),
 ) -> StoredFile:
-    """Writes picture, thumbnail and strip. Raises StorageAway (disk full, bucket away); what was
+    """Writes image, thumbnail and strip. Raises StorageAway (disk full, bucket away); what was
     written by then is replaced by the next try, or deleted by `delete_files`.
 
-    A strip that cannot be written is left out, and logged: the picture is what was asked for.
+    A strip that cannot be written is left out, and logged: the image is what was asked for.
     """
     name, thumbnail, strip = file_names(image_id=image_id, lease_token=lease_token)
     replace_file(name, png)
@@ -153,7 +153,7 @@ def delete_files(*names: str) -> None:
 
 
 def read_file(name: str) -> bytes:
-    """The file's bytes; raises FileNotFoundError where it is gone, StorageAway where nobody can
+    """The file's bytes; raises FileNotFoundError if it is gone, StorageAway if nobody can
     say."""
     with storage_errors(), default_storage.open(name) as file:
         return bytes(file.read())
@@ -161,19 +161,20 @@ def read_file(name: str) -> bytes:
 
 @contextmanager
 def open_file(name: str) -> Iterator[File]:  # type: ignore[type-arg]
-    """The file, to be read piece by piece; raises as `read_file`."""
+    """The file, to be read piece by piece inside; raises FileNotFoundError if it is gone,
+    StorageAway if nobody can say."""
     with storage_errors(), default_storage.open(name) as file:
         yield file
 
 
 def has_file(name: str) -> bool:
-    """Whether the file is there; raises StorageAway where nobody can say."""
+    """Whether the file is there; raises StorageAway if nobody can say."""
     with storage_errors():
         return default_storage.exists(name)
 
 
 def list_files(folder: str) -> list[str]:
-    """The names of the files right in this folder; [] where there is no such folder. Raises
+    """The names of the files right in this folder; [] if there is no such folder. Raises
     StorageAway."""
     with storage_errors():
         try:

@@ -18,7 +18,8 @@ sweeper = Sweeper()
 
 @shared_task(name="webapp.generation.tasks.sweep")
 def sweep() -> None:
-    """Returns ended leases."""
+    """Puts images whose lease has ended back into the queue; what the database does not answer is
+    logged, and done the next time, as in all of these."""
     try:
         sweeper.sweep()
     except OperationalError as error:
@@ -27,7 +28,7 @@ def sweep() -> None:
 
 @shared_task(name="webapp.generation.tasks.ring")
 def ring() -> None:
-    """Rings for what is queued: a doorbell may have been lost."""
+    """Wakes workers for every model that has something queued: a doorbell may have been lost."""
     try:
         ring_for_queued()
     except OperationalError as error:
@@ -36,7 +37,7 @@ def ring() -> None:
 
 @shared_task(name="webapp.generation.tasks.sweep_files")
 def sweep_files() -> None:
-    """Deletes discarded files."""
+    """Deletes files whose rows are gone."""
     try:
         orphans.delete_discarded_files()
     except (OperationalError, StorageAway) as error:
@@ -54,7 +55,7 @@ def sweep_orphans() -> None:
 
 @shared_task(name="webapp.generation.tasks.sweep_uploads")
 def sweep_uploads() -> None:
-    """Removes pictures that were handed in and that no request has named for a day."""
+    """Removes images that were handed in and that no request has named for a day."""
     try:
         delete_unused_uploads()
     except OperationalError as error:

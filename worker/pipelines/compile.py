@@ -84,7 +84,7 @@ class Twin:
 
 
 def build_twin(model: LoadedModel) -> Twin | None:
-    """Return the model's twin, not compiled yet; None where its denoiser repeats no blocks.
+    """Return the model's twin, not compiled yet; None if its denoiser repeats no blocks.
 
     To be called before a LoRA is laid over the model: the twin never has any.
     """
@@ -100,7 +100,7 @@ def build_twin(model: LoadedModel) -> Twin | None:
 
 
 def _repeated_blocks(denoiser: nn.Module) -> list[nn.Module]:
-    """As diffusers' `compile_repeated_blocks` finds them; where a class names none, those that it
+    """As diffusers' `compile_repeated_blocks` finds them; if a class names none, those that it
     says must stay whole are the same kind of thing."""
     names = getattr(denoiser, "_repeated_blocks", None) or getattr(
         denoiser, "_no_split_modules", None
@@ -144,7 +144,7 @@ class CompiledCalls:
             self._twins[model].asked.clear()
 
     def call_for(self, batch: Sequence[Denoising], inputs: DenoiserInputs) -> DenoiserCall | None:
-        """The batch's call by compiled code, padded; None where there is none of its shape, which
+        """The batch's call by compiled code, padded; None if there is none of its shape, which
         is then compiled when the engine is idle. Its answer has the bucket's rows.
 
         Exact requests and LoRAs are served by the original as it is.
@@ -166,7 +166,7 @@ class CompiledCalls:
         return None
 
     def compile_next(self) -> bool:
-        """Compile the shape that was met first; False where none waits.
+        """Compile the shape that was met first; False if none waits.
 
         Whatever the compiler raises, the original still serves.
         """

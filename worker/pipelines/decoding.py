@@ -31,7 +31,7 @@ def encode_start(
     generator: torch.Generator,
     begin: Callable[[], Begun],
 ) -> tuple[Begun, Way | None]:
-    """What `begin` returns, which encodes the start picture and draws from `generator`, and the
+    """What `begin` returns, which encodes the start image and draws from `generator`, and the
     way it was encoded; None if the request starts from noise.
 
     Another try draws the same numbers again. Raises what `begin` raises.

@@ -83,7 +83,7 @@ class Denoising:
     first.
     `model_input` puts further channels beside scaled latents [rows, ...] (repainting models);
     `after_step` takes the new latents and the index of the step done, and returns them as they
-    go on (repainting puts back what is kept). `encoded`: the way its start picture was encoded, see
+    go on (repainting puts back what is kept). `encoded`: the way its start image was encoded, see
     `VaeWays`. `drawn_by`: the predictions' (call rows, compiled, graphed).
     """
 
@@ -116,7 +116,7 @@ class Denoising:
 
     @property
     def calls(self) -> int:
-        """Denoiser calls in all."""
+        """Denoiser calls in all; a sampler may need more than one for a step."""
         return len(self.timesteps)
 
 
@@ -137,15 +137,18 @@ class Adapter(Protocol):
         ...
 
     def guide(self, denoising: Denoising, prediction: Tensor) -> Tensor:
-        """One answer [1, ...] from the request's own rows [rows, ...]."""
+        """One answer [1, ...] from the request's own rows [rows, ...], the unconditional one
+        first."""
         ...
 
     def grid(self, denoising: Denoising) -> Tensor:
-        """The present latents as a grid [channels, height, width], for previews."""
+        """The present latents as a grid [channels, height, width], scaled as the denoiser sees
+        them, for previews."""
         ...
 
     def decode(self, denoising: Denoising) -> Arriving:
-        """The finished image, as it leaves the device."""
+        """What `latents` decode to: the image [3, height, width] in 0..1 on its way to main memory,
+        as RGB bytes. Raises what the allocator raises."""
         ...
 
 
@@ -163,7 +166,7 @@ def predict_eagerly(batch: Sequence[Denoising], inputs: DenoiserInputs) -> Predi
 def step(batch: Sequence[Denoising], predict: Predict = predict_eagerly) -> list[Exception | None]:
     """Advance every denoising of `batch` (equal keys) by one denoiser call.
 
-    Returns what went wrong for each alone; None where it advanced. What the shared call raises is
+    Returns what went wrong for each alone; None if it advanced. What the shared call raises is
     raised, with every denoising as it was before.
     """
     first = batch[0]

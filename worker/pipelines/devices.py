@@ -49,7 +49,7 @@ def choose_device(config: EngineConfig) -> torch.device:
 def check_device(config: EngineConfig, *, device_files: Path = DEVICE_FILES) -> torch.device:
     """Return the configured device, which has just computed something.
 
-    Raises `DeviceUnavailable` where it cannot, and where "auto" would draw on the CPU of a machine
+    Raises `DeviceUnavailable` if it cannot, and if "auto" would draw on the CPU of a machine
     that has an NVIDIA GPU.
     """
     device = choose_device(config)
@@ -62,7 +62,7 @@ def check_device(config: EngineConfig, *, device_files: Path = DEVICE_FILES) -> 
 
 
 def has_nvidia_files(device_files: Path = DEVICE_FILES) -> bool:
-    """True where the driver has made the files of a GPU, usable or not."""
+    """True if the driver has made the files of a GPU, usable or not."""
     return any(re.fullmatch(r"nvidia\d+", file.name) for file in device_files.glob("nvidia*"))
 
 
@@ -84,7 +84,7 @@ def why_no_cuda() -> str:
 
 
 def driver_version(file: Path | None = None) -> str:
-    """The version of NVIDIA's kernel driver, such as "580.65.06"; "" where that is not known."""
+    """The version of NVIDIA's kernel driver, such as "580.65.06"; "" if that is not known."""
     try:
         told = (file or DRIVER_VERSION).read_text("utf-8", "replace")
     except OSError:

@@ -68,7 +68,7 @@ def describe_model(
 ) -> Description:
     """Return the files that the model needs, with `revision` resolved to a commit.
 
-    `half` prefers 16-bit weights where the model has them. Raises `DownloadError`.
+    `half` prefers 16-bit weights if the model has them. Raises `DownloadError`.
     """
     try:
         info = HfApi().model_info(hub_id, revision=revision, files_metadata=True)

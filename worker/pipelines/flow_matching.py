@@ -22,7 +22,7 @@ def pipeline_for(model: LoadedModel, request: ImageRequest, classes: dict[str, A
     """The pipeline of the request's mode around the model's weights, with a scheduler of its own.
 
     `classes`: mode -> pipeline class of the family. Raises `InvalidRequest` for a sampler that
-    does not fit the model or cannot begin from a picture.
+    does not fit the model or cannot begin from an image.
     """
     scheduler = build_scheduler(model.trained_scheduler, request.sampler, steps=request.steps)
     if request.mode != "text" and not hasattr(scheduler, "scale_noise"):
@@ -41,8 +41,8 @@ def plan_timesteps(
 ) -> Tensor:
     """The timesteps [calls] of `request` on the CPU, the schedule shifted as `pipe` does it.
 
-    `patches`: length of the picture's sequence, which dynamic shifting goes by (Esser et al. 2024,
-    5.3.2); `max_shift`: the family's, where the model's files name none; `sigmas`: the family's
+    `patches`: length of the image's sequence, which dynamic shifting goes by (Esser et al. 2024,
+    5.3.2); `max_shift`: the family's, if the model's files name none; `sigmas`: the family's
     own spacing, left out for samplers that space flow sigmas themselves. Raises `InvalidRequest`
     for a sampler that cannot be given these, or a strength that leaves no step.
     """
@@ -75,7 +75,8 @@ def _dynamic_shift(config: Any, patches: int, max_shift: float) -> float:
 
 
 def start_tensor(pipe: Any, request: ImageRequest, device: torch.device) -> Tensor:
-    """The start image [1, 3, height, width] in -1..1, float32, enlarged to the size asked for."""
+    """The start image [1, 3, height, width] in -1..1, float32, enlarged to the size asked for.
+    Raises `InvalidRequest` for a request without one."""
     start = request.start
     if start is None:
         raise InvalidRequest("A start image belongs to every mode but plain text.")
@@ -90,7 +91,8 @@ def start_tensor(pipe: Any, request: ImageRequest, device: torch.device) -> Tens
 
 
 def mask_tensor(pipe: Any, request: ImageRequest, device: torch.device) -> Tensor:
-    """The mask [1, 1, height, width], float32: 1 repaints and 0 keeps."""
+    """The mask [1, 1, height, width], float32: 1 repaints and 0 keeps. Raises `InvalidRequest` for
+    a request without one."""
     mask = request.mask
     if mask is None:
         raise InvalidRequest("A mask belongs to repainting, and only to it.")
@@ -104,7 +106,7 @@ def mask_tensor(pipe: Any, request: ImageRequest, device: torch.device) -> Tenso
 def keep_unmasked(
     scheduler: Any, timesteps: Tensor, *, start: Tensor, noise: Tensor, mask: Tensor
 ) -> AfterStep:
-    """After each step, put the start picture back where `mask` is 0, as noisy as the step left the
+    """After each step, put the start image back where `mask` is 0, as noisy as the step left the
     rest. All three are shaped as the latents."""
 
     def put_back(latents: Tensor, index: int) -> Tensor:

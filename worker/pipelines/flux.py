@@ -60,7 +60,7 @@ class Flux:
             generator,
             lambda: _first_latents(pipe, request, timesteps, generator, dtype),
         )
-        # As a grid: pictures of different shape but equal area must not share a batch.
+        # As a grid: images of different shape but equal area must not share a batch.
         conditioning["img_ids"] = positions.view(1, *_grid_size(pipe, request), 3)
         return Denoising(
             request=request,

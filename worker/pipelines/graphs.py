@@ -89,7 +89,7 @@ class Graphs:
         return "ready" if self._is_on else "off"
 
     def predict(self, call: DenoiserCall) -> Prediction:
-        """The call's answer: from its graph where it has one. One that is hot gets one now."""
+        """The call's answer: from its graph if it has one. One that is hot gets one now."""
         key = (call.model, call.signature)
         graph = self._graphs.get(key)
         if graph is not None:
@@ -117,7 +117,7 @@ class Graphs:
             self.free()
 
     def free(self) -> bool:
-        """Memory is short: let go of all graphs. False where there was none."""
+        """Memory is short: let go of all graphs. False if there was none."""
         had_some = bool(self._graphs)
         self._graphs.clear()
         self._calls.clear()

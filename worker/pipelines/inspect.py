@@ -212,7 +212,7 @@ def _whole_file(path: Path, header: Header, family: str, known: SingleFile) -> I
 
 
 def _input_channels(header: Header) -> int | None:
-    """Channels the U-Net takes; None where it has none, or names them otherwise."""
+    """Channels the U-Net takes; None if it has none, or names them otherwise."""
     entry = header.get("model.diffusion_model.input_blocks.0.0.weight")
     return int(entry["shape"][1]) if entry else None
 

@@ -89,7 +89,7 @@ class LoadedModel:
         self._move(self.device)
 
     def drop(self) -> None:
-        """Let go of all weights."""
+        """Let go of all weights, also if something still refers to the model."""
         if self.parts is not None:
             self.parts.drop()
         drop_weights(self.pipeline)
@@ -102,7 +102,7 @@ class LoadedModel:
         move_weights(self.pipeline, device, but=self.parts.names)
 
     def preview(self) -> LatentPreview | None:
-        """Return the preview of this model, fitted at first use; None where it has none."""
+        """Return the preview of this model, fitted at first use; None if it has none."""
         if not self._preview_fitted:
             self._preview = fit_preview(getattr(self.pipeline, "vae", None))
             self._preview_fitted = True
@@ -112,7 +112,8 @@ class LoadedModel:
 def load_model(source: ModelSource, config: EngineConfig, plan: Plan = _FULL) -> LoadedModel:
     """Return `source` loaded on the configured device as planned.
 
-    Raises `ModelUnavailable` with a sentence that says what is wrong, or `OutOfMemory`.
+    Raises `ModelUnavailable` with a sentence that says what is wrong, `OutOfMemory`, and
+    `EngineError` for weights that cannot be stored there as configured.
     """
     path = files_of(source)
     _check_usable(source, path)
@@ -257,7 +258,7 @@ def files_of(source: ModelSource) -> Path:
 
 
 def _check_usable(source: ModelSource, path: Path) -> None:
-    """Refuse, unopened, whatever draws neither from text nor into a picture, or comes in another
+    """Refuse, unopened, whatever draws neither from text nor into an image, or comes in another
     format than safetensors."""
     found = inspect_path(path)
     if not (found.ok or found.only_repaints):

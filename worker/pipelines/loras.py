@@ -45,9 +45,9 @@ class LoraShelf:
 
 
 def apply(model: "LoadedModel", loras: tuple[LoraSource, ...]) -> None:
-    """Make the model draw with exactly `loras`; costs a comparison where it already does.
+    """Make the model draw with exactly `loras`; costs a comparison if it already does.
 
-    Up to `MOST_LOADED` stay loaded for the next time, more only where one set needs more. Without
+    Up to `MOST_LOADED` stay loaded for the next time, more only if one set needs more. Without
     any, the model draws bit for bit what it drew before it ever had one. Encode prompts after
     this, since a LoRA may change the text encoder.
 
@@ -219,7 +219,7 @@ def _tensors(model: "LoadedModel", lora: LoraSource) -> dict[str, Tensor]:
 
 
 def _in_peft_naming(component: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """As the component's own loader names them, where it names them otherwise."""
+    """As the component's own loader names them, if it names them otherwise."""
     if isinstance(component, PreTrainedModel):
         tensors = convert_state_dict_to_peft(convert_state_dict_to_diffusers(tensors))
         if not hasattr(component, "text_model"):

@@ -117,7 +117,7 @@ def move_weights(pipeline: Any, device: torch.device, *, but: Set[str] = frozens
 
 
 def drop_weights(pipeline: Any) -> None:
-    """Let go of every weight, even where something still refers to the pipeline: parked requests
+    """Let go of every weight, even if something still refers to the pipeline: parked requests
     may, and the memory is wanted now."""
     for tensor in weights_of(pipeline):
         tensor.data = tensor.data.new_empty(0)
@@ -130,20 +130,20 @@ class MemoryProbe(Protocol):
     """What the device tells of its memory, in bytes, without waiting for it."""
 
     def mark(self) -> None:
-        """Peaks are counted from here."""
+        """From now on `peak` counts anew."""
         ...
 
     def peak(self) -> int:
-        """The most that was allocated since `mark`, beyond what was allocated then."""
+        """The most bytes that were allocated since `mark`, beyond those that were then."""
         ...
 
     def available(self) -> int:
-        """What can still be allocated."""
+        """Bytes that can still be allocated."""
         ...
 
 
 class CudaProbe:
-    """The caching allocator's own counters; not run where there is no CUDA device.
+    """The caching allocator's own counters; not run if there is no CUDA device.
 
     `held_by_graphs` tells how many bytes captured graphs keep in pools of their own: the allocator
     counts what lies unused there as its own, but no call beside the graphs can have it.
@@ -175,7 +175,7 @@ class CudaProbe:
 @dataclass(slots=True)
 class MeasuredCall:
     """One denoiser call: whoever makes it fills in the `rows` that its peak stands for, or leaves
-    None where the peak means nothing (a replayed graph allocates nothing)."""
+    None if the peak means nothing (a replayed graph allocates nothing)."""
 
     rows: int | None = None
 
@@ -202,7 +202,7 @@ class RowMeter:
         self._keys: OrderedDict[Hashable, _Rows] = OrderedDict()
 
     def limit(self, key: Hashable) -> int | None:
-        """Most rows for `key`, at least 1; None where memory cannot be asked."""
+        """Most rows for `key`, at least 1; None if memory cannot be asked."""
         if self._probe is None:
             return None
         known = self._known(key)
@@ -213,12 +213,12 @@ class RowMeter:
 
     @contextmanager
     def measuring(self, key: Hashable, rows: int) -> Iterator[MeasuredCall]:
-        """Measure the call made inside; `rows` are too many where it runs out of memory."""
+        """Measure the call made inside; `rows` are too many if it runs out of memory."""
         call = MeasuredCall()
         if self._probe is None:
             yield call
             return
-        # Every question makes the allocator count all that it knows: none where nothing is learnt.
+        # Every question makes the allocator count all that it knows: none if nothing is learnt.
         is_new = rows not in self._known(key).peaks
         if is_new:
             self._probe.mark()

@@ -1,4 +1,4 @@
-"""Where the U-Net families start from: noise, a picture, a picture and a mask.
+"""Where the U-Net families start from: noise, an image, an image and a mask.
 
 Every tensor comes out of the methods of diffusers' own pipelines, called in the order in which
 those pipelines call them: they draw from the request's generator, so the order counts.
@@ -65,7 +65,7 @@ def pipeline_for(
 
 
 def check_size(request: ImageRequest, *, multiple: int) -> None:
-    """Raises `InvalidRequest` where the sides are not multiples of `multiple` pixels."""
+    """Raises `InvalidRequest` if the sides are not multiples of `multiple` pixels."""
     if request.width_px % multiple or request.height_px % multiple:
         raise InvalidRequest(f"Width and height must be multiples of {multiple} for this model.")
 
@@ -82,7 +82,7 @@ def _only_repaints(pipe: Any) -> bool:
 def first_latents(request: ImageRequest, drawing: Drawing) -> Start:
     """Where `request` starts.
 
-    Raises `InvalidRequest` where the strength is so small that no step is left.
+    Raises `InvalidRequest` if the strength is so small that no step is left.
     """
     if request.start is None:
         return _from_noise(request, drawing)
@@ -107,7 +107,7 @@ def _from_noise(request: ImageRequest, drawing: Drawing) -> Start:
         drawing.generator,
     )
     scheduler = drawing.pipe.scheduler
-    # Else it looks for its first step by its time, and misses it where a spacing holds that twice.
+    # Else it looks for its first step by its time, and misses it if a spacing holds that twice.
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(0)
     return Start(latents, scheduler.timesteps)
@@ -126,7 +126,7 @@ def _timesteps_left(request: ImageRequest, drawing: Drawing) -> Tensor:
 
 
 def _enlarged(start: Picture, request: ImageRequest) -> Image.Image:
-    """The start picture at the size asked for; only upscaling hands in a smaller one."""
+    """The start image at the size asked for; only upscaling hands in a smaller one."""
     picture = Image.frombytes("RGB", (start.width_px, start.height_px), start.pixels)
     size = (request.width_px, request.height_px)
     return picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS)
@@ -162,7 +162,7 @@ def _from_mask(
         return_noise=True,
         return_image_latents=blends,
     )
-    # Encoded even where it is not looked at: encoding draws from the generator.
+    # Encoded even if it is not looked at: encoding draws from the generator.
     latent_mask, kept_latents = pipe.prepare_mask_latents(
         painted,
         picture * (painted < 0.5),

@@ -53,7 +53,7 @@ class Noise(torch.Generator):
         return sent(drawn, form.device)
 
     def wanted(self) -> _Form | None:
-        """What a sampler that asks again will ask for; None where that is unknown or there."""
+        """What a sampler that asks again will ask for; None if that is unknown or there."""
         return self._asked if self._ahead is None else None
 
     def draw_into(self, row: Tensor) -> None:
@@ -111,7 +111,7 @@ def randn_tensor(
     dtype: torch.dtype | None = None,
     layout: torch.layout | None = None,
 ) -> Tensor:
-    """As diffusers' own, without the wait where the generator is a `Noise`."""
+    """As diffusers' own, without the wait if the generator is a `Noise`."""
     if not isinstance(generator, Noise):
         drawn: Tensor = randn_tensor_that_waits(shape, generator, device, dtype, layout)
         return drawn

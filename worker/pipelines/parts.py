@@ -58,11 +58,12 @@ class Part:
         return sum(tensor.nbytes for tensor in self._weights()) + streamed
 
     def come_for_call(self, _module: nn.Module, _inputs: Any) -> None:
-        """Hook of a streamed block. Raises what the allocator raises."""
+        """Before its call: the weights of a streamed block come. Raises what the allocator
+        raises."""
         self.come()
 
     def leave_after_call(self, _module: nn.Module, _inputs: Any, _output: Any) -> None:
-        """Hook of a streamed block."""
+        """After its call: they leave again, which nothing waits for."""
         self.leave()
 
     def come(self) -> None:
@@ -82,7 +83,7 @@ class Part:
             tensor.data = tensor.data.to("cpu")
 
     def drop(self) -> None:
-        """Let go of the copy."""
+        """Let go of the copy in the machine's memory."""
         self._copy.release()
 
     def _weights(self) -> Iterator[Tensor]:

@@ -14,7 +14,7 @@ from worker.pipelines.copies import start_fetching
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """A picture as it leaves the model: `pixels` are rows of RGB byte triples."""
+    """An image as it leaves the model: `pixels` are rows of RGB byte triples."""
 
     pixels: bytes
     width_px: int
@@ -30,7 +30,7 @@ def start_rendering(image: Tensor, *, decoded: Tensor, blacked_out: bool = False
 
     `decoded` is what the VAE made of it: an infinity there is no longer to be seen in 0..1.
     Rounded on its device, as diffusers rounds in main memory. Returns without waiting; the result,
-    called once by any thread, waits and raises what `to_pixels` does.
+    called once by any thread, waits, and raises `EngineError` if the model overflowed.
     """
     exact = image.permute(1, 2, 0).float()
     rgb = (exact * 255).round().to(torch.uint8)
@@ -50,7 +50,7 @@ def start_rendering(image: Tensor, *, decoded: Tensor, blacked_out: bool = False
 def to_pixels(picture: np.ndarray[Any, Any]) -> tuple[bytes, int, int]:
     """Return (RGB bytes, width, height) of a [height, width, 3] float array in 0..1.
 
-    Rounds as diffusers does. Raises `EngineError` where the model overflowed: such a picture would
+    Rounds as diffusers does. Raises `EngineError` if the model overflowed: such an image would
     come out black, and nobody should pay for it.
     """
     _check_finite(bool(np.isfinite(picture).all()))

@@ -23,7 +23,7 @@ StepDone = Callable[[int, torch.Tensor], None]
 def render(
     model: LoadedModel, request: ImageRequest, clock: StageClock, *, preview_every: int
 ) -> Rendering:
-    """Return the picture the model's own pipeline makes on a CPU generator.
+    """Return the image the model's own pipeline makes on a CPU generator.
 
     Raises `InvalidRequest` for a mode, size, sampler or negative prompt the model does not take,
     and `Cancelled` within one step. Words reach the pipeline as they are: brackets weigh nothing.
@@ -56,6 +56,9 @@ def _check_drawn(rendering: Rendering, request: ImageRequest) -> None:
 
 
 def call_arguments(pipe: Any, request: ImageRequest) -> dict[str, Any]:
+    """What the pipeline is called with beside generator and callback, by the names that its
+    `__call__` has. Raises `InvalidRequest` for a mode, size or negative prompt that it does not
+    take."""
     if request.mode != "text":
         raise InvalidRequest("This model only draws from text.")
     _check_size(pipe, request)
@@ -81,7 +84,7 @@ def call_arguments(pipe: Any, request: ImageRequest) -> dict[str, Any]:
 
 def guidance_argument(accepted: Parameters) -> str:
     """Guidance by two denoiser calls is `guidance_scale` to most pipelines. Some call it
-    `true_cfg_scale`; where that comes switched off beside another (Flux), the model is told its
+    `true_cfg_scale`; if that comes switched off beside another (Flux), the model is told its
     scale instead."""
     is_only = "guidance_scale" not in accepted and "true_cfg_scale" in accepted
     return "true_cfg_scale" if is_only or _guides_by_true_cfg(accepted) else "guidance_scale"
@@ -155,7 +158,7 @@ def _use_scheduler(pipe: Any, scheduler: Any) -> None:
 def _callback(
     pipe: Any, scheduler: Any, clock: StageClock, step_done: StepDone
 ) -> dict[str, Callable[..., Any]]:
-    """The argument by which this pipeline tells of its steps; none where it tells nothing."""
+    """The argument by which this pipeline tells of its steps; none if it tells nothing."""
     accepted = inspect.signature(pipe.__call__).parameters
 
     def each_call(_pipe: Any, index: int, _t: object, tensors: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Small pictures of an image while it develops, by a linear map from latents to RGB.
+"""Small previews of an image while it develops, by a linear map from latents to RGB.
 
 A latent pixel is close to a linear function of the colour of the patch that it stands for, so one
 matrix shows what a full VAE decode would cost a hundred times more to show. The matrix is fitted
@@ -23,7 +23,7 @@ _SAMPLES = 4
 
 
 class LatentPreview:
-    """Turns latents of one model into small WebP pictures. Samplers that work with large sigmas
+    """Turns latents of one model into small WebP images. Samplers that work with large sigmas
     (Euler: up to 14 times unit variance) are brought back to unit variance.
     """
 
@@ -68,7 +68,7 @@ class LatentPreview:
 
 @torch.no_grad()
 def fit_preview(vae: Any) -> LatentPreview | None:
-    """Return the preview of models with this VAE; None where its latents are not a plain grid.
+    """Return the preview of models with this VAE; None if its latents are not a plain grid.
 
     Encodes four smooth random colour fields of 128 px, a fraction of one image's decode.
     """

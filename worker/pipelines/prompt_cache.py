@@ -1,4 +1,4 @@
-"""Encoded prompts kept for the next picture with the same words."""
+"""Encoded prompts kept for the next image with the same words."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable

@@ -43,9 +43,9 @@ def tokenize(tokenizer: Any, section: Section) -> list[Token]:
 
 
 def split(tokens: Sequence[Token], size: int) -> list[Sequence[Token]]:
-    """Chunks of at most `size` tokens, at least one; empty where there are no tokens.
+    """Chunks of at most `size` tokens, at least one; empty if there are no tokens.
 
-    A chunk ends behind a comma where one is near its end, else before a word, else anywhere.
+    A chunk ends behind a comma if one is near its end, else before a word, else anywhere.
     """
     chunks = []
     while len(tokens) > size:

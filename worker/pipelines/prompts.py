@@ -32,7 +32,7 @@ HEAVIEST: Final = 4.0
 
 @dataclass(frozen=True, slots=True)
 class PromptEmbeddings:
-    """The encoded prompt: embeddings [1, tokens, width], and pooled ones [1, width] where the
+    """The encoded prompt: embeddings [1, tokens, width], and pooled ones [1, width] if the
     family has them; the negative ones are None without guidance.
 
     Others may hold the same tensors: never write into them.
@@ -61,10 +61,10 @@ class _Encoded:
 
 @torch.no_grad()
 def embed(model: LoadedModel, request: ImageRequest, *, guided: bool) -> PromptEmbeddings:
-    """The embeddings of `request`'s prompt, and of its negative prompt where `guided`.
+    """The embeddings of `request`'s prompt, and of its negative prompt if `guided`.
 
     For every family with an adapter; on the model's device, in its text encoder's dtype.
-    Both prompts get the same number of tokens. An empty negative prompt of SDXL is all zeros where
+    Both prompts get the same number of tokens. An empty negative prompt of SDXL is all zeros if
     the model was trained so. The model must wear the LoRAs of the request. Raises `InvalidRequest`
     for a prompt that is too long or a weight that is too large.
     """
@@ -89,7 +89,7 @@ def _zeros_like(tensor: Tensor | None) -> Tensor | None:
 
 def _joined(model: LoadedModel, words: _Encoded, count: int) -> Tensor:
     """All of `words` along the tokens; CLIP's part filled up to `count` chunks with that of the
-    empty prompt, and to the width of T5's where there is one."""
+    empty prompt, and to the width of T5's if there is one."""
     missing = count - len(words.chunks)
     if missing:
         empty = _encoded(model, "", "prompt").chunks
@@ -102,7 +102,7 @@ def _joined(model: LoadedModel, words: _Encoded, count: int) -> Tensor:
 
 
 def _encoded(model: LoadedModel, text: str, name: str) -> _Encoded:
-    """From the model's cache where it has met `text` under the same LoRAs; `name` is for people."""
+    """From the model's cache if it has met `text` under the same LoRAs; `name` is for people."""
     return model.prompts.get((model.loras.worn, text), lambda: _encode(model, text, name))
 
 
@@ -181,7 +181,7 @@ def _converted(pipe: Any, tokenizer: Any, section: Section) -> Section:
 def _read_chunk(
     model: LoadedModel, reading: Reading, tokenizer: Any, encoder: Any, tokens: Sequence[Token]
 ) -> tuple[Tensor, Tensor | None]:
-    """The chunk's embeddings [1, window, width], and the pooled one where this encoder's counts."""
+    """The chunk's embeddings [1, window, width], and the pooled one if this encoder's counts."""
     numbers, weights = _window(tokenizer, tokens, tokenizer.model_max_length)
     # Older encoders were trained without a mask; their configuration does not name it.
     is_masked = getattr(encoder.config, "use_attention_mask", False)
@@ -209,7 +209,7 @@ def _encode_t5(
     *,
     window: int,
 ) -> Tensor:
-    """[1, window, width]; zeros where the model came without its T5, as SD3 may."""
+    """[1, window, width]; zeros if the model came without its T5, as SD3 may."""
     pipe = model.pipeline
     tokenizer, encoder = (getattr(pipe, part) for part in component)
     if encoder is None:
@@ -236,7 +236,7 @@ def _without_breaks(sections: tuple[Section, ...]) -> Section:
 
 
 def _window(tokenizer: Any, tokens: Sequence[Token], size: int) -> tuple[list[int], list[float]]:
-    """Numbers and weights of `size` tokens: begin (where there is such a mark), `tokens`, end,
+    """Numbers and weights of `size` tokens: begin (if there is such a mark), `tokens`, end,
     and the tokenizer's own filling."""
     begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     numbers = [*begin, *(token.number for token in tokens), tokenizer.eos_token_id]

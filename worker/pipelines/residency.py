@@ -29,7 +29,7 @@ from worker.pipelines.memory import (
 
 logger = logging.getLogger(__name__)
 
-# The rest is for pictures under way, and for the machine's other programs.
+# The rest is for images under way, and for the machine's other programs.
 CUDA_SHARE: Final = 0.7
 SHARED_MEMORY_SHARE: Final = 0.4
 HOST_SHARE: Final = 0.25
@@ -49,7 +49,7 @@ class Budget:
 
 
 def budget_of(config: EngineConfig, device: torch.device) -> Budget:
-    """What `config` allows on `device`; where it says nothing, shares of its memory, and no more
+    """What `config` allows on `device`; if it says nothing, shares of its memory, and no more
     than is free now: other programs, or another worker, may hold the rest."""
     memory = device_memory(device)
     if device.type == "cuda":
@@ -106,7 +106,7 @@ class ResidentModels:
         self._sizes: dict[ModelSource, int] = {}
 
     def holds(self, source: ModelSource) -> bool:
-        """True where the model is on the device."""
+        """True if the model is on the device."""
         return source in self._resident
 
     def names(self) -> tuple[str, ...]:
@@ -114,11 +114,11 @@ class ResidentModels:
         return self._names
 
     def has_room_for(self, source: ModelSource) -> bool:
-        """True where the model is here, or can be without another leaving."""
+        """True if the model is here, or can be without another leaving."""
         return source in self._resident or not self._resident or self._fits(source)
 
     def resident(self, source: ModelSource) -> LoadedModel:
-        """The model, which is on the device, now used last. Raises `EngineError` where it is not:
+        """The model, which is on the device, now used last. Raises `EngineError` if it is not:
         whoever asks has forgotten to bring it back."""
         if source not in self._resident:
             raise EngineError(detail=f"the model {source.slug} is not on the device")
@@ -178,7 +178,7 @@ class ResidentModels:
         return load_model(source, self._config, plan)
 
     def _has_returned(self, model: LoadedModel) -> bool:
-        """False where there was no room: its weights are dropped then, half moved as they are."""
+        """False if there was no room: its weights are dropped then, half moved as they are."""
         try:
             model.come_back()
             return True

@@ -282,7 +282,7 @@ class DiffusersRunner:
     def _compiled_answer(
         self, batch: Sequence[Denoising], inputs: DenoiserInputs
     ) -> Prediction | None:
-        """None where no compiled code answers."""
+        """None if no compiled code answers."""
         if self._compiled is None or (call := self._compiled.call_for(batch, inputs)) is None:
             return None
         try:
@@ -297,7 +297,7 @@ class DiffusersRunner:
         return replace(prediction, answer=prediction.answer[: len(inputs.latents)])
 
     def _answer(self, batch: Sequence[Denoising], inputs: DenoiserInputs) -> Prediction:
-        """The original's, from a graph of it where that may be: exact requests are drawn op by op,
+        """The original's, from a graph of it if that may be: exact requests are drawn op by op,
         and LoRAs come and go, as weights that are cast do."""
         first = batch[0]
         if first.request.exact or first.request.loras or not first.model.is_fixed:
@@ -365,12 +365,12 @@ def _accept_known_warnings() -> None:
 def fingerprint(
     model: LoadedModel, request: ImageRequest, drawn_by: Set[DrawnBy] = frozenset()
 ) -> dict[str, str]:
-    """Return what a picture depends on beside its request.
+    """Return what an image depends on beside its request.
 
     device, gpu, torch, diffusers, dtype; weights: "full", or "fp8" if the denoiser's are stored in
     that: exact requests repeat what such weights draw; exact: "yes" or "no"; compiled: "yes", "no"
     or "partly", for some steps; graphs: the same, of steps replayed from a CUDA graph; call_rows:
-    the row counts of the denoiser calls, such as "2,4", empty where the model's own pipeline made
+    the row counts of the denoiser calls, such as "2,4", empty if the model's own pipeline made
     them. Of an image drawn step by step `decoded` and `encoded` are added: see `VaeWays`.
     """
     is_cuda = model.device.type == "cuda"

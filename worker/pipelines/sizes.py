@@ -37,7 +37,8 @@ class PartSize:
     other_bytes: int = 0
 
     def bytes_at(self, itemsize: int, *, fp8: bool = False) -> int:
-        """Bytes at `itemsize` bytes a number; with `fp8`, one byte where that may be."""
+        """Bytes at `itemsize` bytes a number; with `fp8`, one byte for those that may be stored
+        so."""
         cast = self.castable if fp8 else 0
         return (self.numbers - cast) * itemsize + cast * FP8_BYTES + self.other_bytes
 
@@ -55,21 +56,21 @@ class PartSize:
 
 @dataclass(slots=True)
 class ModelSizes:
-    """`parts`: name of the component -> its size; empty where there is nothing to read."""
+    """`parts`: name of the component -> its size; empty if there is nothing to read."""
 
     parts: dict[str, PartSize] = field(default_factory=dict)
 
     def whole(self, itemsize: int) -> int:
-        """Bytes of all parts."""
+        """Bytes of all parts at `itemsize` bytes a number."""
         return sum(part.bytes_at(itemsize) for part in self.parts.values())
 
     def denoiser(self, itemsize: int, *, fp8: bool = False) -> int:
-        """Bytes of the denoiser."""
+        """Bytes of the denoiser, 0 if there is none; with `fp8`, stored as that."""
         denoisers = (part for name, part in self.parts.items() if name in DENOISERS)
         return sum(part.bytes_at(itemsize, fp8=fp8) for part in denoisers)
 
     def encoders(self, itemsize: int) -> list[int]:
-        """Bytes of each text encoder."""
+        """Bytes of each text encoder, in the order of `parts`; [] if there is none."""
         named = self.parts.items()
         return [part.bytes_at(itemsize) for name, part in named if is_encoder(name)]
 
@@ -86,7 +87,7 @@ def is_encoder(name: str) -> bool:
 def measure(path: Path) -> ModelSizes:
     """The sizes of the model at `path`, a folder in diffusers format or a single file.
 
-    Without parts where there is nothing to read: loading it will say why.
+    Without parts if there is nothing to read: loading it will say why.
     """
     sizes = ModelSizes()
     for part, name, entry in _entries(path):

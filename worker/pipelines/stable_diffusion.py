@@ -92,7 +92,7 @@ class StableDiffusion:
         decoded = pipe.vae.decode(scaled, return_dict=False, generator=denoising.generator)[0]
         checked, flags = pipe.run_safety_checker(decoded, decoded.device, decoded.dtype)
         is_flagged = bool(flags and flags[0])
-        # The checker's black picture is already in 0..1.
+        # The checker's black image is already in 0..1.
         image = pipe.image_processor.postprocess(
             checked, output_type="pt", do_denormalize=[not is_flagged]
         )[0]

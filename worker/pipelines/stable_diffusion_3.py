@@ -99,7 +99,7 @@ class StableDiffusion3:
     def decode(self, denoising: Denoising) -> Arriving:
         """See `Adapter.decode`."""
         pipe = denoising.model.pipeline
-        # diffusers' inpaint pipeline leaves the shift out; the picture is to be the same as its.
+        # diffusers' inpaint pipeline leaves the shift out; the image is to be the same as its.
         is_repainted = denoising.request.mode == "inpaint"
         shift = 0.0 if is_repainted else pipe.vae.config.shift_factor
         return decode_latents(pipe, denoising.latents, shift=shift)

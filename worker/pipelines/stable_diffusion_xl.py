@@ -22,7 +22,7 @@ from worker.pipelines.pixels import Arriving, start_rendering
 from worker.pipelines.prompts import PromptEmbeddings
 from worker.pipelines.stable_diffusion import StableDiffusion, stacked
 
-# What the pipelines themselves take where nobody says otherwise; refiners alone look at these.
+# What the pipelines themselves take if nobody says otherwise; refiners alone look at these.
 _AESTHETIC_SCORE = 6.0
 _NEGATIVE_AESTHETIC_SCORE = 2.5
 _ADDED = ("text_embeds", "time_ids")
@@ -70,7 +70,7 @@ class StableDiffusionXL(StableDiffusion):
         with _accurate(pipe.vae):
             latents = denoising.latents.to(pipe.vae.dtype)
             decoded = pipe.vae.decode(_unscaled(pipe.vae.config, latents), return_dict=False)[0]
-        if pipe.watermark is not None:  # where the package for invisible watermarks is installed
+        if pipe.watermark is not None:  # if the package for invisible watermarks is installed
             decoded = pipe.watermark.apply_watermark(decoded)
         image = pipe.image_processor.postprocess(decoded, output_type="pt")[0]
         return start_rendering(image, decoded=decoded)
@@ -116,7 +116,7 @@ def _sizes(pipe: Any, request: ImageRequest, words: PromptEmbeddings) -> tuple[T
 
 @contextmanager
 def _accurate(vae: Any) -> Iterator[None]:
-    """This VAE overflows in float16: let it work in float32 where its files say so."""
+    """This VAE overflows in float16: let it work in float32 if its files say so."""
     if vae.dtype != torch.float16 or not vae.config.force_upcast:
         yield
         return

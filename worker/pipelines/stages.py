@@ -31,7 +31,8 @@ class StageClock:
         self._on_step(stage, self._steps if stage == "decoding" else 0, self._steps, None)
 
     def step_done(self, step: int, preview: bytes | None) -> None:
-        """Report that `step` steps are done. Raises `Cancelled` when told to stop."""
+        """Report that `step` steps are done, with a WebP of the latents or None. Raises `Cancelled`
+        when told to stop."""
         self._on_step("denoising", step, self._steps, preview)
         self.check()
 

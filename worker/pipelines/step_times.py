@@ -26,7 +26,7 @@ MOST_AHEAD: Final = 2  # steps that the device was told of and is not done with
 
 @dataclass(slots=True)
 class TimedStep:
-    """One step: whoever takes it says how the call was made, or None where its time means
+    """One step: whoever takes it says how the call was made, or None if its time means
     nothing."""
 
     way: CallWay | None = None

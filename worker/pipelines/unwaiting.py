@@ -154,7 +154,7 @@ _SUBCLASSED: Final[dict[type, tuple[Any, ...]]] = {
 
 @cache
 def unwaiting(scheduler_class: Any) -> Any:
-    """The subclass of `scheduler_class` that waits less; itself where it never waits.
+    """The subclass of `scheduler_class` that waits less; itself if it never waits.
 
     It has the same name: diffusers looks classes up by it.
     """

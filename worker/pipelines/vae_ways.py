@@ -6,7 +6,7 @@ The way is the first of these that has room:
 2. whole, after they have left it, and then after captured graphs have let go of their memory;
 3. half: whole in bfloat16, if the VAE works in float32; half the memory, and hardly to be seen;
 4. tiles, blended at their edges. That can be seen: normalization and attention know one tile only.
-   Of the starter model's pictures three quarters of the values change, a few by a tenth of the
+   Of the starter model's images three quarters of the values change, a few by a tenth of the
    range.
 
 What others hold is taken back before 3 and 4, so that the way depends on the model, the size and

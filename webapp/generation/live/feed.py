@@ -24,8 +24,8 @@ UNCHARGED = (Image.State.FAILED, Image.State.CANCELLED)
 @dataclass(frozen=True, slots=True)
 class Tile:
     """One image of the feed; `progress` is the worker's newest word while it is developing, and
-    `place` where it stands while it waits; `again_ucr` is what one more would cost where it ended
-    without a picture, None where there is no price."""
+    `place` where it stands while it waits; `again_ucr` is what one more would cost if it ended
+    without being stored, None if there is no price."""
 
     image: Image
     progress: dict[str, Any]
@@ -67,17 +67,17 @@ class Group:
 
     @property
     def style_name(self) -> str:
-        """The name of its style; "" where none was chosen."""
+        """The name of its style; "" if none was chosen."""
         return style_name(self.generation.style, model=self.generation.model)
 
     @property
     def charged_ucr(self) -> int:
-        """What the finished images cost together."""
+        """What the finished images cost together, in micro-credits."""
         return self.generation.price_each_ucr * self._count(Image.State.STORED)
 
     @property
     def not_charged(self) -> int:
-        """How many images ended without a picture, and so without a charge."""
+        """How many images ended without being stored, and so without a charge."""
         return self._count(*UNCHARGED)
 
     def _count(self, *states: str) -> int:
@@ -124,8 +124,8 @@ def has_no_worker() -> bool:
 
 
 def price_again(*, owner: User, generation: Generation, prices: Prices | None = None) -> int | None:
-    """What one more image of that request costs its owner now; None where there is no price.
-    `prices` saves reading them for each of many."""
+    """What one more image of that request costs its owner now, in micro-credits; None if there is
+    no price. `prices` saves reading them for each of many."""
     prices = prices or read_prices(user=owner)
     if prices.problem:
         return None
@@ -154,7 +154,7 @@ def _read_places(generations: list[Generation]) -> dict[uuid.UUID, Place]:
 
 
 def _read_prices_again(generations: list[Generation]) -> dict[uuid.UUID, int | None]:
-    """What one more image of each costs, where some of it ended without a picture; all are one
+    """What one more image of each costs, if some of it ended without being stored; all are one
     owner's, whose prices are read once."""
     ended = [
         generation

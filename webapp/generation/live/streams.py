@@ -69,7 +69,7 @@ class Stream:
             self.frames.put_nowait(RESYNC)
 
     def tell_places(self, facts: str) -> None:
-        """Queues the frame of the places where they are others than this page was told before."""
+        """Queues the frame of the places if they are others than this page was told before."""
         if facts != self.told:
             self.told = facts
             self.offer(frame("places", facts))
@@ -191,7 +191,7 @@ class Hub:
 
     async def _hear(self, subscription: redis.asyncio.client.PubSub) -> None:
         """Hands on what comes. Where nothing comes for long Valkey is asked whether it is there;
-        raises redis.TimeoutError where it does not say so."""
+        raises redis.TimeoutError if it does not say so."""
         is_asked = False
         while True:
             message = await subscription.get_message(timeout=QUIET_S)

@@ -15,7 +15,7 @@ EXACT_S, ROUND_S = 10, 5
 
 
 def say_place(place: Place | None) -> str:
-    """ "3rd in line"; "waiting" where nothing is known."""
+    """ "3rd in line"; "waiting" if nothing is known."""
     if place is None:
         return _("waiting")
     strings = _waiting_strings()
@@ -27,12 +27,12 @@ def say_place(place: Place | None) -> str:
 
 
 def say_wait(place: Place | None) -> str:
-    """ "about 40 s"; "" where nobody measured."""
+    """ "about 40 s"; "" if nobody measured."""
     return "" if place is None or place.seconds is None else _say_seconds("about", place.seconds)
 
 
 def say_left(seconds: float | None) -> str:
-    """ "about 6 s left"; "" where it is not known yet."""
+    """ "about 6 s left"; "" if it is not known yet."""
     return "" if seconds is None else _say_seconds("left", seconds)
 
 

@@ -42,7 +42,7 @@ Leases = Mapping[uuid.UUID, uuid.UUID]  # image id -> lease token
 class Claim:
     """One image that is this worker's to draw, until the lease ends. `asked` is what the model is
     asked for: the words of its style are in its prompts, and its seed is this image's. Files are
-    names in the media storage, "" where its mode brings none. `attempt` is the number of this
+    names in the media storage, "" if its mode brings none. `attempt` is the number of this
     drawing, once it begins. One that is `alone` may be what stops workers: nothing else is drawn
     beside it."""
 
@@ -70,7 +70,7 @@ def claim_next(
     """The next image of the least served owner among these model slugs, now running and leased;
     owners whose ids are in `but_not_of` are passed over.
 
-    None where nothing is queued, or where other workers hold all that is.
+    None if nothing is queued, or if other workers hold all that is.
     """
     waiting = QueueShare.objects.filter(model__slug__in=models, queued__gt=0)
     if but_not_of:
@@ -94,7 +94,7 @@ def claim_next(
 
 
 def renew(*, image_id: uuid.UUID, lease_token: uuid.UUID) -> bool:
-    """True where the lease was this token's and now ends later; False where it is lost."""
+    """True if the lease was this token's and now ends later; False if it is lost."""
     return not renew_all(leases={image_id: lease_token})
 
 

@@ -24,7 +24,7 @@ def ring(*, model_slug: str, images: int = 1) -> None:
 
 
 def ring_if_silent(*, model_slug: str) -> None:
-    """Rings where no doorbell is waiting to be answered already."""
+    """Rings if no doorbell is waiting to be answered already."""
     try:
         waiting = int(valkey().llen(queue_name(model_slug)))
     except redis.RedisError as error:

@@ -32,7 +32,7 @@ VAGUE_S = 2.0  # an answer that took longer says too little about the time
 
 def measure_skew_s(clock_s: Callable[[], float] = time.time) -> float | None:
     """How far this host's clock is ahead of the database's, in seconds, negative when it is
-    behind. None where the answer took too long to say."""
+    behind. None if the answer took too long to say."""
     before_s = clock_s()
     with connection.cursor() as cursor:
         cursor.execute("SELECT EXTRACT(EPOCH FROM clock_timestamp())::float8")
@@ -109,7 +109,7 @@ def served_models() -> list[str]:
 
 def beat_forever(*, name: str, node: str, describe: Callable[[], dict[str, Any]]) -> None:
     """Says every five seconds that this worker lives, listens to the queues it serves, and looks
-    whether its clock is right."""
+    whether its clock is right. Never returns; what fails is logged, and tried at the next beat."""
     clock = ClockWatch(host=os.uname().nodename)
     while True:
         try:
@@ -126,7 +126,7 @@ def beat_forever(*, name: str, node: str, describe: Callable[[], dict[str, Any]]
 
 
 def _described(describe: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """{} where the worker cannot tell: it lives, and must not fall silent over its figures."""
+    """{} if the worker cannot tell: it lives, and must not fall silent over its figures."""
     try:
         return describe()
     except Exception:
@@ -154,7 +154,7 @@ def listen_to_queues(slugs: list[str], *, node: str) -> None:
 
 
 def hear_workers() -> list[dict[str, Any]] | None:
-    """The workers that were alive in the last half minute; None where Valkey is away, and nobody
+    """The workers that were alive in the last half minute; None if Valkey is away, and nobody
     knows."""
     try:
         names = cast("list[str]", valkey().zrange(NAMES, 0, -1))
@@ -166,5 +166,5 @@ def hear_workers() -> list[dict[str, Any]] | None:
 
 
 def list_workers() -> list[dict[str, Any]]:
-    """The same for a list; [] where Valkey is away."""
+    """The workers that are known to live; [] if Valkey is away."""
     return hear_workers() or []

@@ -39,7 +39,7 @@ class Use:
 
 
 def check_group_limits(*, owner: User, images: int, each_ucr: int) -> None:
-    """None where the images that were just written and held are within the limits of the owner's
+    """None if the images that were just written and held are within the limits of the owner's
     group; raises TooMany, for the caller's transaction to be rolled back.
 
     Call it after the hold and before the queue share: the account's row is locked since the hold,
@@ -84,7 +84,7 @@ def _check_at_once(use: Use, *, added: int) -> None:
 
 
 def _read_use(owner: User, group_id: int) -> Use | None:
-    """None where the group was deleted meanwhile."""
+    """None if the group was deleted meanwhile."""
     zone = timezone.get_current_timezone_name()
     with connection.cursor() as cursor:
         cursor.execute(USE_SQL, {"user": owner.pk, "group": group_id, "zone": zone})

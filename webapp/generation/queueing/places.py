@@ -24,10 +24,10 @@ from django.db import connection
 from webapp.generation.models import Image
 from webapp.generation.queueing.heartbeat import hear_workers
 
-# Of a picture that takes longer than pictures usually do, so much is still reckoned with.
+# Of an image that takes longer than images usually do, so much is still reckoned with.
 LEAST_LEFT = 0.1
 
-# The newest finished pictures of all models: an index hands them out in order, however many more
+# The newest finished images of all models: an index hands them out in order, however many more
 # there are. A model that none of them was drawn with has not been measured lately.
 NEWEST = 300
 NEWEST_OF_A_MODEL = 20
@@ -108,7 +108,7 @@ WHERE image.owner_id = ANY(%(owners)s) AND image.state = 'queued'
 @dataclass(frozen=True, slots=True)
 class Pace:
     """Seconds for one unit of cost (a pixel in a step): `worker_s` of a worker's time, of which
-    pictures that are drawn together take a part each; `own_s` from the claim to the gallery."""
+    images that are drawn together take a part each; `own_s` from the claim to the gallery."""
 
     worker_s: float
     own_s: float
@@ -116,7 +116,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """One finished picture: its cost, the seconds that its worker gave to it alone, and the
+    """One finished image: its cost, the seconds that its worker gave to it alone, and the
     seconds that it was with the worker."""
 
     slug: str
@@ -128,21 +128,21 @@ class Drawn:
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a queued image stands: `number` 1 is taken next, None means that no living worker
-    draws with its model. `seconds` until it is finished; None where no picture was measured
+    draws with its model. `seconds` until it is finished; None if no image was measured
     that says it."""
 
     number: int | None
     seconds: int | None = None
 
     def facts(self) -> dict[str, int | None]:
-        """As JSON."""
+        """`{"place": 1 for the next one or None, "seconds": ... or None}`."""
         return {"place": self.number, "seconds": self.seconds}
 
 
 @dataclass(frozen=True, slots=True)
 class QueueView:
-    """The queue as some people see it: `workers` alive, None where Valkey does not say; their
-    queued images' places by owner and image, none of them where no worker is known."""
+    """The queue as some people see it: `workers` alive, None if Valkey does not say; their
+    queued images' places by owner and image, none of them if no worker is known."""
 
     workers: int | None
     places: dict[int, dict[uuid.UUID, Place]] = field(default_factory=dict)
@@ -166,7 +166,7 @@ class WorkerLine:
 
 def look_at_queue(*, owner_ids: Collection[int]) -> QueueView:
     """The living workers, and the places of everything that these owners have queued. Two queries
-    where there are workers and owners, else none."""
+    if there are workers and owners, else none."""
     workers = hear_workers()
     if not workers or not owner_ids:
         return QueueView(None if workers is None else len(workers))
@@ -182,7 +182,7 @@ def look_at_queue(*, owner_ids: Collection[int]) -> QueueView:
 
 
 def measure_paces() -> dict[str, Pace]:
-    """Slug of the model to its pace over its newest pictures; a model that was not measured
+    """Slug of the model to its pace over its newest images; a model that was not measured
     lately is not in it. One query."""
     newest: dict[str, deque[Drawn]] = defaultdict(lambda: deque(maxlen=NEWEST_OF_A_MODEL))
     for drawn in _read_newest():
@@ -229,7 +229,7 @@ def _seconds(before_s: float | None, own_s: float | None, hands: int) -> int | N
 
 
 def _pace_of(pictures: Iterable[Drawn]) -> Pace:
-    """Sums, not a median: of pictures that finish together the first one waits for all."""
+    """Sums, not a median: of images that finish together the first one waits for all."""
     cost = sum(drawn.cost for drawn in pictures)
     return Pace(
         worker_s=sum(drawn.worker_s for drawn in pictures) / cost,
@@ -238,8 +238,8 @@ def _pace_of(pictures: Iterable[Drawn]) -> Pace:
 
 
 def _read_newest() -> Iterator[Drawn]:
-    """Oldest first. A worker gives a picture the time since the one before it was finished, or
-    since its claim where that came later; a model's loading counts for nobody."""
+    """Oldest first. A worker gives an image the time since the one before it was finished, or
+    since its claim if that came later; a model's loading counts for nobody."""
     stored = Image.objects.filter(
         state=Image.State.STORED, finished_at__isnull=False, started_at__isnull=False
     )

@@ -62,12 +62,12 @@ def submit_generation(
     """The queued generation: quote, rows and holds are one commit, then the doorbell rings.
 
     The price is the one in force now; it is stored, and never reckoned again. `quoted_each_ucr`
-    is what the owner was shown for one image, where they were shown a price.
+    is what the owner was shown for one image, if they were shown a price.
 
     The same key with the same body answers with the generation that it made the first time (a
-    double click is one generation); with another body it raises Conflict, and also where the
-    price is another by now. Raises InvalidInput for a spec that the model can't draw, pictures that
-    are not the owner's or a group without a price, NotEnoughCredits, and TooMany where the owner
+    double click is one generation); with another body it raises Conflict, and also if the
+    price is another by now. Raises InvalidInput for a spec that the model can't draw, images that
+    are not the owner's or a group without a price, NotEnoughCredits, and TooMany if the owner
     has more queued than `DARKROOM_QUEUE_LIMIT` allows or the group's limits are reached. Whatever
     it raises, nothing was changed.
     """
@@ -89,10 +89,10 @@ def submit_generation(
 def store_image(
     *, image_id: uuid.UUID, lease_token: uuid.UUID, file: StoredFile, rendering: DrawingReport
 ) -> bool:
-    """The charge and the picture's appearance in the gallery, in one commit.
+    """The charge and the image's appearance in the gallery, in one commit.
 
-    True where this attempt's file is what is stored, by this call or by an earlier one whose
-    answer was lost. False where the lease is somebody else's or the image was cancelled: the
+    True if this attempt's file is what is stored, by this call or by an earlier one whose
+    answer was lost. False if the lease is somebody else's or the image was cancelled: the
     caller deletes its own file and leaves.
     """
     with transaction.atomic():
@@ -120,7 +120,7 @@ def store_image(
 
 def fail_image(*, image_id: uuid.UUID, lease_token: uuid.UUID, code: str, sentence: str) -> bool:
     """Fails this lease's image and gives its credits back; files of the attempt are swept. True
-    where this attempt failed it, now or before. False where the lease is lost."""
+    if this attempt failed it, now or before. False if the lease is lost."""
     with transaction.atomic():
         ending = end_lease(
             image_id,
@@ -138,8 +138,8 @@ def fail_image(*, image_id: uuid.UUID, lease_token: uuid.UUID, code: str, senten
 
 def give_back_image(*, claim: Claim) -> bool:
     """Returns an image that this worker will not draw (it is shutting down) to the queue,
-    without counting the attempt. True where this attempt gave it back, now or before. False where
-    the lease is lost."""
+    without counting the attempt. True if this attempt gave it back, now or before. False if the
+    lease is lost."""
     with transaction.atomic():
         ending = end_lease(
             claim.image_id,
@@ -155,7 +155,7 @@ def give_back_image(*, claim: Claim) -> bool:
 
 def cancel_generation(*, owner: User, generation_id: uuid.UUID) -> int:
     """Cancels what is still queued or running of the owner's generation, and gives the credits
-    back. Returns how many images it cancelled (0 where all had ended). Raises NotFound for a
+    back. Returns how many images it cancelled (0 if all had ended). Raises NotFound for a
     generation that is not there or not theirs."""
     generation = Generation.objects.filter(owner=owner, pk=generation_id).first()
     if generation is None:
@@ -165,7 +165,7 @@ def cancel_generation(*, owner: User, generation_id: uuid.UUID) -> int:
 
 
 def cancel_image(*, owner: User, image_id: uuid.UUID) -> bool:
-    """Cancels one queued or running image. False where it had ended: the race was lost, and
+    """Cancels one queued or running image. False if it had ended: the race was lost, and
     nothing changed. Raises NotFound for an image that is not there or not theirs."""
     with transaction.atomic():
         image = Image.objects.select_for_update().filter(owner=owner, pk=image_id).first()
@@ -201,7 +201,7 @@ def delete_image(*, owner: User, image_id: uuid.UUID) -> None:
 
 def lose_file(*, image_id: uuid.UUID, file: str) -> bool:
     """A stored image whose file is gone is failed, and says so to its owner; whoever calls gives
-    back what it cost, in the same transaction. False where it is not stored in that file."""
+    back what it cost, in the same transaction. False if it is not stored in that file."""
     return bool(
         Image.objects.filter(pk=image_id, state=Image.State.STORED, file=file).update(
             state=Image.State.FAILED,
@@ -230,7 +230,7 @@ def withdraw_problem(*, model: DiffusionModel) -> None:
 
 
 def _told(ending: Ending, image_id: uuid.UUID) -> bool:
-    """Whether the image ended so by this attempt. Its owner's pages hear of it again where the
+    """Whether the image ended so by this attempt. Its owner's pages hear of it again if the
     first answer was lost: what was to be told on that commit was lost with it."""
     if ending is not Ending.LOST:
         transaction.on_commit(lambda: events.publish_image(image_id))
@@ -340,7 +340,7 @@ def _announce_cancelled(image_id: uuid.UUID) -> None:
 
 
 def ended(state: Image.State) -> dict[str, Any]:
-    """What an image that ends without a picture is changed to."""
+    """What an image that ends without being stored is changed to."""
     return {
         "state": state,
         "lease_token": None,

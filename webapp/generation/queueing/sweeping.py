@@ -49,7 +49,7 @@ class Sweeper:
         return moved
 
     def is_steady(self) -> bool:
-        """True where the database has answered for long enough that who lives has renewed. To be
+        """True if the database has answered for long enough that who lives has renewed. To be
         asked right after it answered."""
         now_s = self.clock_s()
         if now_s - self.seen_s > max(settings.LEASE_S / 2, 2 * settings.SWEEP_EVERY_S):
@@ -71,7 +71,7 @@ def list_ended_leases() -> list[uuid.UUID]:
 
 
 def return_ended_lease(image_id: uuid.UUID) -> bool:
-    """The same for one; False where it was renewed, or somebody else moves it just now."""
+    """The same for one; False if it was renewed, or somebody else moves it just now."""
     with transaction.atomic():
         image = (
             Image.objects.select_for_update(skip_locked=True)
@@ -86,7 +86,7 @@ def return_ended_lease(image_id: uuid.UUID) -> bool:
 
 def return_lost_drawing(*, image_id: uuid.UUID, lease_token: uuid.UUID) -> bool:
     """What the end of its lease would do, at once: a worker asks whose engine an error has ended.
-    False where the lease is lost, or this call was made before."""
+    False if the lease is lost, or this call was made before."""
     with transaction.atomic():
         image = (
             Image.objects.select_for_update()

@@ -53,7 +53,7 @@ def check_spec(spec: GenerationSpec, *, model: DiffusionModel) -> None:
 
 
 def hold_pictures(*, owner: User, model: DiffusionModel, spec: GenerationSpec) -> None:
-    """None where the pictures that the spec names are the owner's and suit it; raises InvalidInput
+    """None if the images that the spec names are the owner's and suit it; raises InvalidInput
     otherwise. The sweeper can't take them until the caller's transaction ends."""
     ids = [one for one in (spec.start_id, spec.mask_id) if one]
     mine = Upload.objects.select_for_update(no_key=True).filter(owner=owner, pk__in=ids)
@@ -70,7 +70,7 @@ def hold_pictures(*, owner: User, model: DiffusionModel, spec: GenerationSpec) -
 
 def enlarged_size(model: DiffusionModel, *, width_px: int, height_px: int) -> tuple[int, int]:
     """Twice the size, rounded to the model's grid. Raises InvalidInput, which names the size and
-    what the model can draw, where it cannot draw that, or begins with no image at all."""
+    what the model can draw, if it cannot draw that, or begins with no image at all."""
     _check_begins_with_image(model, mode=Mode.UPSCALE)
     grid = model.side_multiple_px
     width, height = (
@@ -96,7 +96,7 @@ def enlarged_size(model: DiffusionModel, *, width_px: int, height_px: int) -> tu
 
 
 def check_steps_left(*, steps: int, strength: float) -> None:
-    """None where the strength leaves a step to draw, reckoned as diffusers does; raises
+    """None if the strength leaves a step to draw, reckoned as diffusers does; raises
     InvalidInput otherwise."""
     if int(steps * strength) < 1:
         sentence = _(
@@ -132,7 +132,7 @@ def _check_pixels(spec: GenerationSpec, *, model: DiffusionModel) -> None:
 
 
 def _check_mode(spec: GenerationSpec, *, model: DiffusionModel) -> None:
-    """None where what comes along belongs to the mode, and the mode is one of the model's; raises
+    """None if what comes along belongs to the mode, and the mode is one of the model's; raises
     InvalidInput otherwise."""
     if spec.start_id and spec.mode == Mode.TEXT:
         sentence = _("A start image is given, but not what to do with it: say the mode.")
@@ -158,7 +158,7 @@ def _check_begins_with_image(model: DiffusionModel, *, mode: str) -> None:
 def _check_pictures(
     spec: GenerationSpec, *, model: DiffusionModel, start: Upload, mask: Upload | None
 ) -> None:
-    """None where the pictures suit the request and each other; raises InvalidInput otherwise."""
+    """None if the images suit the request and each other; raises InvalidInput otherwise."""
     _check_kind(start, Upload.Kind.START, field="start")
     if mask is not None:
         _check_kind(mask, Upload.Kind.MASK, field="mask")

@@ -85,7 +85,7 @@ class RequestField:
         return self.default if self.has_default else getattr(model, self.attribute)
 
     def read(self, data: Mapping[str, Any], *, model: DiffusionModel, mode: str) -> Any:
-        """What is asked for, not checked yet; the usual value where the field is empty, or does not
+        """What is asked for, not checked yet; the usual value if the field is empty, or does not
         count in that mode. Raises InvalidInput for what can't be read."""
         value = data.get(self.name)
         if value is None or value == "" or not self._counts(mode):
@@ -250,7 +250,7 @@ class Flag(RequestField):
 class Choice(RequestField):
     """The slug of one of those that are `offered` for the model, as (slug, name). `called` names
     any slug, also one that is not offered any more; `refusal` is the sentence for what is not
-    offered, where the usual one does not do."""
+    offered, if the usual one does not do."""
 
     offered: Callable[[DiffusionModel], Sequence[tuple[str, str]]]
     called: Callable[[str, DiffusionModel], str]

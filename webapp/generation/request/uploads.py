@@ -1,4 +1,4 @@
-"""Pictures handed in as a start, and masks: kept by their owner, and swept where nobody uses them.
+"""Images handed in as a start, and masks: kept by their owner, and swept if nobody uses them.
 
 The row is written before its file, so that a crash leaves a row for the sweeper and never a file
 that nothing names. A row whose file was never written is told to nobody.
@@ -30,15 +30,15 @@ logger = logging.getLogger(__name__)
 UPLOADS_PER_HOUR, HOUR_S = 120, 3600
 KEPT_UNUSED = timedelta(days=1)
 ROWS_AT_ONCE = 500
-# An image's pixels never change: its start picture has one id, however often it is asked for.
+# An image's pixels never change: its start image has one id, however often it is asked for.
 OF_IMAGES = uuid.UUID("5d3a2f0e-7c55-4a51-9f3b-1f6c1a0f6b1e")
 
 
 def create_upload(*, owner: User, file: "File[Any]", size_bytes: int, kind: str) -> Upload:
-    """The picture as the owner's start picture or mask. Raises InvalidInput for a kind that is
-    none or a file that is no picture, TooMany after 120 in an hour or where their other images are
-    still being read, and Unavailable where too many people's are or the storage does not take
-    it."""
+    """The file's image, kept as the owner's start image or mask. Raises InvalidInput for a kind
+    that is none or a file that is no image, TooMany after 120 in an hour or if their other images
+    are still being read, Unavailable if too many people's are or the storage does not take it, and
+    Conflict if the sweeper took it away meanwhile."""
     if kind not in Upload.Kind.values:
         kinds = ", ".join(Upload.Kind.values)
         raise InvalidInput(_("kind can be one of: %(kinds)s.") % {"kinds": kinds}, field="kind")
@@ -50,10 +50,11 @@ def create_upload(*, owner: User, file: "File[Any]", size_bytes: int, kind: str)
 
 
 def create_upload_from_image(*, owner: User, image: Image) -> Upload:
-    """The owner's stored image as a start picture; the same one however often it is asked for.
+    """The owner's stored image, kept as a start image; the same one however often it is asked for.
 
-    Raises Conflict for an image without a picture, NotFound where its file is gone, TooMany after
-    120 in an hour, and Unavailable where the storage does not take it.
+    Raises Conflict for an image that is not stored, NotFound if its file is gone, TooMany after
+    120 in an hour or while the owner's other images are read, and Unavailable if too many people's
+    are or the storage does not take it.
     """
     if image.state != Image.State.STORED:
         raise Conflict(_("This image is not finished: it cannot be a start image."))
@@ -88,7 +89,7 @@ def delete_unused_uploads() -> int:
 
 @transaction.atomic
 def delete_unused(uploads: QuerySet[Upload]) -> int:
-    """Removes up to 500 of these that no request names. Returns how many; 0 where none is left
+    """Removes up to 500 of these that no request names. Returns how many; 0 if none is left
     that nobody else holds."""
     free = _unused(uploads.select_for_update(skip_locked=True, of=("self",)))
     locked = list(free.values_list("pk", flat=True)[:ROWS_AT_ONCE])

@@ -60,7 +60,7 @@ class ShownControl:
 
 
 def show_controls(values: Mapping[str, str], *, model: DiffusionModel | None) -> list[ShownControl]:
-    """Each in its place."""
+    """Those below "Advanced" as they stand with these values, the lowest `place` first."""
     placed = sorted(_controls(), key=lambda pair: pair[1].place)
     return [
         ShownControl(
@@ -109,7 +109,7 @@ NOTHING_BROUGHT = {one.name: one.write(one.default) for one in FIELDS if one.is_
 class Composer:
     """The form as it is shown: `values` are strings as typed, `error` the sentence to show.
 
-    `price_each_ucr` is what one image costs as the form stands; None where that can't be said
+    `price_each_ucr` is what one image costs as the form stands; None if that can't be said
     (a group without a price, a size that is none). `lost_style` says that the model has no
     such style as the image had whose settings these are.
     """
@@ -142,12 +142,12 @@ class Composer:
 
     @property
     def styles(self) -> list[Style]:
-        """Those that the model offers."""
+        """Those that the model offers, None first: its own if it learned some, else ours."""
         return offered_styles(self.model)
 
     @property
     def chosen_style(self) -> str:
-        """The slug of the one that is chosen; None's where the model does not offer what was."""
+        """The slug of the one that is chosen; None's if the model does not offer what was."""
         return style_or_none(self.values.get("style", PLAIN), model=self.model)
 
     @property
@@ -173,13 +173,13 @@ class Composer:
 
     @property
     def wrong_field(self) -> str:
-        """The name of the field that the error is about; "" where it is about none of them."""
+        """The name of the field that the error is about; "" if it is about none of them."""
         named = self.error.field if isinstance(self.error, InvalidInput) else ""
         return named if named in {*TYPED, "model"} else ""
 
     @property
     def price_each_ucr(self) -> int | None:
-        """See the class."""
+        """See the class: micro-credits."""
         if self.model is None or self.prices.problem:
             return None
         values = {**model_values(self.model), **{k: v for k, v in self.values.items() if v}}
@@ -223,7 +223,7 @@ def composer_of_image(image: Image, *, owner: User) -> Composer:
 
 
 def _size_for(model: DiffusionModel | None, values: Mapping[str, str]) -> dict[str, str]:
-    """The model's usual size, where it draws that of the values no more."""
+    """The model's usual size, if it draws that of the values no more."""
     sizes = offered_sizes(model) if model else ()
     drawn = {(str(width_px), str(height_px)) for width_px, height_px in sizes}
     if not sizes or (values["width"], values["height"]) in drawn:
@@ -240,8 +240,8 @@ def _lost_style(asked: Generation, model: DiffusionModel | None) -> str:
 
 
 def composer_of_start(image: Image, *, owner: User) -> Composer:
-    """The form for a picture made of this one: its words and settings, but another seed (the same
-    noise over the picture that it made shows), and the picture itself where its script puts it. If
+    """The form for an image made of this one: its words and settings, but another seed (the same
+    noise over the image that it made shows), and the image itself where its script puts it. If
     its model draws from words alone, the first that takes a start image is chosen, with its usual
     settings; if none does, the form says so."""
     composer = composer_of_image(image, owner=owner)
@@ -278,7 +278,7 @@ def composer_context(composer: Composer) -> dict[str, Any]:
 
 
 def _model_facts(composer: Composer) -> dict[str, dict[str, Any]]:
-    """What the page's script needs to know of each model, by slug; `price_ucr` is None where
+    """What the page's script needs to know of each model, by slug; `price_ucr` is None if
     the server has to be asked (metered), or there is no price."""
     return {
         model.slug: {

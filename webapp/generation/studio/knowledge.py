@@ -162,7 +162,7 @@ def _ideas_of(model: DiffusionModel) -> list[str]:
 
 @lru_cache(maxsize=64)
 def _known_ideas(lexicon: Lexicon, language: str) -> tuple[str, ...]:
-    """Ideas of which the model knows every word; where those are few, its things by their names."""
+    """Ideas of which the model knows every word; if those are few, its things by their names."""
     ideas = [idea for idea in simple_ideas() if _is_known(idea, lexicon)]
     if len(ideas) < SHOWN:
         ideas += thing_names(lexicon.vocabulary, language)[: MOST_IDEAS - len(ideas)]

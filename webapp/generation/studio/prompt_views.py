@@ -20,7 +20,9 @@ MOST_ASKED, WINDOW_S = 900, 300
 @require_POST
 def read_prompt(request: SignedInRequest) -> JsonResponse:
     """What the model makes of a prompt that is being written. Sent, not asked for: what somebody
-    writes stands in no address, and so in no log. Nothing is kept of it."""
+    writes stands in no address, and so in no log. Nothing is kept of it. Raises TooMany after 900
+    in five minutes, and InvalidInput for a model that is not on offer or a text that is too
+    long."""
     count_attempt(name=f"words:{request.user.pk}", limit=MOST_ASKED, window_s=WINDOW_S)
     data = request.POST
     return JsonResponse(
@@ -37,7 +39,7 @@ def read_prompt(request: SignedInRequest) -> JsonResponse:
 @login_required
 @require_GET
 def model_words(request: SignedInRequest, slug: str) -> JsonResponse:
-    """Everything that a model on offer knows."""
+    """Everything that a model knows; raises InvalidInput for one that is not on offer."""
     return JsonResponse(tell_vocabulary(model=get_offered_model(slug=slug, user=request.user)))
 
 
@@ -46,7 +48,7 @@ def model_words(request: SignedInRequest, slug: str) -> JsonResponse:
 @require_GET
 def prompt_history(request: SignedInRequest) -> JsonResponse:
     """A page of the visitor's past prompts, newest first: `q` holds words to look for, `before`
-    comes from the page in front."""
+    comes from the page in front. Raises InvalidInput for either if it will not do."""
     page = list_past_prompts(
         owner=request.user,
         words=request.GET.get("q", ""),

@@ -34,7 +34,7 @@ class PromptPage:
     """Up to 50 of them; `before` asks for the page behind this one, and is "" on the last.
 
     A page may hold few, or none, and still have one behind it. A pair may come again on another
-    page, where it was drawn with a thousand requests earlier: the reader keeps the first.
+    page, if it was drawn with a thousand requests earlier: the reader keeps the first.
     """
 
     prompts: list[PastPrompt]

@@ -28,12 +28,13 @@ MAX_PRICE_DIGITS = 18
 
 def submit_form(*, owner: User, data: Mapping[str, Any]) -> Generation:
     """The generation that the form asks for; `again` names an image whose request to repeat, with
-    its own seed and once, where `seed` and `count` don't ask for others; `exact` draws it alone.
+    its own seed and once, if `seed` and `count` don't ask for others; `exact` draws it alone.
 
     `quoted_each_ucr` is the price that the page showed for one image; without it nothing is spent.
 
-    Raises what `parse_spec` and `services.submit_generation` raise, and NotFound where `again`
-    is not the owner's.
+    Raises InvalidInput for a model that is not on offer, a price that was not shown and what
+    `parse_spec` refuses, NotFound for an `again` or `parent` that is not the owner's, and what
+    `services.submit_generation` raises.
     """
     asked = _request_again(owner, data) if data.get("again") else data
     model = get_offered_model(slug=str(asked.get("model", "")), user=owner)
@@ -50,8 +51,9 @@ def submit_form(*, owner: User, data: Mapping[str, Any]) -> Generation:
 
 
 def shown_price(data: Mapping[str, Any], *, owner: User) -> int:
-    """The price of one image that the page showed. Raises InvalidInput where it showed none:
-    nobody spends what they were not told, and for a group without a price says that instead."""
+    """The price of one image that the page showed, in micro-credits. Raises InvalidInput if it
+    showed none: nobody spends what they were not told, and for a group without a price says that
+    instead."""
     shown = str(data.get("quoted_each_ucr") or "")
     if not shown:
         unpriced = _("No price was shown for this. Reload the page and look at the price first.")
@@ -73,7 +75,7 @@ def enlarge_image(
     """The queued generation that draws the owner's image at twice its size, with everything that
     it was made with.
 
-    Raises InvalidInput where its model can't draw that size or is not on offer any more, and what
+    Raises InvalidInput if its model can't draw that size or is not on offer any more, and what
     `create_upload_from_image` and `submit_generation` raise.
     """
     made_with = image.generation
@@ -101,7 +103,7 @@ def enlarge_image(
 
 
 def _request_again(owner: User, data: Mapping[str, Any]) -> dict[str, Any]:
-    """The form of the owner's image that `again` names, once and with its own seed, where `data`
+    """The form of the owner's image that `again` names, once and with its own seed, if `data`
     asks for no others. Raises NotFound for an image that is not theirs."""
     image = get_owned_image(owner=owner, image_id=data["again"])
     asked = {**image_values(image), "model": image.generation.model.slug, "count": 1}
@@ -112,8 +114,8 @@ def _request_again(owner: User, data: Mapping[str, Any]) -> dict[str, Any]:
 def _complete_enlargement(
     asked: Mapping[str, Any], *, owner: User, model: DiffusionModel
 ) -> dict[str, Any]:
-    """The form with what follows from its pictures, where it does not say so itself: the size from
-    the start picture, the words from the parent. Raises InvalidInput for a size that the model
+    """The form with what follows from its images, if it does not say so itself: the size from
+    the start image, the words from the parent. Raises InvalidInput for a size that the model
     can't draw and NotFound for a parent that is not the owner's."""
     completed = dict(asked)
     start_id = read_optional_id(asked.get("start"), field="start")

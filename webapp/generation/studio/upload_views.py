@@ -1,4 +1,4 @@
-"""The doors for pictures handed in: as a file, or from one's own images."""
+"""The doors for images handed in: as a file, or from one's own images."""
 
 import uuid
 
@@ -20,7 +20,8 @@ from webapp.generation.storage import read_file
 @login_required
 @require_POST
 def create_upload(request: SignedInRequest) -> JsonResponse:
-    """201 with the upload that was made of the form's `file`, a `kind` of "start" or "mask"."""
+    """201 with the upload that was made of the form's `file`, a `kind` of "start" or "mask". Raises
+    InvalidInput without a file, and what `uploads.create_upload` raises."""
     file = request.FILES.get("file")
     if file is None:
         raise InvalidInput(_("Choose an image."), field="file")
@@ -36,7 +37,8 @@ def create_upload(request: SignedInRequest) -> JsonResponse:
 @login_required
 @require_POST
 def upload_from_image(request: SignedInRequest) -> JsonResponse:
-    """201 with the start picture that was made of the visitor's `image`."""
+    """201 with the start image that was made of the visitor's `image`. Raises InvalidInput without
+    an id, NotFound for one of somebody else, and what `uploads.create_upload_from_image` raises."""
     image_id = read_optional_id(request.POST.get("image"), field="image")
     if image_id is None:
         raise InvalidInput(_("Say which image: its id is missing."), field="image")
@@ -48,7 +50,8 @@ def upload_from_image(request: SignedInRequest) -> JsonResponse:
 @login_required
 @require_GET
 def upload_file(request: SignedInRequest, upload_id: uuid.UUID) -> HttpResponse:
-    """The upload's PNG: the owner is asked for on every fetch."""
+    """The upload's PNG, which no cache keeps: the owner is asked for on every fetch. Raises
+    NotFound for anybody else's, and if its file is gone."""
     upload = uploads.get_owned_upload(owner=request.user, upload_id=upload_id)
     return _private(upload.file, content_type="image/png")
 
@@ -56,13 +59,14 @@ def upload_file(request: SignedInRequest, upload_id: uuid.UUID) -> HttpResponse:
 @login_required
 @require_GET
 def upload_thumbnail(request: SignedInRequest, upload_id: uuid.UUID) -> HttpResponse:
-    """A small copy of it, WebP."""
+    """A small copy of it, WebP; raises the same."""
     upload = uploads.get_owned_upload(owner=request.user, upload_id=upload_id)
     return _private(upload.thumbnail, content_type="image/webp")
 
 
 def upload_facts(upload: Upload) -> dict[str, str | int]:
-    """What the page's script is told of an upload."""
+    """What the page's script is told of an upload: its id, kind, size in pixels and two
+    addresses."""
     return {
         "id": str(upload.pk),
         "kind": upload.kind,

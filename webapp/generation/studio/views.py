@@ -85,7 +85,8 @@ def create_generation(request: SignedInRequest) -> HttpResponse:
 @login_required
 @require_POST
 def upscale_image(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
-    """Asks for the image at twice its size; answers like `create_generation`."""
+    """Asks for the image at twice its size; answers like `create_generation`. Raises NotFound for
+    an image that is not the visitor's."""
     image = get_owned_image(owner=request.user, image_id=image_id)
     try:
         generation = enlarge_image(
@@ -106,7 +107,8 @@ def upscale_image(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse
 @login_required
 @require_GET
 def generation(request: SignedInRequest, generation_id: uuid.UUID) -> HttpResponse:
-    """One group of the feed, as HTML to put into the page."""
+    """One group of the feed, as HTML to put into the page; raises NotFound for one of somebody
+    else."""
     group = get_group(owner=request.user, generation_id=generation_id)
     return HttpResponse(_group_html(request, group))
 
@@ -114,7 +116,8 @@ def generation(request: SignedInRequest, generation_id: uuid.UUID) -> HttpRespon
 @login_required
 @require_POST
 def cancel_generation(request: SignedInRequest, generation_id: uuid.UUID) -> HttpResponse:
-    """Cancels what is still waiting or developing of it."""
+    """Cancels what is still waiting or developing of it: `{"cancelled": how many}` for scripts,
+    else a redirect. Raises NotFound for one of somebody else."""
     cancelled = services.cancel_generation(owner=request.user, generation_id=generation_id)
     return _cancelled(request, cancelled)
 
@@ -122,7 +125,7 @@ def cancel_generation(request: SignedInRequest, generation_id: uuid.UUID) -> Htt
 @login_required
 @require_POST
 def cancel_image(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
-    """Cancels one image; where it had ended already nothing changes."""
+    """Cancels one image, and answers as above: 0 if it had ended already, then nothing changes."""
     cancelled = services.cancel_image(owner=request.user, image_id=image_id)
     return _cancelled(request, int(cancelled))
 
@@ -131,8 +134,9 @@ def cancel_image(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
 @login_required
 @require_GET
 def studio_state(request: SignedInRequest) -> JsonResponse:
-    """What a page compares itself with: who is signed in, the live images, those it asks for, and
-    the balance."""
+    """What a page compares itself with: who is signed in, the live images, those of `?ids=` (at
+    most 500, separated by commas), and the balance. Raises InvalidInput for what are no ids, or
+    more."""
     state = read_state(owner=request.user, ids=_ids(request.GET.get("ids", "")))
     who = {"user": str(request.user.public_id), "balance": _balance(request.user)}
     return JsonResponse(state | who)
