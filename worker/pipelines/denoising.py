@@ -111,6 +111,7 @@ class Denoising:
         self.generator.take_back()  # what the beginning asked for says nothing of the steps
         shapes = tuple((name, t.shape[1:]) for name, t in sorted(self.conditioning.items()))
         latents = (self.latents.shape, self.latents.dtype)
+        # An exact image must not depend on who else is drawn: its key has no equal.
         alone = self.request.request_id if self.request.exact else None
         self.key = (self.request.model, self.request.loras, latents, shapes, alone)
 

@@ -40,14 +40,14 @@ _PATCH = 2
 
 
 class Flux:
-    """The adapter: bit for bit what diffusers' pipelines of the family draw from a CPU generator.
+    """A `denoising.Adapter`: bit for bit what diffusers' pipelines of the family draw from a CPU
+    generator.
 
     One row a request: guidance was distilled into the weights.
     """
 
     @torch.no_grad()
     def begin(self, model: LoadedModel, request: ImageRequest) -> Denoising:
-        """See `Adapter.begin`."""
         _check(model, request)
         pipe = pipeline_for(model, request, _PIPELINES)
         timesteps = _plan(pipe, request)
@@ -95,16 +95,13 @@ class Flux:
         return prediction
 
     def guide(self, denoising: Denoising, prediction: Tensor) -> Tensor:
-        """See `Adapter.guide`."""
         return prediction
 
     def grid(self, denoising: Denoising) -> Tensor:
-        """See `Adapter.grid`."""
         return _unpacked(denoising)[0]
 
     @torch.no_grad()
     def decode(self, denoising: Denoising) -> Arriving:
-        """See `Adapter.decode`."""
         pipe = denoising.model.pipeline
         return decode_latents(pipe, _unpacked(denoising), shift=pipe.vae.config.shift_factor)
 

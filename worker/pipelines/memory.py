@@ -143,7 +143,7 @@ class MemoryProbe(Protocol):
 
 
 class CudaProbe:
-    """The caching allocator's own counters; not run if there is no CUDA device.
+    """A `MemoryProbe`: the caching allocator's own counters; not run if there is no CUDA device.
 
     `held_by_graphs` tells how many bytes captured graphs keep in pools of their own: the allocator
     counts what lies unused there as its own, but no call beside the graphs can have it.
@@ -157,12 +157,10 @@ class CudaProbe:
         self._before = 0
 
     def mark(self) -> None:
-        """See `MemoryProbe.mark`."""
         torch.cuda.reset_peak_memory_stats(self._device)
         self._before = torch.cuda.memory_allocated(self._device)
 
     def peak(self) -> int:
-        """See `MemoryProbe.peak`."""
         return torch.cuda.max_memory_allocated(self._device) - self._before
 
     def available(self) -> int:

@@ -101,16 +101,13 @@ class DiffusersRunner:
             torch.set_num_threads(config.threads)
 
     def enter_thread(self) -> None:
-        """See `Runner.enter_thread`."""
         if self._device.index is not None:  # else torch's own choice, which is the first
             torch.cuda.set_device(self._device)
 
     def is_resident(self, model: ModelSource) -> bool:
-        """See `Runner.is_resident`."""
         return self._models.holds(model)
 
     def has_room_for(self, model: ModelSource) -> bool:
-        """See `Runner.has_room_for`."""
         return self._models.has_room_for(model)
 
     def make_resident(self, model: ModelSource) -> None:
@@ -130,18 +127,15 @@ class DiffusersRunner:
         self._meter.forget_limits()
 
     def make_way(self, model: ModelSource) -> bool:
-        """See `Runner.make_way`."""
         have_left = self._models.make_way(model)
         if have_left:
             self._meter.forget_limits()
         return have_left
 
     def can_step(self, model: ModelSource) -> bool:
-        """See `Runner.can_step`."""
         return model.family in ADAPTERS
 
     def begin(self, request: ImageRequest) -> Denoising:
-        """See `Runner.begin`."""
         _accept_known_warnings()
         self.make_resident(request.model)
         with self._out_of_memory_told():
@@ -152,7 +146,6 @@ class DiffusersRunner:
     def step(
         self, batch: Sequence[AnyDenoising], *, shape: Hashable = None
     ) -> list[Exception | None]:
-        """See `Runner.step`."""
         drawn = [self._taken_up(denoising) for denoising in batch]
         rows = sum(denoising.rows for denoising in drawn)
         first = drawn[0]
@@ -167,25 +160,20 @@ class DiffusersRunner:
             return denoising.step(drawn, self._predicting(call, timed))
 
     def step_times(self) -> list[CallTime]:
-        """See `Runner.step_times`."""
         return [step for step in self._clock.times() if step.shape is not None]
 
     def idle(self) -> bool:
-        """See `Runner.idle`."""
         return self._compiled is not None and self._compiled.compile_next()
 
     def row_limit(self, key: Hashable) -> int | None:
-        """See `Runner.row_limit`."""
         return self._meter.limit(key)
 
     def start_preview(self, denoising: AnyDenoising) -> Callable[[], bytes | None]:
-        """See `Runner.start_preview`."""
         drawn = self._taken_up(denoising)
         preview = drawn.model.preview()
         return preview.start(drawn.adapter.grid(drawn)) if preview else lambda: None
 
     def start_finish(self, denoising: AnyDenoising) -> Callable[[], RenderedImage]:
-        """See `Runner.start_finish`."""
         drawn = self._taken_up(denoising)
         with self._out_of_memory_told():
             arriving, way = decode(drawn)
@@ -208,7 +196,6 @@ class DiffusersRunner:
     def render(
         self, request: ImageRequest, *, on_step: OnStep, should_stop: ShouldStop
     ) -> RenderedImage:
-        """See `Runner.render`."""
         _accept_known_warnings()
         clock = StageClock(request.steps, on_step=on_step, should_stop=should_stop)
         self.make_resident(request.model)
@@ -226,7 +213,6 @@ class DiffusersRunner:
         )
 
     def gauges(self) -> DiffusersGauges:
-        """See `Runner.gauges`."""
         self.enter_thread()
         used, total = memory_in_use(self._device)
         return DiffusersGauges(

@@ -22,7 +22,7 @@ from worker.pipelines.prompts import PromptEmbeddings, embed
 
 
 class StableDiffusion:
-    """The adapter: bit for bit what the pipelines below draw from a CPU generator.
+    """A `denoising.Adapter`: bit for bit what the pipelines below draw from a CPU generator.
 
     Also the frame of `StableDiffusionXL`, which differs in conditioning and in the VAE.
     """
@@ -36,7 +36,6 @@ class StableDiffusion:
 
     @torch.no_grad()
     def begin(self, model: LoadedModel, request: ImageRequest) -> Denoising:
-        """See `Adapter.begin`."""
         settings = self._settings(model, request.mode)
         pipe = pipeline_for(model, request, self.pipelines[request.mode], **settings)
         wants_scale = pipe.unet.config.time_cond_proj_dim is not None
@@ -70,23 +69,19 @@ class StableDiffusion:
     def predict(
         self, model: LoadedModel, latents: Tensor, times: Tensor, conditioning: dict[str, Tensor]
     ) -> Tensor:
-        """See `Adapter.predict`."""
         prediction: Tensor = model.pipeline.unet(latents, times, **conditioning, return_dict=False)[
             0
         ]
         return prediction
 
     def guide(self, denoising: Denoising, prediction: Tensor) -> Tensor:
-        """See `Adapter.guide`."""
         return guide(prediction, denoising.request.guidance_scale)
 
     def grid(self, denoising: Denoising) -> Tensor:
-        """See `Adapter.grid`."""
         return denoising.latents[0]
 
     @torch.no_grad()
     def decode(self, denoising: Denoising) -> Arriving:
-        """See `Adapter.decode`."""
         pipe = denoising.model.pipeline
         scaled = denoising.latents / pipe.vae.config.scaling_factor
         decoded = pipe.vae.decode(scaled, return_dict=False, generator=denoising.generator)[0]

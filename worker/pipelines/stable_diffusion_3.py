@@ -41,14 +41,14 @@ _BLENDED_CHANNELS = 16
 
 
 class StableDiffusion3:
-    """The adapter: bit for bit what diffusers' pipelines of the family draw from a CPU generator.
+    """A `denoising.Adapter`: bit for bit what diffusers' pipelines of the family draw from a CPU
+    generator.
 
     Skip-layer guidance is not offered.
     """
 
     @torch.no_grad()
     def begin(self, model: LoadedModel, request: ImageRequest) -> Denoising:
-        """See `Adapter.begin`."""
         _check(model, request)
         pipe = pipeline_for(model, request, _PIPELINES)
         timesteps = plan_timesteps(
@@ -81,23 +81,19 @@ class StableDiffusion3:
     def predict(
         self, model: LoadedModel, latents: Tensor, times: Tensor, conditioning: dict[str, Tensor]
     ) -> Tensor:
-        """See `Adapter.predict`."""
         prediction: Tensor = model.pipeline.transformer(
             hidden_states=latents, timestep=times, **conditioning, return_dict=False
         )[0]
         return prediction
 
     def guide(self, denoising: Denoising, prediction: Tensor) -> Tensor:
-        """See `Adapter.guide`."""
         return guide(prediction, denoising.request.guidance_scale)
 
     def grid(self, denoising: Denoising) -> Tensor:
-        """See `Adapter.grid`."""
         return denoising.latents[0]
 
     @torch.no_grad()
     def decode(self, denoising: Denoising) -> Arriving:
-        """See `Adapter.decode`."""
         pipe = denoising.model.pipeline
         # diffusers' inpaint pipeline leaves the shift out; the image is to be the same as its.
         is_repainted = denoising.request.mode == "inpaint"

@@ -37,7 +37,7 @@ logging.getLogger("diffusers.models.modeling_utils").addFilter(_says_something)
 
 
 class StableDiffusionXL(StableDiffusion):
-    """The adapter: bit for bit what the pipelines below draw from a CPU generator.
+    """A `denoising.Adapter`: bit for bit what the pipelines below draw from a CPU generator.
 
     The sizes that the U-Net is told are the pipelines' defaults: the size asked for, uncropped.
     """
@@ -52,7 +52,6 @@ class StableDiffusionXL(StableDiffusion):
     def predict(
         self, model: LoadedModel, latents: Tensor, times: Tensor, conditioning: dict[str, Tensor]
     ) -> Tensor:
-        """See `Adapter.predict`."""
         arguments = {name: each for name, each in conditioning.items() if name not in _ADDED}
         prediction: Tensor = model.pipeline.unet(
             latents,
@@ -65,7 +64,6 @@ class StableDiffusionXL(StableDiffusion):
 
     @torch.no_grad()
     def decode(self, denoising: Denoising) -> Arriving:
-        """See `Adapter.decode`."""
         pipe = denoising.model.pipeline
         with _accurate(pipe.vae):
             latents = denoising.latents.to(pipe.vae.dtype)

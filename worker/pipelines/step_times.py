@@ -46,27 +46,26 @@ class StepClock(Protocol):
 
 
 class HostClock:
-    """For devices that are done when the call returns."""
+    """A `StepClock` for devices that are done when the call returns."""
 
     def __init__(self) -> None:
         self._times: list[CallTime] = []
 
     @contextmanager
     def timing(self, shape: Hashable, rows: int) -> Iterator[TimedStep]:
-        """See `StepClock.timing`."""
         step, began_s = TimedStep(), time.monotonic()
         yield step
         if step.way is not None:
             self._times.append(CallTime(shape, rows, time.monotonic() - began_s, step.way))
 
     def times(self) -> list[CallTime]:
-        """See `StepClock.times`."""
         times, self._times = self._times, []
         return times
 
 
 class DeviceClock:
-    """For devices that go on by themselves. `make_event`: a new event that keeps its time."""
+    """A `StepClock` for devices that go on by themselves. `make_event`: a new event that keeps its
+    time."""
 
     def __init__(self, make_event: Callable[[], Any]) -> None:
         self._make_event = make_event
@@ -75,7 +74,6 @@ class DeviceClock:
 
     @contextmanager
     def timing(self, shape: Hashable, rows: int) -> Iterator[TimedStep]:
-        """See `StepClock.timing`."""
         self._collect()
         while len(self._pending) >= MOST_AHEAD:
             self._pending[0].ended.synchronize()
@@ -85,7 +83,6 @@ class DeviceClock:
         self._pending.append(_Pending(shape, rows, step.way, began, self._record()))
 
     def times(self) -> list[CallTime]:
-        """See `StepClock.times`."""
         self._collect()
         times, self._times = self._times, []
         return times

@@ -39,17 +39,14 @@ class Tile:
 
     @property
     def place_words(self) -> str:
-        """See `say_place`."""
         return say_place(self.place)
 
     @property
     def wait_words(self) -> str:
-        """See `say_wait`."""
         return say_wait(self.place)
 
     @property
     def left_words(self) -> str:
-        """See `say_left`."""
         return say_left(self.progress.get("left_s"))
 
 

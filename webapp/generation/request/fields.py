@@ -164,11 +164,9 @@ class Number(RequestField):
         return "" if value is None else str(value).removesuffix(".0")
 
     def say(self, value: float | None, *, model: DiffusionModel) -> str:
-        """See `RequestField`."""
         return "" if value is None else str(floatformat(value, self.places))
 
     def note(self, value: float | None) -> str:
-        """See `RequestField`."""
         return "" if value is None or value == self.default else f"{value:.10g}"
 
     def _parse(self, value: Any, model: DiffusionModel) -> float | None:
@@ -232,11 +230,9 @@ class Flag(RequestField):
     yes: Promise
 
     def write(self, value: bool | None) -> str:
-        """See `RequestField`."""
         return "1" if value else ""
 
     def say(self, value: bool | None, *, model: DiffusionModel) -> str:
-        """See `RequestField`."""
         return str(self.yes) if value else ""
 
     def _parse(self, value: Any, model: DiffusionModel) -> bool:
@@ -257,7 +253,6 @@ class Choice(RequestField):
     refusal: Callable[[str, DiffusionModel], str] | None = None
 
     def say(self, value: str, *, model: DiffusionModel) -> str:
-        """See `RequestField`."""
         return self.called(value, model)
 
     def _parse(self, value: Any, model: DiffusionModel) -> str:
