@@ -1,11 +1,6 @@
 // What is said of pictures that are not there yet: their place in the queue and the seconds left.
 import { say } from "darkroom/strings";
 
-const MINUTE_S = 60;
-const HOUR_S = 3600;
-const EXACT_S = 10;
-const ROUND_S = 5;
-const ordinal = new Intl.PluralRules("en", { type: "ordinal" });
 let known = {}; // image id -> place, as the server said last
 const banner = document.querySelector("[data-no-worker]");
 
@@ -22,8 +17,9 @@ export function placeGroup(group) {
   group.querySelectorAll('[data-image][data-state="queued"]').forEach(placeTile);
 }
 
-export function showLeft(tile, seconds) {
-  tile.querySelector("[data-left]").textContent = seconds === null || seconds === undefined ? "" : sayAbout("left", seconds);
+// `left` is a sentence's key and its number, as the server says them.
+export function showLeft(tile, left) {
+  tile.querySelector("[data-left]").textContent = fillIn(left);
 }
 
 function placeTile(tile) {
@@ -31,8 +27,8 @@ function placeTile(tile) {
   if (place) showPlace(tile, place);
 }
 
-function showPlace(tile, { place, seconds }) {
-  tell(tile, sayPlace(place), seconds === null ? "" : sayAbout("about", seconds));
+function showPlace(tile, { place, sentence, wait }) {
+  tell(tile, fillIn([sentence, place]), fillIn(wait));
 }
 
 function forgetPlace(tile) {
@@ -44,16 +40,6 @@ function tell(tile, place, wait) {
   tile.querySelector("[data-wait]").textContent = wait;
 }
 
-function sayPlace(number) {
-  if (number === null) return say("place_none");
-  return number === 1 ? say("place_next") : say(`place_${ordinal.select(number)}`, { n: number });
-}
-
-// Upwards, and no finer than it is known.
-function sayAbout(start, seconds) {
-  const inFives = Math.ceil(seconds / ROUND_S) * ROUND_S;
-  if (seconds <= EXACT_S) return say(`${start}_s`, { n: Math.max(1, Math.ceil(seconds)) });
-  if (inFives < MINUTE_S) return say(`${start}_s`, { n: inFives });
-  if (seconds <= HOUR_S - MINUTE_S) return say(`${start}_min`, { n: Math.ceil(seconds / MINUTE_S) });
-  return say(`${start}_h`, { n: Math.ceil(seconds / HOUR_S) });
+function fillIn(told) {
+  return told ? say(told[0], { n: told[1] }) : "";
 }

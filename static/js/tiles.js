@@ -50,11 +50,11 @@ function swap(old, fresh) {
   (controls.find((one) => one.getAttribute("aria-label") === name) ?? controls[0])?.focus();
 }
 
-export function showProgress(tile, { stage, step, steps, preview, left_s }) {
+export function showProgress(tile, { stage, step, steps, preview, left }) {
   const bar = tile.querySelector("progress");
   const developing = stage === "denoising" && step;
   tile.querySelector("[data-step]").textContent = developing ? say("step", { step, steps }) : say(`stage_${stage}`);
-  showLeft(tile, developing ? left_s : null);
+  showLeft(tile, developing ? left : null);
   if (stage === "decoding") step = steps;
   bar.max = steps || 1;
   bar.value = step;

@@ -1,5 +1,6 @@
 """What the web says of architectures and samplers, held to what the worker draws."""
 
+import inspect
 from dataclasses import replace
 from importlib import import_module
 from typing import Any
@@ -35,6 +36,19 @@ def test_the_web_and_the_worker_know_the_same_samplers_by_the_same_names_in_the_
     ):
         assert list(web.items()) == list(names_of(worker).items())
     assert samplers.OWN == drawn_samplers.OWN
+
+
+def test_the_web_knows_how_each_sampler_spaces_its_times() -> None:
+    for slug, drawn_by in drawn_samplers.SAMPLERS.items():
+        known, kind = samplers.BY_DIFFUSION[slug], drawn_by.scheduler_class
+        switches = ("karras", "exponential", "beta")
+        assert known.sigmas == "".join(
+            name for name in switches if drawn_by.options.get(f"use_{name}_sigmas")
+        )
+        assert known.from_all_times == kind.__name__.startswith("DPMSolver"), slug
+        assert known.is_solver == (known.from_all_times or slug in {"unipc", "deis"})
+        said = inspect.signature(kind.__init__).parameters.get("timestep_spacing")
+        assert known.spacing == (said.default if said else "leading"), slug
 
 
 def test_the_web_and_the_worker_know_the_same_architectures_in_the_same_order() -> None:

@@ -1,44 +1,64 @@
 """The samplers on offer, as users know them. `worker.pipelines.samplers` maps the same slugs."""
 
-from typing import Final
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 from django.utils.translation import gettext as _
 
-# Slug -> name, the usual one first. Of models that were trained by diffusion:
-DIFFUSION_SAMPLERS: Final = {
-    "ddim": "DDIM",
-    "euler": "Euler",
-    "euler_a": "Euler a",
-    "dpmpp_2m": "DPM++ 2M",
-    "dpmpp_2m_karras": "DPM++ 2M Karras",
-    "unipc": "UniPC",
-    "lcm": "LCM",
-    "euler_karras": "Euler Karras",
-    "euler_beta": "Euler Beta",
-    "dpmpp_2m_beta": "DPM++ 2M Beta",
-    "dpmpp_2m_sde": "DPM++ 2M SDE",
-    "dpmpp_2m_sde_karras": "DPM++ 2M SDE Karras",
-    "dpmpp_2m_sde_exponential": "DPM++ 2M SDE Exponential",
-    "dpmpp_3m_sde": "DPM++ 3M SDE",
-    "dpmpp_3m_sde_karras": "DPM++ 3M SDE Karras",
-    "dpmpp_3m_sde_exponential": "DPM++ 3M SDE Exponential",
-    "dpmpp_sde": "DPM++ SDE",
-    "dpmpp_sde_karras": "DPM++ SDE Karras",
-    "dpmpp_2s": "DPM++ 2S",
-    "dpmpp_2s_karras": "DPM++ 2S Karras",
-    "dpm2": "DPM2",
-    "dpm2_karras": "DPM2 Karras",
-    "dpm2_a": "DPM2 a",
-    "dpm2_a_karras": "DPM2 a Karras",
-    "heun": "Heun",
-    "heun_karras": "Heun Karras",
-    "lms": "LMS",
-    "lms_karras": "LMS Karras",
-    "deis": "DEIS",
-    "ddpm": "DDPM",
-    "plms": "PLMS",
-    "tcd": "TCD",
+
+@dataclass(frozen=True, slots=True)
+class Sampler:
+    """Its name, and how its scheduler of diffusers spaces times, which the preview of a start image
+    reads (`static/js/start/noise.js`)."""
+
+    name: str
+    sigmas: str = ""  # "karras", "exponential" or "beta" where noise levels are spaced, not times
+    spacing: str = "linspace"  # of times, if the model's files say none
+    is_solver: bool = False  # leaves the last of steps + 1 even times away
+    from_all_times: bool = False  # takes the outermost noise levels from all times
+
+
+def _dpmpp(name: str, sigmas: str = "") -> Sampler:
+    return Sampler(name, sigmas, is_solver=True, from_all_times=True)
+
+
+# By slug, the usual one first. Of models that were trained by diffusion:
+BY_DIFFUSION: Final = {
+    "ddim": Sampler("DDIM", spacing="leading"),
+    "euler": Sampler("Euler"),
+    "euler_a": Sampler("Euler a"),
+    "dpmpp_2m": _dpmpp("DPM++ 2M"),
+    "dpmpp_2m_karras": _dpmpp("DPM++ 2M Karras", "karras"),
+    "unipc": Sampler("UniPC", is_solver=True),
+    "lcm": Sampler("LCM", spacing="leading"),
+    "euler_karras": Sampler("Euler Karras", "karras"),
+    "euler_beta": Sampler("Euler Beta", "beta"),
+    "dpmpp_2m_beta": _dpmpp("DPM++ 2M Beta", "beta"),
+    "dpmpp_2m_sde": _dpmpp("DPM++ 2M SDE"),
+    "dpmpp_2m_sde_karras": _dpmpp("DPM++ 2M SDE Karras", "karras"),
+    "dpmpp_2m_sde_exponential": _dpmpp("DPM++ 2M SDE Exponential", "exponential"),
+    "dpmpp_3m_sde": _dpmpp("DPM++ 3M SDE"),
+    "dpmpp_3m_sde_karras": _dpmpp("DPM++ 3M SDE Karras", "karras"),
+    "dpmpp_3m_sde_exponential": _dpmpp("DPM++ 3M SDE Exponential", "exponential"),
+    "dpmpp_sde": _dpmpp("DPM++ SDE"),
+    "dpmpp_sde_karras": _dpmpp("DPM++ SDE Karras", "karras"),
+    "dpmpp_2s": _dpmpp("DPM++ 2S"),
+    "dpmpp_2s_karras": _dpmpp("DPM++ 2S Karras", "karras"),
+    "dpm2": Sampler("DPM2"),
+    "dpm2_karras": Sampler("DPM2 Karras", "karras"),
+    "dpm2_a": Sampler("DPM2 a"),
+    "dpm2_a_karras": Sampler("DPM2 a Karras", "karras"),
+    "heun": Sampler("Heun"),
+    "heun_karras": Sampler("Heun Karras", "karras"),
+    "lms": Sampler("LMS"),
+    "lms_karras": Sampler("LMS Karras", "karras"),
+    "deis": Sampler("DEIS", is_solver=True),
+    "ddpm": Sampler("DDPM", spacing="leading"),
+    "plms": Sampler("PLMS", spacing="leading"),
+    "tcd": Sampler("TCD", spacing="leading"),
 }
+# Slug -> name.
+DIFFUSION_SAMPLERS: Final = {slug: each.name for slug, each in BY_DIFFUSION.items()}
 # By flow matching:
 FLOW_SAMPLERS: Final = {
     "flow_euler": "FlowMatch Euler",
@@ -60,3 +80,11 @@ def sampler_label(slug: str) -> str:
 def sampler_choices() -> list[tuple[str, str]]:
     """(slug, name) of each. A callable, so that no migration freezes them."""
     return list(SAMPLER_NAMES.items())
+
+
+def spacing_facts() -> dict[str, dict[str, Any]]:
+    """What a page's script is told of each sampler's times, by slug; what is not said is not so."""
+    return {
+        slug: {fact: value for fact, value in asdict(each).items() if value and fact != "name"}
+        for slug, each in BY_DIFFUSION.items()
+    }

@@ -43,7 +43,7 @@ def run_once(
     is still running, InvalidInput for a key that is empty or too long, and whatever `act`
     raises; then nothing is kept, and the key may be sent again with a corrected body.
     """
-    _check_key(key)
+    check_key(key)
     found = _claim(scope=scope, key=key, body_hash=_hash(body))
     if found.state == State.DONE:
         return dict(found.answer or {})
@@ -96,7 +96,8 @@ def _act_and_answer(
     return answer
 
 
-def _check_key(key: str) -> None:
+def check_key(key: str) -> None:
+    """Raises InvalidInput for a key that no form of ours sends."""
     if not key or len(key) > MAX_KEY_LENGTH or not key.isprintable():
         raise InvalidInput(
             _("The form's key must have 1 to %(most)d characters. Reload the page.")

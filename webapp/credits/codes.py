@@ -230,7 +230,7 @@ def _take_use(digest: str) -> bool:
 def _check_limit(code: Code, account: Account, user: User) -> None:
     uses = _uses_of(account, user).filter(code__batch=code.batch)
     if uses.filter(code=code).exists():
-        raise Conflict(_("You have redeemed this code already."))
+        raise _redeemed_before()
     most = code.batch.per_user_limit
     if uses.count() < most:
         return
@@ -248,13 +248,17 @@ def _uses_of(account: Account, user: User) -> QuerySet[CodeUse]:
     )
 
 
+def _redeemed_before() -> Conflict:
+    return Conflict(_("You have redeemed this code already."))
+
+
 def _why_not(digest: str, user: User) -> DarkroomError:
     code = Code.objects.filter(digest=digest).select_related("batch").first()
     if code is None:
         sentence = _("There is no such code. Check it letter by letter.")
         return InvalidInput(sentence, field="code")
     if CodeUse.objects.filter(code=code, account__user=user).exists():
-        return Conflict(_("You have redeemed this code already."))
+        return _redeemed_before()
     if code.batch.revoked_at is not None:
         return Conflict(_("This code was revoked by an administrator."))
     if not code.uses_left:

@@ -8,6 +8,7 @@ import logging
 from datetime import timedelta
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -54,9 +55,7 @@ def ask_for_credits(*, user: User, amount_ucr: int, reason: str) -> CreditReques
 def withdraw_request(*, user: User, request_id: int) -> None:
     """Takes the user's own request back. Raises NotFound for somebody else's, and Conflict if
     it was answered before."""
-    asked = CreditRequest.objects.filter(pk=request_id, user=user).first()
-    if asked is None:
-        raise NotFound(_("There is no such request."))
+    asked = _first(CreditRequest.objects.filter(pk=request_id, user=user))
     _close(asked, state=Answered.WITHDRAWN)
 
 
@@ -108,10 +107,14 @@ def decline_request(*, request_id: int, actor: User, answer: str) -> CreditReque
 
 def get_request(*, request_id: int) -> CreditRequest:
     """The request with its user. Raises NotFound if there is none with that id."""
-    asked = CreditRequest.objects.filter(pk=request_id).select_related("user").first()
-    if asked is None:
+    return _first(CreditRequest.objects.filter(pk=request_id).select_related("user"))
+
+
+def _first(asked: QuerySet[CreditRequest]) -> CreditRequest:
+    found = asked.first()
+    if found is None:
         raise NotFound(_("There is no such request."))
-    return asked
+    return found
 
 
 def count_open_requests() -> int:

@@ -16,8 +16,8 @@ from webapp.catalog.models import DiffusionModel
 from webapp.catalog.schedules import FLOW, Level, Schedule, build_schedule, schedule_of
 from webapp.core.decoding import ask_child, decoding_turn
 from webapp.gallery.development import DevelopmentStrip, build_strip, read_strip
-from webapp.gallery.downloads import read_kept
 from webapp.generation.models import Generation, Image
+from webapp.generation.storage import read_kept
 
 SAMPLE = Path(__file__).parent / "sample"
 CURVE_POINTS = 100

@@ -10,11 +10,11 @@ from django.utils.translation import gettext as _
 
 from webapp.accounts.models import User
 from webapp.core.decoding import ask_child, decoding_turn
-from webapp.core.errors import InvalidInput, NotFound, TooMany
+from webapp.core.errors import InvalidInput, TooMany
 from webapp.core.zipping import ZipEntry, read_stored_file
 from webapp.gallery.selection import Selection, select_images
 from webapp.generation.models import Image
-from webapp.generation.storage import read_file
+from webapp.generation.storage import read_kept
 
 NAME_LENGTH = 60
 PICTURES_MOST = 2000  # in one zip
@@ -59,17 +59,6 @@ def encode(image: Image, *, name: str, with_metadata: bool, asker: object) -> tu
         options = {"name": name, "with_metadata": with_metadata}
         _facts, (body,) = ask_child(child, "encode", [stored], **options)
         return body, FORMATS[name]
-
-
-def read_kept(name: str) -> bytes:
-    """The file of that name as it was stored; raises NotFound for "" and if it is gone."""
-    try:
-        body = read_file(name) if name else None
-    except FileNotFoundError:
-        body = None
-    if body is None:
-        raise NotFound(_("There is no image here, or not any more."))
-    return body
 
 
 def list_entries(*, owner: User, selection: Selection) -> list[ZipEntry]:

@@ -14,9 +14,10 @@ from webapp.accounts.requests import SignedInRequest
 from webapp.core.errors import InvalidInput
 from webapp.core.methods import require_GET, require_POST
 from webapp.core.zipping import stream_zip
-from webapp.gallery.downloads import download_name, encode, list_entries, read_kept
+from webapp.gallery.downloads import download_name, encode, list_entries
 from webapp.gallery.selection import read_selection
 from webapp.generation.selectors import get_owned_image
+from webapp.generation.storage import read_kept
 
 
 @login_required

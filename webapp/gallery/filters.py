@@ -10,8 +10,9 @@ from urllib.parse import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from webapp.core.digits import read_day
+from webapp.core.days import read_optional_day
 from webapp.core.errors import InvalidInput
+from webapp.core.ids import find_id
 from webapp.generation.models import Generation
 
 FAVOURITES, BIN = "favourites", "bin"
@@ -97,18 +98,18 @@ def read_filter(data: Mapping[str, str]) -> WallFilter:
         style=_read_style(data.get("style", "")),
         shape=_read_choice(data.get("shape", ""), field="shape", allowed=list(SHAPES)),
         mode=_read_choice(data.get("mode", ""), field="mode", allowed=Generation.Mode.values),
-        since=_read_date(data.get("from", ""), field="from"),
-        until=_read_date(data.get("to", ""), field="to"),
+        since=read_optional_day(data.get("from", ""), field="from"),
+        until=read_optional_day(data.get("to", ""), field="to"),
     )
 
 
 def _read_place(text: str) -> str:
     if text in {"", FAVOURITES, BIN}:
         return text
-    try:
-        return str(uuid.UUID(text))
-    except ValueError as error:
-        raise InvalidInput(_("There is no such place in the gallery."), field="in") from error
+    collection_id = find_id(text)
+    if collection_id is None:
+        raise InvalidInput(_("There is no such place in the gallery."), field="in")
+    return str(collection_id)
 
 
 def _read_text(text: str, *, field: str, most: int) -> str:
@@ -129,15 +130,3 @@ def _read_choice(text: str, *, field: str, allowed: list[str]) -> str:
         sentence = _("%(field)s can be one of: %(allowed)s.")
         raise InvalidInput(sentence % {"field": field, "allowed": ", ".join(allowed)}, field=field)
     return text
-
-
-def _read_date(text: str, *, field: str) -> date | None:
-    if not text:
-        return None
-    try:
-        day = read_day(text)
-    except ValueError:
-        day = date.min
-    if not 1970 <= day.year <= 9000:
-        raise InvalidInput(_("A date is written like 2026-01-31."), field=field)
-    return day

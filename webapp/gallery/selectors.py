@@ -1,8 +1,6 @@
 """Reading finished images: pages of the wall by cursor, any page as fast as the first; and what
 a wall can be narrowed by."""
 
-import base64
-import binascii
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,9 +15,10 @@ from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.vocabulary import in_language
 from webapp.catalog.vocabulary_selectors import kept_vocabulary
+from webapp.core.cursors import read_cursor
+from webapp.core.cursors import write_cursor as write_cursor
 from webapp.core.days import end_of, start_of
-from webapp.core.digits import read_moment
-from webapp.core.errors import InvalidInput, NotFound
+from webapp.core.errors import NotFound
 from webapp.gallery.filters import FAVOURITES, WallFilter
 from webapp.gallery.models import Collection
 from webapp.gallery.searching import Among, FoundFirst, LookedAt, Search, write_search
@@ -215,22 +214,8 @@ def _load(ids: list[uuid.UUID]) -> list[WallImage]:
 
 
 def _behind(walk: Walk, cursor: str) -> Walk:
-    when, pk = _read_cursor(cursor)
+    sentence = _("That page of the gallery does not exist. Start again at the top.")
+    when, pk = read_cursor(cursor, field="cursor", sentence=sentence)
     clock = walk.clock
     older = Q(**{f"{clock}__lt": when}) | Q(pk__lt=pk)
     return Walk(walk.images.filter(Q(**{f"{clock}__lte": when}), older), clock)
-
-
-def write_cursor(pk: uuid.UUID, when: datetime) -> str:
-    """The cursor of the page behind this image."""
-    raw = f"{when.isoformat()} {pk.hex}"
-    return base64.urlsafe_b64encode(raw.encode()).decode()
-
-
-def _read_cursor(cursor: str) -> tuple[datetime, uuid.UUID]:
-    try:
-        when, _space, pk = base64.urlsafe_b64decode(cursor.encode()).decode().partition(" ")
-        return read_moment(when), uuid.UUID(hex=pk)
-    except (ValueError, binascii.Error) as error:
-        sentence = _("That page of the gallery does not exist. Start again at the top.")
-        raise InvalidInput(sentence, field="cursor") from error

@@ -2,9 +2,11 @@
 
 Channel `darkroom:events:<user id>` carries JSON objects:
     {"type": "image",    "id", "generation", "state", "html"-free facts as in `image_facts`}
-    {"type": "progress", "id", "generation", "stage", "step", "steps", "left_s"?, "preview"?}
+    {"type": "progress", "id", "generation", "stage", "step", "steps", "left", "left_s"?,
+     "preview"?}
     {"type": "balance",  "available_ucr", "available", "held"}
-    {"type": "places",   "workers", "places": image id -> {"place", "seconds"}}
+    {"type": "places",   "workers", "places": image id -> {"place", "sentence", "wait"}}
+`left` and `wait` are a sentence's key and its number, or null (`told.py`).
 The last is written by the web process that the page listens to (`streams`), whenever channel
 `darkroom:queue` says that the queue moved.
 Key `darkroom:progress:<image id>` holds the newest progress for a page that is opened now.
@@ -23,6 +25,7 @@ from webapp.core.units import format_credits
 from webapp.core.valkey import valkey
 from webapp.credits.selectors import Balance, get_balance
 from webapp.generation.models import Image
+from webapp.generation.told import seconds_sentence
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +98,8 @@ def publish_progress(*, user_id: int, event: dict[str, Any]) -> bool:
 
     Raises redis.RedisError: the worker decides what a silent Valkey means for it.
     """
-    body = json.dumps({"type": "progress", **event})
+    left = seconds_sentence("left", event.get("left_s"))
+    body = json.dumps({"type": "progress", **event, "left": left})
     pipeline = valkey().pipeline(transaction=False)
     pipeline.set(progress_key(event["id"]), body, ex=PROGRESS_TTL_S)
     pipeline.publish(channel(user_id), body)

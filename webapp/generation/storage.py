@@ -17,7 +17,9 @@ from pathlib import Path
 
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, default_storage
+from django.utils.translation import gettext as _
 
+from webapp.core.errors import NotFound
 from webapp.core.neighbours import StorageAway as StorageAway
 from webapp.core.storages import PatientStorage
 from webapp.embedded.private import open_private
@@ -157,6 +159,22 @@ def read_file(name: str) -> bytes:
     say."""
     with storage_errors(), default_storage.open(name) as file:
         return bytes(file.read())
+
+
+def read_kept(name: str) -> bytes:
+    """As `read_file`, for whoever asked for the image; raises NotFound for "" and if it is gone."""
+    try:
+        body = read_file(name) if name else None
+    except FileNotFoundError:
+        body = None
+    if body is None:
+        raise lost()
+    return body
+
+
+def lost() -> NotFound:
+    """The error of an image whose file is gone."""
+    return NotFound(_("There is no image here, or not any more."))
 
 
 @contextmanager

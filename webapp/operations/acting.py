@@ -24,14 +24,14 @@ from django.utils.translation import gettext as _
 
 from webapp.accounts.models import User
 from webapp.core import audit
-from webapp.core.errors import Conflict, DarkroomError, InvalidInput
+from webapp.core.errors import Conflict, DarkroomError
 from webapp.core.middleware import error_response
 from webapp.core.models import AuditLine
+from webapp.operations.people import read_reason
 
 SESSION_KEY = "acting_as"
 LASTS_S = 30 * 60
 STARTED, ENDED = "user.act_as", "user.act_as_end"
-MAX_REASON_LENGTH = 200
 LOOKS = {"GET", "HEAD", "OPTIONS"}
 
 
@@ -140,10 +140,7 @@ class ActingAs:
 
 
 def _checked(administrator: User, person: User, reason: str) -> str:
-    reason = reason.strip()
-    if not 1 <= len(reason) <= MAX_REASON_LENGTH:
-        sentence = _("Write a reason of 1 to %(most)d characters.") % {"most": MAX_REASON_LENGTH}
-        raise InvalidInput(sentence, field="reason")
+    reason = read_reason(reason)
     if not _may_look(administrator):
         raise Conflict(_("Only superusers can view the studio as another user."))
     if not _may_be_seen(person):

@@ -22,6 +22,7 @@ from webapp.core.errors import InvalidInput, NotFound
 from webapp.core.models import AuditLine
 from webapp.core.units import format_credits
 from webapp.credits import ledger
+from webapp.credits.ledger.bulk import only_available
 from webapp.credits.ledger.by_hand import check_words
 from webapp.credits.models import TopUpBatch
 from webapp.generation.models import Generation
@@ -215,8 +216,7 @@ def _find_problem(line: Line, times: int) -> str:
     if times > 1:
         return _("This person is in the file %(times)d times.") % {"times": times}
     if line.after_ucr < 0:
-        available = format_credits(line.before_ucr)
-        return _("Only %(available)s credits are available to take.") % {"available": available}
+        return only_available(line.before_ucr)
     return ""
 
 

@@ -34,7 +34,7 @@ def suspend_user(*, user: User, actor: User, reason: str) -> None:
     Raises InvalidInput for an empty or long reason, and Conflict if it is the actor's own, the
     last administrator's, or suspended already; then nothing changes.
     """
-    reason = _checked(reason)
+    reason = read_reason(reason)
     if user.pk == actor.pk:
         raise Conflict(_("You can't suspend your own account."))
     with transaction.atomic():
@@ -61,7 +61,7 @@ def restore_user(*, user: User, actor: User, reason: str) -> None:
     Raises InvalidInput for an empty or long reason, and Conflict if the account is not suspended,
     or is being deleted.
     """
-    reason = _checked(reason)
+    reason = read_reason(reason)
     with transaction.atomic():
         stored = User.objects.select_for_update().get(pk=user.pk)
         on = User.objects.filter(pk=user.pk, is_active=False, deletion_asked_at=None).update(
@@ -85,7 +85,7 @@ def take_off_second_step(*, user: User, actor: User | None, reason: str) -> None
 
     Raises InvalidInput for an empty or long reason, and Conflict if the account has none.
     """
-    reason = _checked(reason)
+    reason = read_reason(reason)
     with transaction.atomic():
         if not remove_second_steps(user=user):
             raise Conflict(_("This account does not use two-factor authentication."))
@@ -99,7 +99,7 @@ def delete_user(*, user: User, actor: User, reason: str) -> None:
     is done once. Raises InvalidInput for an empty or long reason, and Conflict if it is the
     last administrator's; then nothing changes.
     """
-    reason = _checked(reason)
+    reason = read_reason(reason)
     with transaction.atomic():
         _keep_an_administrator(but=user)
         marked = User.objects.filter(pk=user.pk, deletion_asked_at=None).update(
@@ -176,7 +176,8 @@ def _keep_an_administrator(*, but: User) -> None:
         raise Conflict(_("This is the last administrator. Make another one first."))
 
 
-def _checked(reason: str) -> str:
+def read_reason(reason: str) -> str:
+    """The reason without blanks around it. Raises InvalidInput if it is empty or too long."""
     reason = reason.strip()
     if not 1 <= len(reason) <= MAX_REASON_LENGTH:
         sentence = _("Write a reason of 1 to %(most)d characters.") % {"most": MAX_REASON_LENGTH}

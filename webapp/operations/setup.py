@@ -41,6 +41,11 @@ def is_open(*, token: str) -> bool:
     return not has_admin() and _open_links().filter(token_hash=_hash(token)).exists()
 
 
+def link_is_spent() -> NotFound:
+    """The error of a link that is used, old or unknown."""
+    return NotFound(_("This set-up link has been used already or has expired."))
+
+
 def create_first_admin(*, token: str, email: str, password: str) -> User:
     """The administrator, made by the holder of the link, which works only this once.
 
@@ -50,7 +55,7 @@ def create_first_admin(*, token: str, email: str, password: str) -> User:
     with transaction.atomic():
         used = _open_links().filter(token_hash=_hash(token)).update(used_at=timezone.now())
         if not used or has_admin():
-            raise NotFound(_("This set-up link has been used already or has expired."))
+            raise link_is_spent()
         return _create_admin(email=email, password=password)
 
 

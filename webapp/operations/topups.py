@@ -5,11 +5,9 @@ import uuid
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.utils.translation import gettext as _
 
 from webapp.accounts.models import User
 from webapp.core import audit
-from webapp.core.errors import NotFound
 from webapp.core.units import format_credits
 from webapp.credits import ledger
 from webapp.credits.ledger.undo import BatchUndo
@@ -35,9 +33,7 @@ def book_credits(
     changes nothing then.
     """
     # Locked first, so that of two clicks the second finds what the first has booked.
-    account = Account.objects.select_for_update().filter(user=user).first()
-    if account is None:
-        raise NotFound(_("This account is closed."))
+    account = ledger.lock_account(user=user)
     book = ledger.adjust if amount_ucr < 0 else ledger.top_up
     newest = Transaction.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
     posted = book(user=user, amount_ucr=amount_ucr, actor=actor, reason=reason, key=key, note=note)

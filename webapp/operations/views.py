@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 
 from webapp.accounts.requests import SignedInRequest
-from webapp.core.errors import Forbidden, InvalidInput, NotFound
+from webapp.core.errors import Forbidden, InvalidInput
 from webapp.core.methods import require_GET, require_http_methods
 from webapp.core.neighbours import silent_neighbours
 from webapp.operations import setup as first_run
@@ -31,7 +31,7 @@ def setup(request: HttpRequest, token: str) -> HttpResponse:
     if request.method == "POST":
         return _create_admin(request, token)
     if not first_run.is_open(token=token):
-        raise NotFound(_("This set-up link has been used already or has expired."))
+        raise first_run.link_is_spent()
     return render(request, "operations/setup.html", {"email": settings.ADMIN_EMAIL})
 
 

@@ -9,8 +9,7 @@ from urllib.parse import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from webapp.core.days import end_of, start_of
-from webapp.core.digits import read_day
+from webapp.core.days import end_of, read_optional_day, start_of
 from webapp.core.errors import InvalidInput
 from webapp.core.ids import read_optional_id
 from webapp.credits.models import Transaction
@@ -30,7 +29,6 @@ KINDS = {
     Transaction.Kind.REVERSAL.value: gettext_lazy("Undone"),
     Transaction.Kind.REPAIR.value: gettext_lazy("Corrections"),
 }
-YEARS = range(2000, 3000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +71,8 @@ def read_filter(given: Mapping[str, str]) -> StatementFilter:
     """The filter of a query; raises InvalidInput, with the field, for a value that is none."""
     asked = StatementFilter(
         kind=_read_kind(given.get("kind", "")),
-        since=_read_day(given.get("since", ""), field="since"),
-        until=_read_day(given.get("until", ""), field="until"),
+        since=read_optional_day(given.get("since", ""), field="since"),
+        until=read_optional_day(given.get("until", ""), field="until"),
         image_id=read_optional_id(given.get("image"), field="image"),
     )
     if asked.since and asked.until and asked.since > asked.until:
@@ -86,16 +84,3 @@ def _read_kind(text: str) -> str:
     if text not in KINDS:
         raise InvalidInput(_("There is no such kind of line. Choose one."), field="kind")
     return text
-
-
-def _read_day(text: str, *, field: str) -> date | None:
-    if not text:
-        return None
-    try:
-        day = read_day(text)
-    except ValueError:
-        day = date.min
-    if day.year not in YEARS:
-        sentence = _("Write a day as year-month-day, such as 2026-01-31.")
-        raise InvalidInput(sentence, field=field)
-    return day

@@ -1,6 +1,6 @@
 // How much noise a start picture gets at a strength: x_t = signal * x_0 + noise * e, at the first
 // time that the strength keeps. Times are spaced as the samplers of diffusers space them.
-const BY_LEADING = new Set(["ddim", "ddpm", "plms", "lcm", "tcd"]);
+const samplers = JSON.parse(document.getElementById("samplers").textContent);
 const SMALLEST = 1e-5;
 const RHO = 7; // Karras et al. 2022, equation 5
 
@@ -9,7 +9,7 @@ const RHO = 7; // Karras et al. 2022, equation 5
 export function firstLevel(levels, { steps, strength, sampler }) {
   const kept = stepsKept(levels, steps, strength);
   if (!levels || kept < 1) return null;
-  const { signal, noise } = levels.alpha_bars ? diffused(levels, steps, kept, sampler) : flowed(levels, steps, kept);
+  const { signal, noise } = levels.alpha_bars ? diffused(levels, steps, kept, samplers[sampler] ?? {}) : flowed(levels, steps, kept);
   return { kept, signal, noise, share: noise / (signal + noise) };
 }
 
@@ -32,16 +32,15 @@ function flowed({ shift }, steps, kept) {
 function alphaBar(levels, steps, kept, sampler) {
   const part = steps > 1 ? (steps - kept) / (steps - 1) : 0; // 0 at the first step, 1 at the last
   const ends = outerSigmas(levels, steps, sampler);
-  if (sampler.endsWith("_karras")) return barOf(between(ends, (sigma) => sigma ** (1 / RHO), (root) => root ** RHO, part));
-  if (sampler.endsWith("_exponential")) return barOf(between(ends, Math.log, Math.exp, part));
-  if (sampler.endsWith("_beta")) return barOf(between(ends, Number, Number, betaQuantile(part)));
+  if (sampler.sigmas === "karras") return barOf(between(ends, (sigma) => sigma ** (1 / RHO), (root) => root ** RHO, part));
+  if (sampler.sigmas === "exponential") return barOf(between(ends, Math.log, Math.exp, part));
+  if (sampler.sigmas === "beta") return barOf(between(ends, Number, Number, betaQuantile(part)));
   return barAt(levels, firstTime(levels, steps, kept, sampler));
 }
 
-// DPM-Solver's family takes its sigmas from all times, the others from those that are spaced.
 /** @returns {[number, number]} */
 function outerSigmas(levels, steps, sampler) {
-  if (sampler.startsWith("dpmpp")) return [sigmaOf(levels.alpha_bars.at(-1)), sigmaOf(levels.alpha_bars[0])];
+  if (sampler.from_all_times) return [sigmaOf(levels.alpha_bars.at(-1)), sigmaOf(levels.alpha_bars[0])];
   const sigmaAt = (kept) => sigmaOf(barAt(levels, firstTime(levels, steps, kept, sampler)));
   return [sigmaAt(steps), sigmaAt(1)];
 }
@@ -57,12 +56,10 @@ const sigmaOf = (bar) => Math.sqrt((1 - bar) / Math.max(bar, SMALLEST));
 const barOf = (sigma) => 1 / (1 + sigma ** 2);
 
 function firstTime({ times, spacing, offset }, steps, kept, sampler) {
-  const kind = spacing || (BY_LEADING.has(sampler) ? "leading" : "linspace");
+  const kind = spacing || sampler.spacing;
   if (kind === "trailing") return Math.round(times * kept / steps) - 1;
   if (kind === "leading") return (kept - 1) * Math.floor(times / steps) + offset;
-  // The solvers of DPM-Solver's family leave the last of steps + 1 even times away.
-  const isSolver = sampler.startsWith("dpmpp") || sampler === "unipc" || sampler === "deis";
-  if (isSolver) return (times - 1) * kept / steps;
+  if (sampler.is_solver) return (times - 1) * kept / steps;
   return steps > 1 ? (times - 1) * (kept - 1) / (steps - 1) : 0;
 }
 

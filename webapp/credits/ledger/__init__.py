@@ -34,6 +34,7 @@ from webapp.credits.ledger.grants import (
     post_grants,
 )
 from webapp.credits.ledger.holds import capture, hold_for_images, release
+from webapp.credits.ledger.posting import lock_account
 from webapp.credits.ledger.repair import post_difference, recount_held
 from webapp.credits.ledger.undo import BatchUndo, refund_image, reverse, reverse_batch
 
@@ -49,6 +50,7 @@ __all__ = [
     "has_welcome_left",
     "hold_for_images",
     "hold_welcome_back",
+    "lock_account",
     "open_account",
     "post_difference",
     "post_grant",

@@ -87,9 +87,13 @@ def _check_accounts(lines: Lines, accounts: Mapping[int, Account]) -> None:
         if account is None:
             raise _refusal(number, _("There is no account of this person."))
         if account.available_ucr + amount_ucr < 0:
-            available = format_credits(account.available_ucr)
-            sentence = _("Only %(available)s credits are available to take.")
-            raise _refusal(number, sentence % {"available": available})
+            raise _refusal(number, only_available(account.available_ucr))
+
+
+def only_available(available_ucr: int) -> str:
+    """The sentence for who would have less than nothing."""
+    sentence = _("Only %(available)s credits are available to take.")
+    return sentence % {"available": format_credits(available_ucr)}
 
 
 def _refusal(number: int, sentence: str) -> InvalidInput:

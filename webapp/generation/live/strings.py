@@ -2,38 +2,31 @@
 stands in the queue, the seconds left), and by its scripts, with the same sentences (`places.js`).
 """
 
-from math import ceil
-
 from django.utils.translation import gettext as _
 
 from webapp.generation.queueing.places import Place
-
-ORDINALS = {1: "one", 2: "two", 3: "few"}
-TEENS = range(11, 14)
-MINUTE_S, HOUR_S = 60, 3600
-EXACT_S, ROUND_S = 10, 5
+from webapp.generation.told import place_sentence, seconds_sentence
 
 
 def say_place(place: Place | None) -> str:
     """ "3rd in line"; "waiting" if nothing is known."""
     if place is None:
         return _("waiting")
-    strings = _waiting_strings()
-    if place.number is None:
-        return strings["place_none"]
-    if place.number == 1:
-        return strings["place_next"]
-    return strings[f"place_{_ordinal(place.number)}"].replace("{n}", str(place.number))
+    return _fill_in((place_sentence(place.number), place.number))
 
 
 def say_wait(place: Place | None) -> str:
     """ "about 40 s"; "" if nobody measured."""
-    return "" if place is None or place.seconds is None else _say_seconds("about", place.seconds)
+    return "" if place is None else _fill_in(seconds_sentence("about", place.seconds))
 
 
 def say_left(seconds: float | None) -> str:
     """ "about 6 s left"; "" if it is not known yet."""
-    return "" if seconds is None else _say_seconds("left", seconds)
+    return _fill_in(seconds_sentence("left", seconds))
+
+
+def _fill_in(told: tuple[str, int | None] | None) -> str:
+    return _waiting_strings()[told[0]].replace("{n}", str(told[1])) if told else ""
 
 
 def studio_strings() -> dict[str, str]:
@@ -83,7 +76,7 @@ def studio_strings() -> dict[str, str]:
 
 
 def _waiting_strings() -> dict[str, str]:
-    """Key to sentence, the ordinals by the kinds that English has (`Intl.PluralRules`)."""
+    """Key to sentence, as `webapp.generation.told` names them."""
     return {
         "place_next": _("next in line"),
         "place_one": _("{n}st in line"),
@@ -142,24 +135,3 @@ def _mask_strings() -> dict[str, str]:
         "mask_pixels": _("{size} px"),
         "mask_percent": _("{share} %"),
     }
-
-
-def _say_seconds(start: str, seconds: float) -> str:
-    unit, number = _round(seconds)
-    return _waiting_strings()[f"{start}_{unit}"].replace("{n}", str(number))
-
-
-def _round(seconds: float) -> tuple[str, int]:
-    """Upwards, and no finer than it is known."""
-    if seconds <= EXACT_S:
-        return "s", max(1, ceil(seconds))
-    in_fives = ceil(seconds / ROUND_S) * ROUND_S
-    if in_fives < MINUTE_S:
-        return "s", in_fives
-    if seconds <= HOUR_S - MINUTE_S:
-        return "min", ceil(seconds / MINUTE_S)
-    return "h", ceil(seconds / HOUR_S)
-
-
-def _ordinal(number: int) -> str:
-    return "other" if number % 100 in TEENS else ORDINALS.get(number % 10, "other")

@@ -23,6 +23,7 @@ from django.db import connection
 
 from webapp.generation.models import Image
 from webapp.generation.queueing.heartbeat import hear_workers
+from webapp.generation.told import place_sentence, seconds_sentence
 
 # Of an image that takes longer than images usually do, so much is still reckoned with.
 LEAST_LEFT = 0.1
@@ -134,9 +135,13 @@ class Place:
     number: int | None
     seconds: int | None = None
 
-    def facts(self) -> dict[str, int | None]:
-        """`{"place": 1 for the next one or None, "seconds": ... or None}`."""
-        return {"place": self.number, "seconds": self.seconds}
+    def facts(self) -> dict[str, Any]:
+        """`{"place": 1 for the next one or None, "sentence": its key, "wait": see `seconds_sentence`}`."""
+        return {
+            "place": self.number,
+            "sentence": place_sentence(self.number),
+            "wait": seconds_sentence("about", self.seconds),
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,13 +20,15 @@ from webapp.accounts.models import User
 from webapp.catalog import services as catalog
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.pricing import Quote, quote_image
-from webapp.core.errors import Conflict, DarkroomError, InvalidInput, NotFound, TooMany
+from webapp.core.errors import Conflict, DarkroomError, NotFound, TooMany
+from webapp.core.idempotency import check_key
 from webapp.core.notices import tell_admins, withdraw
 from webapp.core.round_trips import sent_together
 from webapp.core.units import format_credits
 from webapp.credits import ledger
 from webapp.credits.selectors import Balance
 from webapp.generation import events
+from webapp.generation.failures import BY_CODE
 from webapp.generation.models import DiscardedFile, Generation, Image
 from webapp.generation.queueing import doorbell, queue
 from webapp.generation.queueing.claims import Claim, Ending, attempt, end_lease
@@ -34,9 +36,6 @@ from webapp.generation.queueing.limits import check_group_limits
 from webapp.generation.request.checks import check_spec, hold_pictures
 from webapp.generation.request.spec import SEEDS, GenerationSpec, stored_values
 from webapp.generation.storage import StoredFile, file_names
-
-MAX_KEY_LENGTH = 64
-
 
 # A queued image: nobody draws it.
 NOT_STARTED: dict[str, Any] = {"started_at": None, "drawing_since": None, "worker": ""}
@@ -72,7 +71,7 @@ def submit_generation(
     it raises, nothing was changed.
     """
     check_spec(spec, model=model)
-    _check_key(idempotency_key)
+    check_key(idempotency_key)
     digest = spec.digest(model_slug=model.slug)
     try:
         quote = _quote(owner, model, spec, quoted_each_ucr)
@@ -206,7 +205,7 @@ def lose_file(*, image_id: uuid.UUID, file: str) -> bool:
         Image.objects.filter(pk=image_id, state=Image.State.STORED, file=file).update(
             state=Image.State.FAILED,
             failure_code="file_lost",
-            failure=_("The file of this image was lost. What it cost was given back."),
+            failure=str(BY_CODE["file_lost"]),
             file="",
             thumbnail="",
             strip="",
@@ -301,15 +300,6 @@ def _write_rows(
         for index in range(spec.count)
     )
     return generation
-
-
-def _check_key(key: str) -> None:
-    if not key or len(key) > MAX_KEY_LENGTH or not key.isprintable():
-        raise InvalidInput(
-            _("The form's key must have 1 to %(most)d characters. Reload the page.")
-            % {"most": MAX_KEY_LENGTH},
-            field="idempotency_key",
-        )
 
 
 def _check_queue_limit(queued: int) -> None:

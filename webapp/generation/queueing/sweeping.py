@@ -10,10 +10,10 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
-from django.utils.translation import gettext as _
 
 from webapp.credits import ledger
 from webapp.generation import events
+from webapp.generation.failures import BY_CODE
 from webapp.generation.models import Image, QueueShare
 from webapp.generation.queueing import doorbell
 from webapp.generation.queueing.services import NOT_STARTED, discard_attempt, ended, rejoin_queue
@@ -120,7 +120,7 @@ def _fail(image: Image) -> None:
         **ended(Image.State.FAILED),
         lost_leases=F("lost_leases") + 1,
         failure_code="worker_lost",
-        failure=_("The worker stopped three times while drawing this image."),
+        failure=str(BY_CODE["worker_lost"]),
     )
     ledger.release(image_id=image.pk)
 

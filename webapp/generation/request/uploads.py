@@ -23,7 +23,7 @@ from webapp.core.decoding import CleanPicture, check_size, clean_picture, decodi
 from webapp.core.errors import Conflict, InvalidInput, NotFound, Unavailable
 from webapp.core.rates import count_attempt
 from webapp.generation.models import DiscardedFile, Generation, Image, Upload
-from webapp.generation.storage import delete_files, has_file, storage_errors
+from webapp.generation.storage import delete_files, has_file, lost, storage_errors
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def create_upload_from_image(*, owner: User, image: Image) -> Upload:
             with default_storage.open(image.file) as file:
                 picture = clean_picture(child, file, size_bytes=image.size_bytes, kind=kind)
         except FileNotFoundError as error:
-            raise NotFound(_("There is no image here, or not any more.")) from error
+            raise lost() from error
         return _keep(upload_id, owner=owner, kind=kind, picture=picture)
 
 

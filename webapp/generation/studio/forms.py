@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.pricing import Prices, read_prices
+from webapp.catalog.samplers import spacing_facts
 from webapp.catalog.selectors import list_offered_models
 from webapp.catalog.start_levels import start_levels
 from webapp.catalog.vocabulary_selectors import list_sizes, offered_sizes
@@ -271,6 +272,7 @@ def composer_context(composer: Composer) -> dict[str, Any]:
         "composer": composer,
         "price_each_ucr": composer.price_each_ucr,
         "model_facts": _model_facts(composer),
+        "sampler_facts": spacing_facts(),
         "page_styles": page_styles(composer.models),
         "ideas": page_ideas(composer.models),
         "first_ideas": first_ideas(composer.model),

@@ -1,8 +1,5 @@
 """The words that somebody drew with before: newest first, each pair of prompts once a page."""
 
-import base64
-import binascii
-import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,7 +7,7 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from webapp.accounts.models import User
-from webapp.core.digits import read_moment
+from webapp.core.cursors import read_cursor, write_cursor
 from webapp.core.errors import InvalidInput
 from webapp.generation.models import Generation
 
@@ -57,7 +54,7 @@ def list_past_prompts(*, owner: User, words: str = "", before: str = "") -> Prom
         if len(newest) == PAGE_SIZE:
             return PromptPage(list(newest.values()), place)
         newest.setdefault((prompt, negative_prompt), PastPrompt(prompt, negative_prompt, at))
-        place, looked_at = _write_place(at, pk), looked_at + 1
+        place, looked_at = write_cursor(pk, at), looked_at + 1
     return PromptPage(list(newest.values()), place if looked_at == MOST_LOOKED_AT else "")
 
 
@@ -72,18 +69,6 @@ def _matching(words: str) -> Q:
 
 
 def _behind(before: str) -> Q:
-    at, pk = _read_place(before)
+    sentence = _("That page of the prompts does not exist. Start again at the top.")
+    at, pk = read_cursor(before, field="before", sentence=sentence)
     return Q(created_at__lte=at) & (Q(created_at__lt=at) | Q(pk__lt=pk))
-
-
-def _write_place(at: datetime, pk: uuid.UUID) -> str:
-    return base64.urlsafe_b64encode(f"{at.isoformat()} {pk.hex}".encode()).decode()
-
-
-def _read_place(text: str) -> tuple[datetime, uuid.UUID]:
-    try:
-        at, _space, pk = base64.urlsafe_b64decode(text.encode()).decode().partition(" ")
-        return read_moment(at), uuid.UUID(hex=pk)
-    except (ValueError, binascii.Error) as error:
-        sentence = _("That page of the prompts does not exist. Start again at the top.")
-        raise InvalidInput(sentence, field="before") from error

@@ -8,13 +8,13 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from webapp.accounts.requests import SignedInRequest
-from webapp.core.errors import InvalidInput, NotFound
+from webapp.core.errors import InvalidInput
 from webapp.core.ids import read_optional_id
 from webapp.core.methods import require_GET, require_POST
 from webapp.generation.models import Upload
 from webapp.generation.request import uploads
 from webapp.generation.selectors import get_owned_image
-from webapp.generation.storage import read_file
+from webapp.generation.storage import read_kept
 
 
 @login_required
@@ -78,10 +78,7 @@ def upload_facts(upload: Upload) -> dict[str, str | int]:
 
 
 def _private(name: str, *, content_type: str) -> HttpResponse:
-    try:
-        response = HttpResponse(read_file(name), content_type=content_type)
-    except FileNotFoundError as error:
-        raise NotFound(_("There is no image here, or not any more.")) from error
+    response = HttpResponse(read_kept(name), content_type=content_type)
     response["Cache-Control"] = "private, no-store"
     response["X-Content-Type-Options"] = "nosniff"
     response["Cross-Origin-Resource-Policy"] = "same-origin"
