@@ -127,6 +127,7 @@ def test_a_quote_says_the_price_and_how_it_came_about(
         ("width", "wide"),
         ("width", ""),
         ("width", "1032"),
+        ("width", "513"),
         ("height", "0"),
         ("height", "-512"),
         ("steps", "151"),

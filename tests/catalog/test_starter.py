@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.people import make_model
+from tests.people import make_model, make_user
+from webapp.catalog import services
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.services import disable_model, offer_starter_model
+from webapp.core import audit
 
 pytestmark = pytest.mark.django_db
 
@@ -38,6 +40,26 @@ def test_a_studio_that_moved_finds_it_again(folder: Path, tmp_path: Path) -> Non
     assert not offer_starter_model(path=folder)
     model = DiffusionModel.objects.get()
     assert (model.location, model.problem) == (str(folder), "")
+
+
+def test_other_figures_of_a_later_version_reach_the_row_but_for_what_an_administrator_changed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer_starter_model(path=folder)
+    model = DiffusionModel.objects.get()
+    DiffusionModel.objects.update(steps=33)
+    audit.record(
+        actor=make_user("charlie"),
+        action="model.change",
+        subject=model,
+        before={"steps": model.steps},
+        after={"steps": 33},
+    )
+    later = {**services.STARTER, "steps": 24, "guidance_scale": 4.5}
+    monkeypatch.setattr(services, "STARTER", later)
+    assert not offer_starter_model(path=folder)
+    model = DiffusionModel.objects.get()
+    assert (model.steps, model.guidance_scale, model.width_px) == (33, 4.5, 128)
 
 
 def test_an_admin_who_switched_it_off_is_not_overruled(folder: Path) -> None:

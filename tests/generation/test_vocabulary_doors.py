@@ -153,6 +153,31 @@ def test_an_image_is_not_enlarged_to_a_size_that_the_model_does_not_name(
     assert shown.problem == sentence
 
 
+def test_an_image_whose_style_is_gone_says_why_it_is_not_enlarged(
+    alice: User, small: DiffusionModel
+) -> None:
+    small = give_vocabulary(small, sizes=[[64, 64], [128, 128]])
+    image = picture_of(alice, small, steps=10)
+    shown = read_enlargement(owner=alice, image=image)
+    assert shown is not None
+    assert not shown.problem
+    image.generation.style = "anime"
+    shown = read_enlargement(owner=alice, image=image)
+    assert shown is not None
+    assert "Small has no style “anime”." in shown.problem
+
+
+def test_the_price_of_a_size_that_it_does_not_name_is_not_quoted(
+    client: Client, alice: User, small: DiffusionModel
+) -> None:
+    client.force_login(alice)
+    asked = {"model": small.slug, "width": "64", "height": "128", "steps": "4"}
+    refused = client.get("/prices/quote/", asked, headers={"Accept": "application/json"})
+    assert "64 × 128 is not among them" in refused.json()["error"]["message"]
+    asked |= {"width": "128", "height": "64"}
+    assert client.get("/prices/quote/", asked).status_code == 200
+
+
 def test_only_the_sizes_that_it_names_are_drawn(alice: User, small: DiffusionModel) -> None:
     error = refuse(alice, small, prompt="a cat", width_px=64, height_px=128)
     assert error.field == "width"

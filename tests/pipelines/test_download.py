@@ -4,6 +4,7 @@ import hashlib
 import http.server
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -12,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from webapp.catalog.services import add_hub_model
+from webapp.core.errors import InvalidInput
 from worker.config import EngineConfig
 from worker.engine.request import ModelSource
-from worker.pipelines.download import choose_files, download_model
+from worker.pipelines.download import _parser, choose_files, download_model
 from worker.pipelines.loader import load_model
 
 HUB_ID = "somebody/tiny"
@@ -221,3 +224,12 @@ def test_pickles_other_frameworks_and_the_safety_checker_stay_behind() -> None:
     assert all(path.endswith((".safetensors", ".json", ".txt")) for path in chosen)
     assert not any("safety_checker" in path or "v1-5" in path for path in chosen)
     assert not any("non_ema" in path for path in chosen)
+
+
+def test_whoever_adds_a_hub_id_of_another_architecture_is_told_how_it_is_downloaded() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        add_hub_model(hub_id=HUB_ID, slug="", name="", family="other")
+    told = re.search("python -m worker.pipelines.download (.*?), then", refused.value.sentence)
+    assert told is not None
+    options = _parser().parse_args(told[1].split())
+    assert (options.command, options.hub_id, options.into) == ("fetch", HUB_ID, Path("FOLDER"))

@@ -17,6 +17,7 @@ from webapp.catalog.vocabulary_services import (
     read_vocabulary,
     refresh_vocabulary,
 )
+from webapp.core import audit
 from webapp.core.errors import Conflict, InvalidInput, NotFound
 
 LARGEST_TO_USUAL = 2
@@ -95,15 +96,15 @@ def add_local_model(
 def offer_starter_model(*, path: Path) -> bool:
     """Puts the built-in model at `path` on offer, chosen at first if no other model is.
 
-    True if it is new. A row that is there is an admin's own, but for where its files lie: the
-    studio may have moved. Nothing happens if `path` holds no model. Raises InvalidInput if it is
-    new and its vocabulary will not do.
+    True if it is new. A row that is there follows what this version says of the model, but for
+    what an administrator changed. Nothing happens if `path` holds no model. Raises InvalidInput
+    if it is new and its vocabulary will not do.
     """
     if not (path / "model_index.json").is_file():
         return False
-    known = DiffusionModel.objects.filter(slug=STARTER_SLUG)
-    if known.exists():
-        known.exclude(location=str(path)).update(location=str(path), problem="")
+    known = DiffusionModel.objects.filter(slug=STARTER_SLUG).first()
+    if known is not None:
+        _refresh_starter(known, path=path)
         return False
     raw = read_vocabulary(path)
     with transaction.atomic():
@@ -116,6 +117,15 @@ def offer_starter_model(*, path: Path) -> bool:
         keep_vocabulary(model=model, raw=raw)
     enable_model(slug=STARTER_SLUG)
     return True
+
+
+def _refresh_starter(known: DiffusionModel, *, path: Path) -> None:
+    """Other weights have other figures, and the studio may have moved."""
+    row = DiffusionModel.objects.filter(pk=known.pk)
+    row.exclude(location=str(path)).update(location=str(path), problem="")
+    kept = audit.changed_fields(known)
+    figures = {name: value for name, value in STARTER.items() if name not in kept}
+    row.exclude(**figures).update(**figures)
 
 
 def add_hub_model(

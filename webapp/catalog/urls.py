@@ -6,5 +6,4 @@ from webapp.catalog import views
 
 urlpatterns = [
     path("prices/", views.prices, name="prices"),
-    path("prices/quote/", views.quote, name="quote"),
 ]

@@ -35,3 +35,10 @@ def record(
         before=dict(before or {}),
         after=dict(after or {}),
     )
+
+
+def changed_fields(subject: Model) -> set[str]:
+    """The names of the row's fields that somebody changed by hand."""
+    kind, key = subject._meta.model_name or "", str(subject.pk)
+    lines = AuditLine.objects.filter(subject_kind=kind, subject_id=key)
+    return {name for after in lines.values_list("after", flat=True) for name in after}

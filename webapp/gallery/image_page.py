@@ -7,6 +7,7 @@ from django.db.models import Q, QuerySet
 
 from webapp.accounts.models import User
 from webapp.catalog.pricing import read_prices
+from webapp.catalog.selectors import get_offered_model
 from webapp.core.errors import InvalidInput
 from webapp.gallery.collections import list_holding
 from webapp.gallery.models import Collection, Share
@@ -14,8 +15,7 @@ from webapp.gallery.selectors import list_collections
 from webapp.gallery.sharing import get_share
 from webapp.gallery.strings import gallery_strings
 from webapp.generation.models import Image
-from webapp.generation.request.checks import check_steps_left, enlarged_size
-from webapp.generation.request.spec import DEFAULT_STRENGTH, Mode
+from webapp.generation.request.checks import parse_enlargement
 
 RELATIVES_SHOWN = 12
 
@@ -97,16 +97,15 @@ def read_enlargement(*, owner: User, image: Image) -> Enlargement | None:
     if there is no image."""
     if image.state != Image.State.STORED:
         return None
-    asked, model = image.generation, image.generation.model
     try:
-        check_steps_left(steps=asked.steps, strength=DEFAULT_STRENGTH[Mode.UPSCALE])
-        size = enlarged_size(model, width_px=asked.width_px, height_px=asked.height_px)
+        model = get_offered_model(slug=image.generation.model.slug, user=owner)
+        spec = parse_enlargement(image, model=model, start=image)
     except InvalidInput as refused:
         return Enlargement(problem=refused.sentence)
-    prices = read_prices(user=owner)
+    size, prices = (spec.width_px, spec.height_px), read_prices(user=owner)
     if prices.problem:
         return Enlargement(*size)
-    quote = prices.quote(model=model, width_px=size[0], height_px=size[1], steps=asked.steps)
+    quote = prices.quote(model=model, width_px=size[0], height_px=size[1], steps=spec.steps)
     return Enlargement(*size, quote.price_each_ucr)
 
 

@@ -6,6 +6,7 @@ from webapp.generation.studio import prompt_views, upload_views, views
 
 urlpatterns = [
     path("", views.studio, name="studio"),
+    path("prices/quote/", views.quote, name="quote"),
     path("studio/state/", views.studio_state, name="studio_state"),
     path("events/", views.events, name="events"),
     path("prompts/", prompt_views.prompt_history, name="prompt_history"),

@@ -136,7 +136,7 @@ class Place:
     seconds: int | None = None
 
     def facts(self) -> dict[str, Any]:
-        """`{"place": 1 for the next one or None, "sentence": its key, "wait": see `seconds_sentence`}`."""
+        """`{"place": 1 for the next one or None, "sentence": its key, "wait": key and number}`."""
         return {
             "place": self.number,
             "sentence": place_sentence(self.number),

@@ -27,9 +27,17 @@ from webapp.catalog.understanding import Understanding, can_draw, understand
 from webapp.catalog.vocabulary_selectors import lexicon_of, list_sizes, offered_sizes
 from webapp.core.errors import InvalidInput
 from webapp.generation.models import Image, Upload
-from webapp.generation.request.spec import GenerationSpec, Mode, check_fields, read_spec
+from webapp.generation.request.spec import (
+    FIELDS,
+    GenerationSpec,
+    Mode,
+    check_fields,
+    image_values,
+    read_spec,
+)
 
 TIMES_LARGER = 2
+PRICED_BY = {"width", "height", "steps"}
 
 
 def parse_spec(data: Mapping[str, Any], *, model: DiffusionModel) -> GenerationSpec:
@@ -42,12 +50,26 @@ def parse_spec(data: Mapping[str, Any], *, model: DiffusionModel) -> GenerationS
     return spec
 
 
+def parse_priced(data: Mapping[str, Any], *, model: DiffusionModel) -> dict[str, int]:
+    """The width, height and steps of a form, on which a price hangs, as `parse_spec` checks them.
+    Raises InvalidInput as it does, and for one that is left out."""
+    fields = [one for one in FIELDS if one.name in PRICED_BY]
+    asked = {one.name: data.get(one.name) or "-" for one in fields}  # "-" is no number
+    priced = {one.attribute: one.read(asked, model=model, mode=Mode.TEXT) for one in fields}
+    size = {"width_px": priced["width_px"], "height_px": priced["height_px"]}
+    _check_named_size(model, **size, field="width")
+    for one in fields:
+        one.check(priced[one.attribute], model=model, mode=Mode.TEXT)
+    _check_pixels(model, **size)
+    return priced
+
+
 def check_spec(spec: GenerationSpec, *, model: DiffusionModel) -> None:
     """None for what the model can draw; raises InvalidInput for the first field that is off."""
     _check_prompts(spec, model=model)
     _check_named_size(model, width_px=spec.width_px, height_px=spec.height_px, field="width")
     check_fields(spec, model=model)
-    _check_pixels(spec, model=model)
+    _check_pixels(model, width_px=spec.width_px, height_px=spec.height_px)
     _check_mode(spec, model=model)
     _check_words(spec, model=model)
 
@@ -95,6 +117,26 @@ def enlarged_size(model: DiffusionModel, *, width_px: int, height_px: int) -> tu
     return width, height
 
 
+def parse_enlargement(
+    image: Image, *, model: DiffusionModel, start: Upload | Image
+) -> GenerationSpec:
+    """The checked spec that draws the image at twice the size of its start image, with everything
+    that it was made with. Raises InvalidInput as `parse_spec` and `enlarged_size` do."""
+    of = start.generation if isinstance(start, Image) else start
+    width_px, height_px = enlarged_size(model, width_px=of.width_px, height_px=of.height_px)
+    asked = image_values(image) | {
+        "mode": Mode.UPSCALE,
+        "start": start.pk,
+        "mask": "",
+        "strength": "",
+        "parent": image.pk,
+        "width": width_px,
+        "height": height_px,
+        "count": 1,
+    }
+    return parse_spec(asked, model=model)
+
+
 def check_steps_left(*, steps: int, strength: float) -> None:
     """None if the strength leaves a step to draw, reckoned as diffusers does; raises
     InvalidInput otherwise."""
@@ -117,13 +159,13 @@ def _check_prompts(spec: GenerationSpec, *, model: DiffusionModel) -> None:
         )
 
 
-def _check_pixels(spec: GenerationSpec, *, model: DiffusionModel) -> None:
-    if spec.width_px * spec.height_px > model.max_pixels:
+def _check_pixels(model: DiffusionModel, *, width_px: int, height_px: int) -> None:
+    if width_px * height_px > model.max_pixels:
         raise InvalidInput(
             _("%(width)d × %(height)d is more than the %(most)d pixels that %(model)s can draw.")
             % {
-                "width": spec.width_px,
-                "height": spec.height_px,
+                "width": width_px,
+                "height": height_px,
                 "most": model.max_pixels,
                 "model": model.name,
             },

@@ -18,7 +18,7 @@ from webapp.core.errors import InvalidInput
 from webapp.core.ids import read_optional_id
 from webapp.generation.models import Generation, Image, Upload
 from webapp.generation.queueing import services
-from webapp.generation.request.checks import enlarged_size, parse_spec
+from webapp.generation.request.checks import enlarged_size, parse_enlargement, parse_spec
 from webapp.generation.request.spec import image_values
 from webapp.generation.request.uploads import create_upload_from_image
 from webapp.generation.selectors import get_owned_image
@@ -78,25 +78,13 @@ def enlarge_image(
     Raises InvalidInput if its model can't draw that size or is not on offer any more, and what
     `create_upload_from_image` and `submit_generation` raise.
     """
-    made_with = image.generation
-    model = get_offered_model(slug=made_with.model.slug, user=owner)
-    enlarged_size(model, width_px=made_with.width_px, height_px=made_with.height_px)
+    model = get_offered_model(slug=image.generation.model.slug, user=owner)
+    parse_enlargement(image, model=model, start=image)
     start = create_upload_from_image(owner=owner, image=image)
-    width_px, height_px = enlarged_size(model, width_px=start.width_px, height_px=start.height_px)
-    asked = image_values(image) | {
-        "mode": Generation.Mode.UPSCALE,
-        "start": start.pk,
-        "mask": "",
-        "strength": "",
-        "parent": image.pk,
-        "width": width_px,
-        "height": height_px,
-        "count": 1,
-    }
     return services.submit_generation(
         owner=owner,
         model=model,
-        spec=parse_spec(asked, model=model),
+        spec=parse_enlargement(image, model=model, start=start),
         idempotency_key=idempotency_key,
         quoted_each_ucr=quoted_each_ucr,
     )

@@ -15,6 +15,8 @@ from django.views.decorators.cache import never_cache
 
 from webapp.accounts.models import User
 from webapp.accounts.requests import SignedInRequest
+from webapp.catalog.pricing import quote_image
+from webapp.catalog.selectors import get_offered_model
 from webapp.core.errors import DarkroomError, InvalidInput
 from webapp.core.ids import read_id
 from webapp.core.methods import require_GET, require_POST
@@ -33,6 +35,7 @@ from webapp.generation.live.streams import stream_events
 from webapp.generation.live.strings import studio_strings
 from webapp.generation.models import Generation, Image
 from webapp.generation.queueing import services
+from webapp.generation.request.checks import parse_priced
 from webapp.generation.selectors import get_owned_image
 from webapp.generation.studio.forms import (
     Composer,
@@ -65,6 +68,25 @@ def studio(request: SignedInRequest) -> HttpResponse:
     composer = fill(image, owner=request.user)
     start = None if field == "from" else image
     return _studio_page(request, composer, start=start, edits=field == "edit")
+
+
+@never_cache
+@login_required
+@require_GET
+def quote(request: SignedInRequest) -> JsonResponse:
+    """What one image of `?model=&width=&height=&steps=` costs this user now, and how that comes
+    about. Raises InvalidInput for a model that is not on offer and for what it can't draw."""
+    model = get_offered_model(slug=request.GET.get("model", ""), user=request.user)
+    priced = parse_priced(request.GET.dict(), model=model)
+    quoted = quote_image(user=request.user, model=model, **priced)
+    return JsonResponse(
+        {
+            "price_each_ucr": quoted.price_each_ucr,
+            "price_each": format_credits(quoted.price_each_ucr),
+            "price_list": quoted.price_list_id,
+            "terms": quoted.terms,
+        }
+    )
 
 
 @login_required
