@@ -1,33 +1,60 @@
 # Two images from one file: `web` (pages, APIs, beat; no torch) and `worker` (torch, diffusers).
 FROM python:3.11-slim-bookworm AS base
-ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 \
-    DARKROOM_VAR=/var/lib/darkroom PATH=/opt/darkroom/bin:$PATH
-RUN python -m venv /opt/darkroom \
- && useradd --uid 10001 --create-home darkroom \
- && install -d -o darkroom -g darkroom -m 0700 /var/lib/darkroom /var/lib/darkroom/media /var/lib/darkroom/models
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DARKROOM_VAR=/var/lib/darkroom PATH=/opt/darkroom/bin:$PATH
+# A volume takes its owner from the folder that it covers the first time.
+RUN useradd --uid 10001 --create-home darkroom \
+ && install -d -o darkroom -g darkroom -m 0700 /var/lib/darkroom /var/lib/darkroom/media \
+      /var/lib/darkroom/models /var/lib/darkroom/mail /home/darkroom/.cache \
+ && install -d -o darkroom -g darkroom -m 0755 /var/lib/darkroom/static
 WORKDIR /srv/darkroom
+
+FROM base AS packages
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /opt/darkroom
 COPY pyproject.toml requirements.lock packages.py ./
 RUN python packages.py select needed > /tmp/needed.txt \
  && pip install --require-hashes --no-deps -r /tmp/needed.txt
 
+FROM packages AS web-packages
+RUN pip uninstall --yes pip setuptools
+
+FROM packages AS worker-packages
+RUN python packages.py select worker > /tmp/worker.txt \
+ && pip install --require-hashes --no-deps -r /tmp/worker.txt
+# "": the public index's build of torch, which brings CUDA, by the lock's hashes. An index such as
+# https://download.pytorch.org/whl/cpu: its own build of that version, by its word.
+ARG TORCH_INDEX=""
+COPY deploy/other-torch.sh ./
+RUN if [ -n "$TORCH_INDEX" ]; then sh other-torch.sh "$TORCH_INDEX"; \
+    else python packages.py select --with-torch worker > /tmp/worker.txt \
+     && pip install --require-hashes --no-deps -r /tmp/worker.txt; fi \
+ && pip uninstall --yes pip
+
 FROM base AS web
+COPY --from=web-packages /opt/darkroom /opt/darkroom
 COPY manage.py LICENSE ./
 COPY webapp webapp
 COPY migrations migrations
 COPY templates templates
 COPY static static
-# `webapp.catalog` asks worker.pipelines about files in a process of its own; none of it is imported.
-COPY worker worker
+COPY deploy/healthy.sh ./
+# Of the worker only what looks at a model's files, in a process of its own and without torch, and
+# what the catalog says of the starter model.
+COPY worker/__init__.py worker/config.py worker/
+COPY worker/pipelines/__init__.py worker/pipelines/architectures.py worker/pipelines/inspect.py worker/pipelines/sizes.py worker/pipelines/fitting.py worker/pipelines/
+COPY worker/starter/pipeline/model_index.json worker/starter/pipeline/vocabulary.json worker/starter/pipeline/
 USER darkroom
 EXPOSE 8000
-HEALTHCHECK --interval=15s --timeout=5s --start-period=60s \
-  CMD ["python", "-c", "import urllib.request as u; u.urlopen(u.Request('http://127.0.0.1:8000/healthz/', headers={'Host': 'localhost'}), timeout=4)"]
+# Without Python, whose start alone is the work of a dozen answers.
+HEALTHCHECK --interval=15s --timeout=10s --start-period=60s CMD ["bash", "healthy.sh"]
 CMD ["python", "-m", "webapp.serve", "--host", "0.0.0.0", "--port", "8000"]
 
 FROM base AS worker
-# With the public index's build of torch, which brings CUDA.
-RUN python packages.py select --with-torch worker > /tmp/worker.txt \
- && pip install --require-hashes --no-deps -r /tmp/worker.txt
+# torch.compile and Triton build what they run with a compiler.
+RUN apt-get update && apt-get install -y --no-install-recommends g++ && rm -rf /var/lib/apt/lists/*
+COPY --from=worker-packages /opt/darkroom /opt/darkroom
+# What they built is kept with the hub's files, not in /tmp, from which nothing may be run.
+ENV TORCHINDUCTOR_CACHE_DIR=/home/darkroom/.cache/inductor TRITON_CACHE_DIR=/home/darkroom/.cache/triton
 COPY manage.py LICENSE ./
 COPY webapp webapp
 COPY migrations migrations

@@ -18,10 +18,12 @@ VANISHED = {
 }
 
 
-def django_database(url: str, *, pooled: bool) -> dict[str, Any]:
+def django_database(url: str, *, pooled: bool, through_pgbouncer: bool = False) -> dict[str, Any]:
     """Django's DATABASES entry for a libpq URL (`postgresql://user:password@host:port/name?...`).
 
     `pooled` keeps connections in one pool per process, which suits a threaded server.
+    `through_pgbouncer`: each transaction may run on another of the server's connections, so
+    nothing is used that outlives one: no server-side cursor and no SET. (Django prepares nothing.)
     Raises ImproperlyConfigured if the URL is not one that libpq understands.
     """
     try:
@@ -46,6 +48,7 @@ def django_database(url: str, *, pooled: bool) -> dict[str, Any]:
         "OPTIONS": options,
         # A server that was restarted leaves dead connections behind: they are replaced unseen.
         "CONN_HEALTH_CHECKS": True,
+        "DISABLE_SERVER_SIDE_CURSORS": through_pgbouncer,
     }
 
 

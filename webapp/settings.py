@@ -103,7 +103,7 @@ MIDDLEWARE = [
     "django.middleware.locale.LocaleMiddleware",
     # Behind what speaks the visitor's language, before whatever asks the database.
     "webapp.core.gate.CleanHead",
-    "django.middleware.common.CommonMiddleware",
+    "webapp.core.middleware.HostOfPages",
     "webapp.core.methods.Methods",
     "django.middleware.csrf.CsrfViewMiddleware",
     "webapp.core.gate.CleanBody",
@@ -145,6 +145,7 @@ DATABASES = {
     "default": django_database(
         env.secret("DATABASE_URL") or VAR.postgres_url(),
         pooled=env.boolean("DARKROOM_DATABASE_POOL", default=True),
+        through_pgbouncer=env.boolean("DARKROOM_PGBOUNCER", default=False),
     ),
 }
 REDIS_URL = env.secret("REDIS_URL") or VAR.valkey_url()
@@ -291,8 +292,7 @@ CHECK_FILES = env.boolean("DARKROOM_CHECK_FILES", default=True)
 
 # -- Celery -----------------------------------------------------------------------------------
 CELERY_BROKER_URL = celery_broker(REDIS_URL)
-CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_IGNORE_RESULT = CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]

@@ -131,3 +131,13 @@ def test_the_studio_does_not_start_on_a_wrong_setting(name: str, value: str) -> 
     )
     assert said.returncode == 1
     assert name in said.stderr.strip().splitlines()[-1]
+
+
+def test_behind_pgbouncer_nothing_outlives_a_transaction() -> None:
+    """Each transaction may run on another connection of the server's."""
+    url = "postgresql://ada@db.example/darkroom"
+    direct, through = (
+        django_database(url, pooled=True, through_pgbouncer=is_so) for is_so in (False, True)
+    )
+    assert direct["DISABLE_SERVER_SIDE_CURSORS"] is False
+    assert through["DISABLE_SERVER_SIDE_CURSORS"] is True

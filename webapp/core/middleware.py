@@ -6,7 +6,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseNotAllowed,
+    HttpResponsePermanentRedirect,
+    JsonResponse,
+)
+from django.middleware.common import CommonMiddleware
 from django.middleware.csrf import get_token
 from django.template.loader import render_to_string
 from django.utils.cache import add_never_cache_headers
@@ -19,6 +26,7 @@ from webapp.core.neighbours import NeighbourAway
 
 logger = logging.getLogger(__name__)
 
+HEALTH_PATH = "/healthz/"
 # PostgreSQL, the image storage, the mail server, or Valkey if something cannot do without it.
 SERVER_ERRORS = (OperationalError, InterfaceError, RedisError, NeighbourAway)
 
@@ -64,6 +72,19 @@ def server_away(request: HttpRequest, error: BaseException) -> HttpResponse:
     response = error_response(request, away)
     response["Retry-After"] = "5"
     return response
+
+
+class HostOfPages(CommonMiddleware):
+    """Django's, which refuses a request for a host that is not ours. The health check is answered
+    whatever it was asked by: a container or a load balancer knows an address and no name, and the
+    answer names no host."""
+
+    def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
+        """None if the request may go on, else a redirect to the address with its slash. Raises
+        DisallowedHost."""
+        if request.path_info == HEALTH_PATH:
+            return None
+        return super().process_request(request)
 
 
 class KeptByNobody:

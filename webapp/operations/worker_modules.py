@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 from django.conf import settings
@@ -21,7 +22,8 @@ ANSWER_S: Final = 300.0  # to load diffusers on a machine that is busy
 
 def ask_worker(module: str, *arguments: str) -> dict[str, Any]:
     """The last JSON line that `python -m worker.pipelines.<module>` prints. Raises CommandError if
-    it prints none, fails, or takes longer than `ANSWER_S`."""
+    it is not there, prints none, fails, or takes longer than `ANSWER_S`."""
+    _refuse_without(module)
     try:
         asked = subprocess.run(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-m", f"worker.pipelines.{module}", *arguments],
@@ -61,6 +63,7 @@ def ask_worker_briefly(module: str, *arguments: str, limit_s: float) -> dict[str
 
 def stream_worker(module: str, *arguments: str) -> Iterator[dict[str, Any]]:
     """Its JSON lines as they come; raises CommandError with its complaint."""
+    _refuse_without(module)
     with tempfile.TemporaryFile("w+") as complaints:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-m", f"worker.pipelines.{module}", *arguments],
@@ -76,6 +79,13 @@ def stream_worker(module: str, *arguments: str) -> Iterator[dict[str, Any]]:
         if process.returncode:
             complaints.seek(0)
             raise CommandError(complaint_of(complaints.read()))
+
+
+def _refuse_without(module: str) -> None:
+    """Raises CommandError if this module of the worker's is not here: the web's container carries
+    only what looks at a model's files."""
+    if not (Path(settings.BASE_DIR) / "worker" / "pipelines" / f"{module}.py").is_file():
+        raise CommandError("That needs a worker: run it in a worker's container (docs/deploy.md).")
 
 
 def complaint_of(text: str) -> str:

@@ -61,7 +61,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _configure_connection(self, connection: BoundedConnection) -> bool:
         must_commit = bool(super()._configure_connection(connection))  # type: ignore[misc]
-        if connection.info.server_version >= LEFT_CHECK_SINCE:
+        # Behind PgBouncer a SET would stay with whichever server connection ran it, and it is
+        # PgBouncer whose leaving would be looked for.
+        is_direct = not self.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS")
+        if is_direct and connection.info.server_version >= LEFT_CHECK_SINCE:
             try:
                 connection.execute(LEFT_CHECK)
             except psycopg.errors.InvalidParameterValue as error:  # not on every system

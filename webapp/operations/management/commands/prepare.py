@@ -1,16 +1,20 @@
 """`manage.py prepare`: everything between an empty database and a studio that can open.
 
-Safe to run at every start, and by several at once: an advisory lock lets one go first.
+Safe to run at every start, and by several at once: an advisory lock lets one go first. It is a
+transaction's, on a connection of its own: PgBouncer would leave a session's with a connection that
+is anybody's, and the next start would wait for ever.
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 
 from webapp.catalog import services
 from webapp.catalog.builtin import list_builtin_models
@@ -34,12 +38,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Runs each step and says what it did."""
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK_ID])
-            try:
-                self.prepare(options["address"])
-            finally:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK_ID])
+        with one_at_a_time():
+            self.prepare(options["address"])
 
     def prepare(self, address: str) -> None:
         """Does the steps in order: closes private folders, migrates, collects static files, lists
@@ -92,6 +92,19 @@ class Command(BaseCommand):
         base = settings.PUBLIC_URL or address or settings.SERVED_AT
         link = f"{base}/setup/{setup.make_setup_token()}/"
         self.stdout.write(f"First run: make yourself the administrator, once, at\n  {link}")
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Waits until no other process is inside of this block with this database."""
+    holder = connections.create_connection(DEFAULT_DB_ALIAS)
+    try:
+        holder.set_autocommit(False)
+        with holder.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK_ID])
+        yield
+    finally:
+        holder.close()  # whose transaction ends, and with it the lock
 
 
 def static_digest() -> str:
