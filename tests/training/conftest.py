@@ -12,7 +12,7 @@ from worker.training.icons import IconLibrary
 from worker.training.scenes import Stage
 from worker.training.things import all_things
 
-SETS = sorted({name for style in STYLES for name in style.sets})
+SETS = sorted({style.icon_set for style in STYLES})
 ICONS = sorted({icon for thing in all_things() for icon in thing.icons})
 
 SHAPES = (

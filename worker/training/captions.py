@@ -1,9 +1,8 @@
 """Captions: a scene in the words of a person, in English or Korean (`korean.py`).
 
 A caption may leave out the background or the style. Most white backgrounds are left out, so that
-a prompt which names none usually gets white. The style that is left out is mostly 3d, sometimes
-flat or cartoon: a prompt that names none is not always answered alike, and the denoiser need not
-guess between seven drawings.
+a prompt which names none usually gets white. Only 3d is left out: a denoiser that has to guess
+between several styles draws a mosaic of them.
 """
 
 from typing import Final
@@ -20,7 +19,7 @@ SYNONYM_SHARE: Final = 0.3
 CLOSED_UP_SHARE: Final = 0.25  # of Korean captions write compound names without spaces
 SILENT_BACKGROUND: Final = {"white": 0.9}
 SILENT_BACKGROUND_OTHERWISE: Final = 0.02
-SILENT_STYLE: Final = {"3d": 0.65, "flat": 0.12, "cartoon": 0.2}
+SILENT_STYLE: Final = {"3d": 0.65}
 SILENT_STYLE_OTHERWISE: Final = 0.0
 
 # What people put in front of a thing, and what changes nothing about it.

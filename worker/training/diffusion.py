@@ -12,9 +12,8 @@ The denoiser sees x_t, t and the prompt, and predicts the velocity (Salimans & H
     v_t = sqrt(a_t) * e - sqrt(1 - a_t) * x0,
 
 which asks for the noise where there is little of it and for the picture where there is little
-picture. Its plain mean squared error weighs the noisy times as much as the clean ones; that is
-where the prompt becomes a picture, so no min-SNR weighting is applied. From v both are found
-again: x0 = sqrt(a_t) * x_t - sqrt(1 - a_t) * v_t.
+picture. Its mean squared error is plain; how often each time is drawn stands in `train.py`
+(`spread_times`). From v both are found again: x0 = sqrt(a_t) * x_t - sqrt(1 - a_t) * v_t.
 """
 
 from typing import Final

@@ -100,7 +100,8 @@ def cut_things(scene: Scene, picture: Tensor) -> Tensor:
     """The squares of `picture`, [3, H, W], where the things stand: [things, 3, 64, 64]."""
     side_px = picture.shape[-1]
     cuts = []
-    for centre_x, centre_y, _, size in slots_of(scene.layout, len(scene.things)):
+    for slot in slots_of(scene.layout, len(scene.things)):
+        (centre_x, centre_y), size = slot.centre, slot.largest
         half = size * 0.58  # a little air around each, as the judge is used to
         left, top = (round(max(0.0, c - half) * side_px) for c in (centre_x, centre_y))
         right, bottom = (round(min(1.0, c + half) * side_px) for c in (centre_x, centre_y))

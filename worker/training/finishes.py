@@ -1,4 +1,4 @@
-"""What is done to an icon after it was rendered: outlines, stickers, ink, other colours.
+"""What is done to an icon after it was rendered: outlines, stickers, other colours.
 
 Each takes straight RGBA, uint8 of shape [S, S, 4], and returns such an array of the same shape.
 """
@@ -39,16 +39,6 @@ def sticker(icon: Rgba) -> Rgba:
     return over(inner, over(filled(border, BORDER_RGB), dark))
 
 
-def ink(icon: Rgba) -> Rgba:
-    """The icon in black alone; `in_white` turns it for dark backgrounds."""
-    return filled(icon[..., 3], OUTLINE_RGB)
-
-
-def in_white(icon: Rgba) -> Rgba:
-    """The same shape in white."""
-    return filled(icon[..., 3], (250, 250, 250))
-
-
 def plain(icon: Rgba) -> Rgba:
     """The icon as its set draws it."""
     return icon
@@ -58,7 +48,6 @@ FINISHES: Final[dict[str, Callable[[Rgba], Rgba]]] = {
     "": plain,
     "outline": outline,
     "sticker": sticker,
-    "ink": ink,
     "pixels": plain,  # `scenes.paint` draws such a scene small and enlarges it
 }
 

@@ -6,7 +6,6 @@ once, into a folder outside the repository.
 
 import io
 import json
-from collections.abc import Iterator
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -20,61 +19,6 @@ SVG: Final = (
     '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
     'viewBox="{left} {top} {side} {side}">{body}</svg>'
 )
-# What Mozilla's set calls an icon, where that is not the usual name without its hyphens.
-FXEMOJI_NAMES: Final = {
-    "cat-face": "cat",
-    "cat": "catside",
-    "dog-face": "dog",
-    "dog": "dogside",
-    "cow-face": "cowface",
-    "house": "housebuilding",
-    "pizza": "sliceofpizza",
-    "panda": "pandaface",
-    "wolf": "wolfface",
-    "pig": "pigside",
-    "tiger-face": "tiger",
-    "tiger": "tigerside",
-    "mouse-face": "mouse",
-    "mouse": "mouseside",
-    "spouting-whale": "spurtingwhale",
-    "fox": "foxsmiling",
-    "rabbit": "bunnyside",
-    "rabbit-face": "bunny",
-    "crown": "crown",
-    "sun": "sunrays",
-    "racing-car": "racecar",
-    "eggplant": "aubergine",
-    "hot-pepper": "chilipepper",
-    "castle": "europeancastle",
-    "wrapped-gift": "present",
-    "ice-cream": "icecream",
-    "locomotive": "steamlocomotive",
-    "locked": "lock",
-    "snow-capped-mountain": "snowmountains",
-    "shrimp": "friedshrimp",
-    "t-shirt": "mansshirt",
-    "top-hat": "tophat",
-    "basketball": "basketballandhoop",
-    "american-football": "americanfootball",
-    "handbag": "handbag",
-    "loudly-crying-face": "loudlycrying",
-    "crying-face": "crying",
-    "grinning-face": "grinwide",
-    "smiling-face-with-smiling-eyes": "smileeyes",
-    "winking-face": "winking",
-    "sleeping-face": "sleeping",
-    "frowning-face": "frown",
-    "angry-face": "angry",
-    "pouting-face": "pouting",
-    "hushed-face": "hushed",
-    "face-with-open-mouth": "openmouth",
-    "smiling-face-with-sunglasses": "darksunglasses",
-    "smiling-face-with-heart-eyes": "hearteyes",
-    "smiling-face-with-horns": "devilhorns",
-    "pile-of-poo": "poo",
-    "full-moon-face": "fullmoonwithface",
-    "first-place-medal": "sportsmedal",
-}
 
 
 class MissingSource(Exception):
@@ -100,12 +44,12 @@ class IconLibrary:
         loaded: dict[str, Any] = json.loads(path.read_text("utf-8"))
         return loaded
 
-    def find(self, icon_set: str, icon: str) -> list[str]:
-        """What `icon_set` calls `icon`: none, one or several drawings of it."""
+    def find(self, icon_set: str, icon: str) -> str | None:
+        """What `icon_set` calls `icon`; None where it has no such icon."""
         source = self.icon_set(icon_set)
         parents = {name: alias["parent"] for name, alias in source.get("aliases", {}).items()}
-        names = (parents.get(name, name) for name in _candidates(icon_set, icon))
-        return list(dict.fromkeys(name for name in names if name in source["icons"]))
+        name: str = parents.get(icon, icon)
+        return name if name in source["icons"] else None
 
     def render(self, icon_set: str, icon: str, size_px: int) -> NDArray[np.uint8]:
         """Straight RGBA of shape [size_px, size_px, 4] in 0..255; do not write to it."""
@@ -129,15 +73,3 @@ class IconLibrary:
             rgba = np.array(image.convert("RGBA"))
         rgba.flags.writeable = False
         return rgba
-
-
-def _candidates(icon_set: str, icon: str) -> Iterator[str]:
-    if icon_set == "fxemoji":
-        yield FXEMOJI_NAMES.get(icon, icon.replace("-", ""))
-        return
-    yield icon
-    if icon_set == "streamline-emojis":
-        base = icon.removesuffix("-face")
-        for name in (icon, base, f"{base}-face"):
-            yield name
-            yield from (f"{name}-{number}" for number in (1, 2, 3))

@@ -42,7 +42,7 @@ def coloured_prompts(stage: Stage) -> list[Prompt]:
     while len(prompts) < COLOURED:
         thing, style = _any_thing(rng), _any_style(rng)
         colour = THING_COLOURS[int(rng.integers(len(THING_COLOURS)))]
-        if style.finish != "ink" and stage.can_colour(thing, style):
+        if stage.can_colour(thing, style):
             prompts.append(
                 _prompt(
                     stage,

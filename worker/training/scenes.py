@@ -18,14 +18,13 @@ from worker.training.concepts import (
     COLOURFUL_SECTIONS,
     COLOURFUL_THINGS,
     COLOURS,
-    SPARE_SET,
     STYLE_BY_SLUG,
     STYLES,
     THING_COLOURS,
     Colour,
     Style,
 )
-from worker.training.finishes import FINISHES, Rgba, in_white, main_hue, recoloured
+from worker.training.finishes import FINISHES, Rgba, main_hue, recoloured
 from worker.training.icons import IconLibrary
 from worker.training.things import Thing, all_things
 
@@ -43,24 +42,52 @@ LAYOUT_SHARES: Final[dict[Layout, float]] = {
     "pair": 0.10,
     "trio": 0.04,
 }
-# (centre x, centre y, least size, largest size) of each thing, as shares of the frame.
-SLOTS: Final[dict[Layout, tuple[tuple[float, float, float, float], ...]]] = {
-    "single": ((0.5, 0.5, 0.68, 0.9),),
-    "small": ((0.5, 0.5, 0.34, 0.44),),
-    "large": ((0.5, 0.5, 0.94, 1.0),),
-    "left": ((0.27, 0.5, 0.42, 0.5),),
-    "right": ((0.73, 0.5, 0.42, 0.5),),
-    "pair": ((0.26, 0.5, 0.42, 0.48), (0.74, 0.5, 0.42, 0.48)),
-    "trio": ((0.5, 0.27, 0.38, 0.44), (0.26, 0.73, 0.38, 0.44), (0.74, 0.73, 0.38, 0.44)),
+# The side of a cell is what one latent covers. Things are moved by whole cells and have a few sizes
+# of whole cells, so that a drawing's latents are nearly the same pattern wherever it stands: there
+# is less to learn.
+CELLS: Final = 16  # of a frame's side
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where a layout puts one thing, in cells: one of `sizes`, its left upper corner so that it
+    stands in the middle of the box [left, left + width] x [top, top + height], or up to
+    `sway` cells beside that, but never out of it."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    sizes: tuple[int, ...]
+    sway: int = 1
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """The middle of the box, as shares of the frame."""
+        return (self.left + self.width / 2) / CELLS, (self.top + self.height / 2) / CELLS
+
+    @property
+    def largest(self) -> float:
+        """The largest size, as a share of the frame."""
+        return max(self.sizes) / CELLS
+
+
+SLOTS: Final[dict[Layout, tuple[Slot, ...]]] = {
+    "single": (Slot(0, 0, 16, 16, (12, 14)),),
+    "small": (Slot(0, 0, 16, 16, (6,)),),
+    "large": (Slot(0, 0, 16, 16, (16,)),),
+    "left": (Slot(0, 0, 8, 16, (7,)),),
+    "right": (Slot(8, 0, 8, 16, (7,)),),
+    "pair": (Slot(0, 4, 8, 8, (7,)), Slot(8, 4, 8, 8, (7,))),
+    "trio": (Slot(4, 0, 8, 8, (6, 7)), Slot(0, 8, 8, 8, (6, 7)), Slot(8, 8, 8, 8, (6, 7))),
 }
 COLOURED_SHARE: Final = 0.16  # of the things have a colour that the caption names
 QUIETLY_COLOURED_SHARE: Final = 0.35  # of colourful things have one that it does not
-LARGEST_TURN_DEG: Final = 14.0
-LARGEST_SWAY: Final = 0.09  # from where the layout puts a thing, as a share of the frame
+TURNED_SHARE: Final = 0.0  # of the drawings lean to a side
+TURN_DEG: Final = 12.0
 ICON_PX: Final = 256
 PROBE_PX: Final = 48  # enough to see what colour an icon is
 PIXELS: Final = 32  # the side of a frame of pixel art
-DARK: Final = 0.35  # luminance below which ink is white
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +165,7 @@ class Stage:
 
     def can_colour(self, slug: str, style: Style) -> bool:
         """Whether a drawing of the thing in that style has one main colour to be replaced."""
-        return any(self._takes_colour(*drawing) for drawing in self.drawings(slug, style))
+        return any(self._takes_colour(*drawing[:2]) for drawing in self.drawings(slug, style))
 
     def drawings(self, slug: str, style: Style) -> tuple[tuple[str, str, str], ...]:
         """(icon set, icon, finish) of every drawing of the thing in the style."""
@@ -147,20 +174,11 @@ class Stage:
     def _find_drawings(self, slug: str, style_slug: str) -> tuple[tuple[str, str, str], ...]:
         style = STYLE_BY_SLUG[style_slug]
         icons = self.by_slug[slug].icons
-        found = [
-            (icon_set, name, style.finish if icon_set in style.finished_sets else "")
-            for icon_set in style.sets
-            for icon in icons
-            for name in self.icons.find(icon_set, icon)
-        ]
-        spare = [
-            (SPARE_SET, name, style.finish)
-            for icon in icons
-            for name in self.icons.find(SPARE_SET, icon)
-        ]
-        if not found and not spare:
+        names = [self.icons.find(style.icon_set, icon) for icon in icons]
+        found = tuple((style.icon_set, name, style.finish) for name in names if name is not None)
+        if not found:
             raise ValueError(f"Nothing shows {slug!r} in {style.slug!r}.")
-        return tuple(found or spare)
+        return found
 
     def _draw_things(self, rng: Generator, layout: Layout) -> tuple[str, ...]:
         if layout == "count":
@@ -175,7 +193,7 @@ class Stage:
     ) -> str:
         """The colour that a caption names: only of a single kind of thing that can be coloured,
         and never the background's."""
-        if rng.random() >= COLOURED_SHARE or len(set(things)) > 1 or style.finish == "ink":
+        if rng.random() >= COLOURED_SHARE or len(set(things)) > 1:
             return ""
         colour = THING_COLOURS[int(rng.integers(len(THING_COLOURS)))]
         if colour.slug == background.slug or not self.can_colour(things[0], style):
@@ -200,17 +218,16 @@ class Stage:
         self,
         rng: Generator,
         thing: str,
-        slot: tuple[float, float, float, float],
+        slot: Slot,
         style: Style,
         colour: str,
         *,
         like: Pose | None,
     ) -> Pose:
         """Several of one thing are drawn alike, but each stands in its own way."""
-        centre_x, centre_y, least, largest = slot
-        size = float(rng.uniform(least, largest))
-        free = max(0.0, min(centre_x, centre_y, 1 - centre_x, 1 - centre_y) - size / 2)
-        sway = rng.uniform(-1, 1, size=2) * min(0.8 * free, LARGEST_SWAY)
+        size = slot.sizes[int(rng.integers(len(slot.sizes)))]
+        left = slot.left + _swayed(rng, slot.width - size, slot.sway)
+        top = slot.top + _swayed(rng, slot.height - size, slot.sway)
         icon_set, icon, finish, colour = (
             (like.icon_set, like.icon, like.finish, like.colour)
             if like is not None
@@ -220,9 +237,9 @@ class Stage:
             icon_set=icon_set,
             icon=icon,
             finish=finish,
-            centre=(centre_x + float(sway[0]), centre_y + float(sway[1])),
-            size=size,
-            turn_deg=float(rng.uniform(-1, 1)) ** 3 * LARGEST_TURN_DEG,
+            centre=((left + size / 2) / CELLS, (top + size / 2) / CELLS),
+            size=size / CELLS,
+            turn_deg=_turn(rng),
             mirrored=bool(rng.random() < 0.5),
             colour=colour,
         )
@@ -232,16 +249,16 @@ class Stage:
     ) -> tuple[str, str, str, str]:
         drawings = self.drawings(thing, style)
         if colour:
-            drawings = tuple(d for d in drawings if self._takes_colour(*d))
+            drawings = tuple(d for d in drawings if self._takes_colour(*d[:2]))
         elif is_colourful(self.by_slug[thing]) and rng.random() < QUIETLY_COLOURED_SHARE:
             colour = THING_COLOURS[int(rng.integers(len(THING_COLOURS) - 2))].slug
         icon_set, icon, finish = drawings[int(rng.integers(len(drawings)))]
-        if colour and not self._takes_colour(icon_set, icon, finish):
+        if colour and not self._takes_colour(icon_set, icon):
             colour = ""
         return icon_set, icon, finish, colour
 
-    def _takes_colour(self, icon_set: str, icon: str, finish: str) -> bool:
-        return finish != "ink" and self._hue(icon_set, icon) is not None
+    def _takes_colour(self, icon_set: str, icon: str) -> bool:
+        return self._hue(icon_set, icon) is not None
 
     def _find_hue(self, icon_set: str, icon: str) -> float | None:
         return main_hue(self.icons.render(icon_set, icon, PROBE_PX))
@@ -258,8 +275,6 @@ class Stage:
         canvas = Image.new("RGB", (size_px, size_px), scene.background.rgb)
         for pose in scene.poses:
             drawn = self._finished(pose.icon_set, pose.icon, pose.finish, pose.colour)
-            if pose.finish == "ink" and _luminance(scene.background) < DARK:
-                drawn = in_white(drawn)
             layer = _placed(drawn, pose, size_px, crisp=crisp)
             canvas.paste(layer.convert("RGB"), (0, 0), layer.getchannel("A"))
         return np.asarray(canvas)
@@ -284,8 +299,21 @@ def _placed(drawn: Rgba, pose: Pose, size_px: int, *, crisp: bool) -> Image.Imag
     return straight
 
 
-def slots_of(layout: Layout, things: int) -> tuple[tuple[float, float, float, float], ...]:
-    """Where the things of a layout stand: (centre x, centre y, least size, largest size)."""
+def _swayed(rng: Generator, free: int, sway: int) -> int:
+    """Cells before a thing that has `free` of them beside it: half, give or take `sway`; of an odd
+    number either half."""
+    least, most = max(0, free // 2 - sway), min(free, (free + 1) // 2 + sway)
+    return int(rng.integers(least, most + 1))
+
+
+def _turn(rng: Generator) -> float:
+    if rng.random() >= TURNED_SHARE:
+        return 0.0
+    return TURN_DEG if rng.random() < 0.5 else -TURN_DEG
+
+
+def slots_of(layout: Layout, things: int) -> tuple[Slot, ...]:
+    """Where the things of a layout stand."""
     if layout == "count":
         return SLOTS["pair"] if things == 2 else SLOTS["trio"]
     return SLOTS[layout]
@@ -294,11 +322,6 @@ def slots_of(layout: Layout, things: int) -> tuple[tuple[float, float, float, fl
 def is_colourful(thing: Thing) -> bool:
     """Whether the thing comes in any colour, as a balloon does and a banana does not."""
     return thing.section in COLOURFUL_SECTIONS or thing.slug in COLOURFUL_THINGS.split()
-
-
-def _luminance(colour: Colour) -> float:
-    red, green, blue = (value / 255 for value in colour.rgb)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 @cache

@@ -42,7 +42,7 @@ PROMPTS: Final = (
     "a lion on a blue background, cartoon style",
     "an octopus",
     "a birthday cake, sticker style",
-    "a ghost on an orange background, line art",
+    "a ghost on an orange background, comic style",
     "a unicorn",
     "a green dinosaur on an orange background, comic style",
     "three balloons on a sky blue background",

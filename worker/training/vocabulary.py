@@ -40,7 +40,6 @@ STYLE_NAMES: Final = {
     "cartoon": ("Cartoon", "만화"),
     "comic": ("Comic", "코믹"),
     "sticker": ("Sticker", "스티커"),
-    "line art": ("Line art", "라인 아트"),
     "pixel art": ("Pixel art", "픽셀 아트"),
 }
 
