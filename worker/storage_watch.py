@@ -108,7 +108,7 @@ class StorageWatch:
 
     def _withdraw(self) -> None:
         try:
-            self.patience.patiently(lambda: withdraw(code_suffix=self._code))
+            self.patience.patiently(lambda: withdraw(code=self._code))
         except GaveUp:
             logger.warning("the notice about the storage of %s still stands", self.host)
 

@@ -305,7 +305,7 @@ def open_desk(sender: Any, **_signal: Any) -> None:
 def withdraw_notice(patience: Patience) -> None:
     """The engine is there now: nobody has to see to it any more."""
     try:
-        patience.patiently(lambda: withdraw(code_suffix=_no_engine()))
+        patience.patiently(lambda: withdraw(code=_no_engine()))
     except GaveUp:
         logger.warning("the notice that there is no engine still stands")
 

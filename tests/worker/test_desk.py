@@ -200,7 +200,7 @@ def test_one_image_that_fails_does_not_keep_the_next_one_from_being_drawn(
     desk.answer()
     states = Image.objects.order_by("created_at").values_list("model__slug", "state")
     assert list(states) == [("missing", "failed"), ("tiny", "stored")]
-    assert Notice.objects.get().code == "model_unavailable:missing"
+    assert Notice.objects.get().code == "model:model_unavailable:missing"
     assert get_balance(user=alice).available_ucr == START_UCR - PRICE_UCR
     assert not list(find_violations())
 

@@ -20,6 +20,11 @@ def tell_admins(*, code: str, sentence: str, detail: str = "") -> None:
         Notice.objects.get_or_create(code=code, defaults={"sentence": sentence, "detail": detail})
 
 
-def withdraw(*, code_suffix: str) -> None:
-    """Removes the notices whose code ends so: their cause is gone."""
-    Notice.objects.filter(code__endswith=code_suffix).delete()
+def withdraw(*, code: str) -> None:
+    """Removes the notice of that code, if there is one: its cause is gone."""
+    Notice.objects.filter(code=code).delete()
+
+
+def withdraw_all(*, kind: str, about: str) -> None:
+    """Removes the notices whose codes are `kind:...:about`."""
+    Notice.objects.filter(code__startswith=f"{kind}:", code__endswith=f":{about}").delete()

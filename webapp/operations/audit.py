@@ -102,7 +102,7 @@ def keep_check(violations: Sequence[Violation], *, took_s: float, orphans: int =
         told = sentence % {"count": len(violations)}
         tell_admins(code=NOTICE, sentence=told, detail="\n".join(first))
     else:
-        withdraw(code_suffix=NOTICE)
+        withdraw(code=NOTICE)
     return check
 
 

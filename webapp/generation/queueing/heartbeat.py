@@ -60,7 +60,7 @@ class ClockWatch:
         if is_right is self.was_right:
             return
         if is_right:
-            withdraw(code_suffix=self._code)
+            withdraw(code=self._code)
         else:
             tell_admins(code=self._code, sentence=self._sentence(skew_s))
         self.was_right = is_right

@@ -22,7 +22,7 @@ from webapp.catalog.models import DiffusionModel
 from webapp.catalog.pricing import Quote, quote_image
 from webapp.core.errors import Conflict, DarkroomError, NotFound, TooMany
 from webapp.core.idempotency import check_key
-from webapp.core.notices import tell_admins, withdraw
+from webapp.core.notices import tell_admins, withdraw_all
 from webapp.core.round_trips import sent_together
 from webapp.core.units import format_credits
 from webapp.credits import ledger
@@ -219,13 +219,15 @@ def lose_file(*, image_id: uuid.UUID, file: str) -> bool:
 def report_problem(*, model: DiffusionModel, code: str, sentence: str, detail: str) -> None:
     """Tells the admins what a worker could not do with a model."""
     catalog.report_problem(slug=model.slug, problem=f"{sentence} {detail}".strip())
-    tell_admins(code=f"{code}:{model.slug}", sentence=f"{model.name}: {sentence}", detail=detail)
+    tell_admins(
+        code=f"model:{code}:{model.slug}", sentence=f"{model.name}: {sentence}", detail=detail
+    )
 
 
 def withdraw_problem(*, model: DiffusionModel) -> None:
     """Takes the problem of a model back: a worker has just drawn with it."""
     catalog.clear_problem(slug=model.slug)
-    withdraw(code_suffix=f":{model.slug}")
+    withdraw_all(kind="model", about=model.slug)
 
 
 def _told(ending: Ending, image_id: uuid.UUID) -> bool:
