@@ -1,31 +1,10 @@
-"""The admin site: people with their credits, the ledger (read-only), the catalog, the queue."""
+"""The admin site: people with their credits, the ledger (read-only), the catalog, the queue.
 
-from webapp.operations.admin import (
-    audit_log,
-    books,
-    catalog,
-    codes,
-    dashboard,
-    groups,
-    invitations,
-    people,
-    prices,
-    queue,
-    requests,
-    topups,
-)
+Every file of this folder is imported, so that its classes are registered.
+"""
 
-__all__ = [
-    "audit_log",
-    "books",
-    "catalog",
-    "codes",
-    "dashboard",
-    "groups",
-    "invitations",
-    "people",
-    "prices",
-    "queue",
-    "requests",
-    "topups",
-]
+from importlib import import_module
+from pkgutil import iter_modules
+
+for _file in iter_modules(__path__):
+    import_module(f"{__name__}.{_file.name}")
