@@ -32,7 +32,8 @@ RUN if [ -n "$TORCH_INDEX" ]; then sh other-torch.sh "$TORCH_INDEX"; \
 
 FROM base AS web
 COPY --from=web-packages /opt/darkroom /opt/darkroom
-COPY manage.py LICENSE ./
+# `prepare` collects static files anew when what is installed changes: pyproject.toml says so.
+COPY manage.py pyproject.toml LICENSE ./
 COPY webapp webapp
 COPY migrations migrations
 COPY templates templates

@@ -191,6 +191,12 @@ def test_the_webs_image_carries_of_the_worker_what_looks_at_files_and_no_weights
     assert '"ok": true' in done.stdout
 
 
+def test_the_webs_image_has_what_prepare_reads() -> None:
+    copied = [rest.split()[:-1] for word, rest in stages()[WEB_IMAGE] if word == "COPY"]
+    read = {"manage.py", "pyproject.toml", "webapp", "migrations", "templates", "static"}
+    assert read <= {source for sources in copied for source in sources}
+
+
 def test_the_first_secrets_are_private_and_stay_as_they_are(tmp_path: Path) -> None:
     (tmp_path / "deploy").mkdir()
     shutil.copy(PROJECT / "deploy" / "init.sh", tmp_path / "deploy")
