@@ -18,7 +18,7 @@ class StartPictureLost(InvalidRequest):
     """An image that the request brought along can't be read any more."""
 
     code = "start_picture_lost"
-    default_sentence = "The start image or its mask is gone: add it again."
+    default_sentence = "The start image or its mask no longer exists. Add it again."
 
 
 def read_pictures(claim: Claim) -> dict[str, Any]:

@@ -178,7 +178,7 @@ def choose_count(page: Page) -> None:
 
 
 def slide_steps(page: Page) -> None:
-    page.get_by_label("Steps, by sliding").press("ArrowRight")
+    page.get_by_label("Steps slider").press("ArrowRight")
 
 
 def open_settings(page: Page) -> None:

@@ -18,10 +18,10 @@ from webapp.catalog.models import DiffusionModel
 from webapp.generation.models import Generation
 
 pytestmark = pytest.mark.browser
-AWAY = "The studio does not answer. This page tries again by itself; nothing is lost."
+AWAY = "The studio is not responding. This page tries again automatically; nothing is lost."
 OFFLINE = "You are offline."
 SIGNED_OUT = "You are signed out. Your prompt is kept."
-BACK = "The studio answers again. Everything is up to date."
+BACK = "The studio is responding again. Everything is up to date."
 SOON_MS = 12_000
 
 
@@ -152,7 +152,7 @@ def test_what_could_not_be_sent_is_sent_once_when_the_studio_is_back(
     door.shut()
     page.locator(".bar [data-go]").click()
     expect(page.get_by_role("alert")).to_have_text(
-        "The studio does not answer. Nothing is lost: press Generate again soon."
+        "The studio is not responding. Nothing is lost: press Generate again in a moment."
     )
     door.open()
     expect(page.get_by_text(AWAY)).to_be_hidden(timeout=SOON_MS)

@@ -167,14 +167,14 @@ def test_pictures_go_into_a_new_collection_and_out_again(
     page = open_page("/gallery/", alice)
     page.get_by_label("Select: a fox").check(force=True)
     page.get_by_role("button", name="Add to a collection").click()
-    page.get_by_label("A new collection").fill("Foxes")
-    page.get_by_role("button", name="Make it").click()
+    page.get_by_label("New collection").fill("Foxes")
+    page.get_by_role("button", name="Create").click()
     expect(page.get_by_text("The collection Foxes is made.")).to_be_visible()
     page.get_by_role("link", name="Collections").click()
     page.get_by_role("link", name="Foxes").click()
     assert prompts(page) == ["a fox"]
     page.get_by_label("Select: a fox").check(force=True)
-    page.get_by_role("button", name="Take out of this collection").click()
+    page.get_by_role("button", name="Remove from this collection").click()
     expect(page.get_by_role("heading", name="This collection is empty")).to_be_visible()
     assert Collection.objects.get().items.count() == 0
     assert Image.objects.filter(binned_at=None).count() == 2
@@ -250,8 +250,8 @@ def test_a_shared_link_is_made_copied_and_taken_back(
     visitors.expect_status(404)
     [image] = draw(alice, tiny, "a fox")
     page = visitors.open(f"/images/{image.pk}/", alice)
-    page.get_by_role("button", name="Share by a link").click()
-    page.get_by_role("button", name="Make a link").click()
+    page.get_by_role("button", name="Share with a link").click()
+    page.get_by_role("button", name="Create a link").click()
     expect(page.locator("#share-link")).to_contain_text("/s/")
     link = page.locator("#share-link").inner_text()
     stranger = visitors.open(link)

@@ -40,7 +40,7 @@ def test_the_keyboard_scrubs_from_the_picture_back_to_the_noise(
     open_page: Open, alice: User, starter: DiffusionModel
 ) -> None:
     page = open_page(f"/images/{draw(alice, starter).pk}/", alice)
-    slider = page.get_by_role("slider", name="How it developed")
+    slider = page.get_by_role("slider", name="How it was generated")
     expect(slider).to_have_attribute("aria-valuetext", "The finished image")
     expect(page.locator("[data-over] svg").first).to_be_hidden()
     slider.focus()
@@ -83,7 +83,7 @@ def test_playing_goes_from_the_noise_to_the_picture_and_stops(
     open_page: Open, alice: User, starter: DiffusionModel
 ) -> None:
     page = open_page(f"/images/{draw(alice, starter).pk}/", alice)
-    play = page.get_by_role("button", name="Play the development")
+    play = page.get_by_role("button", name="Play the steps")
     play.click()
     expect(play).to_have_attribute("aria-pressed", "true")
     expect(page.locator("[data-scrub]")).not_to_have_value("4")
@@ -108,7 +108,7 @@ def test_the_whole_screen_grows_and_shrinks_by_keys_and_escape_leaves(
     open_page: Open, alice: User, starter: DiffusionModel
 ) -> None:
     page = open_page(f"/images/{draw(alice, starter).pk}/", alice)
-    page.get_by_role("link", name="See the image on the whole screen").click()
+    page.get_by_role("link", name="Show the image in full screen").click()
     zoom = page.get_by_role("dialog")
     picture = zoom.get_by_role("img")
     width = picture.bounding_box()["width"]  # type: ignore[index]
@@ -152,7 +152,7 @@ def test_the_page_about_development_scrubs_both_processes_together(
     )
     assert windows == ["1 0 1 1", "1 0 1 1"]
     expect(page.locator("[data-card][data-now] h3")).to_have_text("Step 1 of 4")
-    page.get_by_role("link", name="To the image").click()
+    page.get_by_role("link", name="Go to the image").click()
     page.wait_for_url(f"**/images/{image.pk}/")
 
 

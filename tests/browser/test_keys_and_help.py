@@ -80,7 +80,7 @@ def test_at_the_oldest_prompt_the_walk_ends_and_says_so(
     field.press("Alt+ArrowUp")
     expect(field).to_have_value("a fox")
     field.press("Alt+ArrowUp")
-    expect(page.locator("[data-said]")).to_have_text("That was the oldest one.")
+    expect(page.locator("[data-said]")).to_have_text("That was your oldest prompt.")
     expect(field).to_have_value("a fox")
 
 
@@ -130,9 +130,9 @@ def test_a_list_without_any_prompt_says_why(
 ) -> None:
     page = open_page("/", alice)
     page.get_by_role("button", name="Earlier prompts").click()
-    expect(page.get_by_text("The prompts you draw with are kept here.")).to_be_visible()
+    expect(page.get_by_text("The prompts that you use are kept here.")).to_be_visible()
     page.get_by_label("Search my prompts").fill("owl")
-    expect(page.get_by_text("No prompt of yours has these words.")).to_be_visible()
+    expect(page.get_by_text("None of your prompts contains these words.")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog", name="Earlier prompts")).to_be_hidden()
 

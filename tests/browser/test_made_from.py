@@ -38,7 +38,7 @@ def test_an_enlargement_is_asked_for_with_one_click_and_shows_in_the_studio(
 ) -> None:
     image = stored(alice, offered)
     page = open_page(f"/images/{image.pk}/", alice)
-    page.get_by_role("button", name="Enlarge to twice the size 128 × 128 · 0.20 credits").click()
+    page.get_by_role("button", name="Upscale to twice the size 128 × 128 · 0.20 credits").click()
     expect(page.locator("[data-generation]").first).to_contain_text("enlarged")
     made = Generation.objects.get(mode="upscale")
     assert (made.parent, made.width_px) == (image, 128)

@@ -198,7 +198,7 @@ def test_inverting_swaps_what_is_kept_and_clearing_keeps_all(page: Page) -> None
     page.get_by_role("button", name="Clear").click()
     assert share(page) == 0
     page.get_by_role("button", name="Done").click()
-    expect(page.get_by_role("alert")).to_have_text("Paint over what should be drawn anew first.")
+    expect(page.get_by_role("alert")).to_have_text("First paint over what should be redrawn.")
     assert not Upload.objects.filter(kind="mask").exists()
 
 
@@ -210,7 +210,7 @@ def test_the_keyboard_alone_paints(page: Page) -> None:
     expect(said).to_have_text("50 % across, 50 % down: kept")
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Space")
-    expect(said).to_have_text("38 % across, 50 % down: drawn anew")
+    expect(said).to_have_text("38 % across, 50 % down: redrawn")
     page.keyboard.down("Enter")
     for _step in range(3):
         page.keyboard.press("ArrowDown")
@@ -332,7 +332,7 @@ def test_an_opened_mask_is_there_again_and_can_be_taken_away(page: Page) -> None
     reopen(page)
     assert share(page) == pytest.approx(painted, abs=0.2)
     page.get_by_role("button", name="Cancel").click()
-    page.get_by_role("button", name="Redraw all of it").click()
+    page.get_by_role("button", name="Redraw the whole image").click()
     asked = page.evaluate(FIELDS)
     assert (asked["mode"], asked["mask"], asked["strength"]) == ("image", "", "0.6")
     expect(page.get_by_role("button", name="Choose what to redraw")).to_be_focused()
@@ -345,7 +345,7 @@ def test_a_mask_that_did_not_go_up_is_said_and_can_be_sent_again(
     paint(page, (0.2, 0.5), (0.8, 0.5))
     page.route("**/uploads/", lambda route: route.abort())
     page.get_by_role("button", name="Done").click()
-    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("does not answer")
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("is not responding")
     page.unroute("**/uploads/")
     done(page)
     assert Upload.objects.filter(kind="mask").count() == 1

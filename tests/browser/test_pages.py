@@ -141,7 +141,7 @@ def test_use_again_fills_the_studio_with_what_made_the_picture(
     submit(alice, tiny, prompt="an owl", seed=4242, width_px=128, steps=3)
     assert finish(claim(tiny))
     page = open_page(f"/images/{Image.objects.get().pk}/", alice)
-    page.get_by_role("link", name="Use again").click()
+    page.get_by_role("link", name="Reuse settings").click()
     expect(page.get_by_label("Prompt", exact=True)).to_have_value("an owl")
     expect(page.get_by_role("textbox", name="Seed")).to_have_value("4242")
     expect(page.get_by_label("Steps", exact=True)).to_have_value("3")

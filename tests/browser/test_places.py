@@ -122,7 +122,7 @@ def test_a_model_without_a_worker_says_so(
     submit(alice, lonely)
     page = open_page("/", alice)
     wait_until_heard(page)
-    expect(page.locator(".tile.queued")).to_contain_text("no worker draws with this model now")
+    expect(page.locator(".tile.queued")).to_contain_text("no worker uses this model now")
     expect(page.get_by_text(NOBODY)).to_be_hidden()
     work(tiny, lonely, name="worker-2")
     expect(page.locator(".tile.queued")).to_contain_text("next in line")

@@ -79,7 +79,7 @@ def test_a_price_that_changed_meanwhile_is_said_and_shown_before_anything_is_que
     page.get_by_label("Prompt", exact=True).fill("a fox")
     page.locator(".bar [data-go]").click()
     expect(page.get_by_role("alert")).to_have_text(
-        "One image was 0.20 credits and is 0.50 now. Nothing was queued."
+        "The price of one image changed from 0.20 to 0.50 credits. Nothing was queued."
     )
     expect(page.locator(".bar [data-go-price]")).to_have_text("2.00")
     assert not Generation.objects.exists()

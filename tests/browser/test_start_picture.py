@@ -134,7 +134,7 @@ def test_a_picked_picture_is_drawn_from(
     page.get_by_label("Prompt", exact=True).fill("a fox at dusk")
     page.locator(".bar [data-go]").click()
     group = page.locator("[data-generation]")
-    expect(group.get_by_role("img", name="The image that this began with")).to_be_visible()
+    expect(group.get_by_role("img", name="The start image of this request")).to_be_visible()
     expect(group.locator(".facts")).to_contain_text("from an image")
     made, upload = Generation.objects.get(), Upload.objects.get()
     assert (made.mode, made.start, made.strength, made.parent) == ("image", upload, 0.6, None)
@@ -191,7 +191,7 @@ def test_a_file_that_is_no_picture_is_refused_in_a_sentence(
     visitors.expect_status(400)
     page = visitors.open("/", alice)
     page.locator("#start").set_input_files(file_of(b"only words", "picture.png"))
-    expect(page.locator("#wrong-start")).to_contain_text("not an image")
+    expect(page.locator("#wrong-start")).to_contain_text("can't be read as an image")
     expect(page.locator("#start")).to_be_focused()
     expect(page.get_by_text("choose an image")).to_be_visible()
     assert fields(page)["mode"] == "text"
@@ -251,10 +251,12 @@ def test_a_stronger_strength_shows_more_noise_and_says_so(
         seen.append(spread(page))
     assert seen == sorted(seen)
     assert seen[0] < 50 < 80 < seen[2]
-    page.get_by_label("Strength, by sliding").press("Home")
+    page.get_by_label("Strength slider").press("Home")
     expect(page.get_by_label("Strength", exact=True)).to_have_value("5")
     page.get_by_label("Steps", exact=True).fill("4")
-    expect(says).to_have_text("At this strength none of the 4 steps is left: raise either.")
+    expect(says).to_have_text(
+        "At this strength none of the 4 steps is left. Raise the strength or the steps."
+    )
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -341,7 +343,7 @@ def test_an_image_made_from_a_picture_brings_it_back_with_its_settings(
     page.locator(".bar [data-go]").click()
     expect(page.locator("[data-image]")).to_have_count(4)
     page.get_by_role("button", name="Remove the start image").click()
-    page.get_by_role("link", name="Use these settings again").first.click()
+    page.get_by_role("link", name="Reuse these settings").first.click()
     expect(page.locator("[data-start-preview]")).to_be_visible()
     expect(page.get_by_label("Strength", exact=True)).to_have_value("35")
 

@@ -237,7 +237,7 @@ def test_cancelling_gives_the_credits_back(
     page.get_by_role("button", name="Cancel this image").first.click(force=True)
     expect(page.locator("[data-state=cancelled]")).to_have_count(1)
     expect(page.locator("[data-balance]")).to_have_text("199.60")
-    page.get_by_role("button", name="Cancel what is not finished").click()
+    page.get_by_role("button", name="Cancel unfinished images").click()
     expect(page.locator("[data-state=cancelled]")).to_have_count(3)
     expect(page.locator("[data-balance]")).to_have_text("200.00")
 
@@ -300,10 +300,10 @@ def test_a_model_without_negative_prompts_hides_the_field_and_keeps_its_words(
 ) -> None:
     make_model("zoom", uses_negative_prompt=False)
     page = open_page("/", alice)
-    page.get_by_text("Leave out").click()
+    page.locator("summary", has_text="Negative prompt").click()
     page.get_by_label("Negative prompt").fill("people")
     page.get_by_label("Model", exact=True).select_option("zoom")
-    expect(page.get_by_text("Leave out")).to_be_hidden()
+    expect(page.locator("summary", has_text="Negative prompt")).to_be_hidden()
     write_prompt(page)
     generate(page)
     expect(page.locator("[data-image]")).to_have_count(4)

@@ -68,7 +68,7 @@ def test_a_style_is_chosen_sent_and_named_in_the_feed(
     generate(page)
     expect(page.locator(".facts")).to_contain_text("style: Pixel art")
     assert Generation.objects.get().style == "pixel-art"
-    page.get_by_role("link", name="Use these settings again").first.click()
+    page.get_by_role("link", name="Reuse these settings").first.click()
     expect(page.get_by_role("radio", name="Pixel art")).to_be_checked()
 
 

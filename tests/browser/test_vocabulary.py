@@ -49,7 +49,9 @@ def test_a_word_that_it_does_not_know_is_named_and_replaced_in_place(
     expect(line_of(page)).to_contain_text("It knows 11 things.")
     prompt_of(page).press_sequentially("a cat and an astronaut here")
     expect(page.locator(".vocab-word")).to_have_text(["astronaut", "here"])
-    expect(page.locator("[data-vocab-said]")).to_have_text("It doesn't know: astronaut, here.")
+    expect(page.locator("[data-vocab-said]")).to_have_text(
+        "The model doesn't know: astronaut, here."
+    )
     offer(page, "robot", "astronaut").click()
     expect(prompt_of(page)).to_have_value("a cat and an robot here")
     expect(prompt_of(page)).to_be_focused()
@@ -86,7 +88,7 @@ def test_the_line_is_walked_and_pressed_by_keyboard(
     expect(offer(page, "cat", "kitty")).to_be_focused()
     page.keyboard.press("Enter")
     expect(prompt_of(page)).to_have_value("a cat")
-    expect(line_of(page)).to_contain_text("It knows all of these words.")
+    expect(line_of(page)).to_contain_text("The model knows all of these words.")
 
 
 def test_a_prompt_of_which_nothing_can_be_drawn_says_so_before_the_click_and_costs_nothing(
@@ -95,7 +97,7 @@ def test_a_prompt_of_which_nothing_can_be_drawn_says_so_before_the_click_and_cos
     visitors.expect_status(400)
     page = visitors.open("/", alice)
     prompt_of(page).fill("an astronaut riding a horse")
-    expect(line_of(page)).to_contain_text("It can't draw any of this.")
+    expect(line_of(page)).to_contain_text("The model can't draw any of this.")
     expect(line_of(page)).to_have_class(re.compile("is-nothing"))
     page.locator(".bar [data-go]").click()
     expect(page.locator("#wrong-prompt")).to_contain_text(
@@ -104,7 +106,7 @@ def test_a_prompt_of_which_nothing_can_be_drawn_says_so_before_the_click_and_cos
     expect(page.locator("[data-balance]")).to_have_text("200.00")
     assert not Generation.objects.exists()
     prompt_of(page).fill("red")
-    expect(line_of(page)).to_contain_text("It can't draw any of this.")
+    expect(line_of(page)).to_contain_text("The model can't draw any of this.")
     expect(page.locator(".vocab-word")).to_have_count(0)
 
 
@@ -136,7 +138,7 @@ def test_ideas_are_those_that_the_chosen_model_knows_however_few(
     page.get_by_label("Model", exact=True).select_option("small")
     chips.nth(5).click()
     expect(prompt_of(page)).to_have_value("ice cream")
-    expect(line_of(page)).to_contain_text("It knows all of these words.")
+    expect(line_of(page)).to_contain_text("The model knows all of these words.")
 
 
 @pytest.fixture
@@ -189,7 +191,7 @@ def test_the_page_asks_once_in_a_pause_and_never_puts_the_prompt_into_an_address
     asked: list[tuple[str, str]] = []
     page.on("request", lambda one: asked.append((one.method, one.url)))
     prompt_of(page).press_sequentially("a cat on a red background", delay=20)
-    expect(line_of(page)).to_contain_text("It knows all of these words.")
+    expect(line_of(page)).to_contain_text("The model knows all of these words.")
     questions = [one for one in asked if "/prompts/reading/" in one[1]]
     assert len(questions) == 1
     assert questions[0][0] == "POST"
@@ -212,7 +214,7 @@ def test_what_the_negative_prompt_can_not_leave_out_is_said_below_it(
     open_page: Open, alice: User, small: DiffusionModel
 ) -> None:
     page = open_page("/", alice)
-    page.get_by_text("Leave out", exact=True).click()
+    page.locator("summary", has_text="Negative prompt").click()
     said = page.locator("[data-vocab-negative]")
     expect(said).to_contain_text("This model can leave out: “white background”")
     page.get_by_label("Negative prompt").fill("people, red")
@@ -224,8 +226,8 @@ def test_what_it_knows_is_listed_searched_and_added(
 ) -> None:
     page = open_page("/", alice)
     prompt_of(page).fill("a cat")
-    page.get_by_role("button", name="What it knows").click()
-    box = page.get_by_role("dialog", name="What it knows")
+    page.get_by_role("button", name="Known words").click()
+    box = page.get_by_role("dialog", name="Known words")
     expect(box.get_by_role("listitem").get_by_role("button")).to_have_count(11)
     expect(box.get_by_role("button").nth(1)).to_have_text("bus")
     expect(box).to_contain_text("Pixels")
@@ -299,7 +301,7 @@ def test_nothing_moves_while_somebody_types(
     context.add_init_script(OBSERVE)
     page = visitors.tab(context, "/")
     prompt_of(page).fill("a")
-    expect(line_of(page)).to_contain_text("It can't draw any of this.")
+    expect(line_of(page)).to_contain_text("The model can't draw any of this.")
     stood = prompt_of(page).bounding_box()
     prompt_of(page).press_sequentially(" kitty", delay=30)
     expect(offer(page, "cat", "kitty")).to_be_visible()
@@ -307,7 +309,7 @@ def test_nothing_moves_while_somebody_types(
     prompt_of(page).press_sequentially(" and an astronaut with words nobody knew", delay=10)
     expect(page.locator(".vocab-word")).to_have_count(6)
     prompt_of(page).fill("a cat")
-    expect(line_of(page)).to_contain_text("It knows all of these words.")
+    expect(line_of(page)).to_contain_text("The model knows all of these words.")
     expect_no_shift(page)
 
 
@@ -324,8 +326,8 @@ def test_on_a_phone_the_line_fits_and_is_large_enough_for_fingers(
     offer(page, "house", "hosue").scroll_into_view_if_needed()
     offer(page, "house", "hosue").tap()
     expect(prompt_of(page)).to_have_value("a kitty and an astronaut in a house")
-    page.get_by_role("button", name="What it knows").tap()
-    box = page.get_by_role("dialog", name="What it knows")
+    page.get_by_role("button", name="Known words").tap()
+    box = page.get_by_role("dialog", name="Known words")
     expect(box.get_by_role("button", name="Add ice cream to the prompt")).to_be_in_viewport()
     page.wait_for_timeout(400)
     assert page.evaluate(SMALL, 40) == []
@@ -337,7 +339,7 @@ def test_axe_finds_nothing_on_the_line_and_the_list(
     context = visitors.context(alice, viewport=WIDE)
     bring_axe(context)
     page = visitors.tab(context, "/")
-    page.get_by_role("button", name="What it knows").click()
+    page.get_by_role("button", name="Known words").click()
     expect(page.locator("#vocabulary").get_by_role("listitem").first).to_be_visible()
     page.keyboard.press("Escape")
     prompt_of(page).fill("an astronaut with words nobody knew, a kitty and a vehicle of nothing")
@@ -352,7 +354,7 @@ def test_without_scripts_the_sentence_comes_with_the_answer(
     visitors.expect_status(400)
     page = visitors.open("/", alice, java_script_enabled=False)
     expect(line_of(page)).to_contain_text("It knows 11 things.")
-    expect(page.get_by_role("button", name="What it knows")).to_be_hidden()
+    expect(page.get_by_role("button", name="Known words")).to_be_hidden()
     prompt_of(page).fill("a horse")
     page.locator(".bar [data-go]").click()
     expect(page.locator("#wrong-prompt")).to_contain_text("Small can't draw any of this.")

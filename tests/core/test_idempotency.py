@@ -57,13 +57,13 @@ def test_the_order_of_the_fields_is_no_difference() -> None:
 
 def test_a_body_may_be_text() -> None:
     assert run("a,5\nb,6") == run("a,5\nb,6")
-    with pytest.raises(Conflict, match="other words"):
+    with pytest.raises(Conflict, match="other content"):
         run("a,5\nb,7")
 
 
 def test_the_same_key_with_another_body_is_refused() -> None:
     run()
-    with pytest.raises(Conflict, match="other words"):
+    with pytest.raises(Conflict, match="other content"):
         run({**BODY, "amount": "6"})
     assert times_done() == 1
 
@@ -123,7 +123,7 @@ def test_what_was_silent_for_a_minute_is_taken_over() -> None:
 
 def test_what_was_lost_with_another_body_is_not_taken_over() -> None:
     leave_running(seconds=61)
-    with pytest.raises(Conflict, match="other words"):
+    with pytest.raises(Conflict, match="other content"):
         run({**BODY, "amount": "6"})
 
 

@@ -161,7 +161,7 @@ def test_a_picture_whose_schedule_is_unknown_gives_way_to_the_sample(
     image = draw(alice, offered_model)
     assert "a panda on a sky blue background" in as_alice.get("/development/").content.decode()
     page = as_alice.get(f"/development/?image={image.pk}").content.decode()
-    assert "no previews were kept" in page
+    assert "No previews of that image were kept" in page
 
 
 def test_strangers_and_nonsense_find_nothing(

@@ -86,7 +86,13 @@ def test_the_page_tells_every_parameter(
     Generation.objects.update(exact=True, style="low-poly")
     Image.objects.update(batch={"rows_mean": 5.5, "rows_most": 8})
     page = page_of(as_alice, image)
-    for words in ("from words", "Low poly", "yes, drawn alone", "5.5 rows, at most 8", "DDIM"):
+    for words in (
+        "from words",
+        "Low poly",
+        "yes, generated alone",
+        "5.5 on average, at most 8",
+        "DDIM",
+    ):
         assert words in page
     for words in (image.sha256, "device", "cpu", ">7<"):
         assert words in page
@@ -168,7 +174,7 @@ def test_a_failed_picture_offers_nothing_that_needs_one(
     )
     page = page_of(as_alice, Image.objects.get())
     assert "No room." in page
-    for words in ("data-strip", "upscale=", "Same again", "data-zoom"):
+    for words in ("data-strip", "upscale=", "Generate again", "data-zoom"):
         assert words not in page
 
 

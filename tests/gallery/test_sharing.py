@@ -141,4 +141,4 @@ def test_without_scripts_the_link_is_said_once(as_alice: Client, image: Image) -
     second = as_alice.get(f"/images/{image.pk}/").content.decode()
     assert "http://testserver/s/" in first
     assert "http://testserver/s/" not in second
-    assert "There is a link since" in second
+    assert "Shared with a link since" in second

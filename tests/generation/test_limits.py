@@ -38,7 +38,7 @@ def test_a_day_holds_no_more_credits_than_the_group_allows(
         submit(alice, offered_model, count=2)
     assert refused.value.sentence == (
         "Your group may spend 1.00 credits a day. 0.80 are spent or held today, and this needs"
-        " 0.40. The next day begins at midnight, UTC."
+        " 0.40. The limit resets at midnight, UTC."
     )
     assert Image.objects.count() == 4
     assert QueueShare.objects.get().queued == 3
@@ -106,8 +106,8 @@ def test_only_so_many_images_wait_and_develop_at_once_over_all_models(
     with pytest.raises(TooMany) as refused:
         submit(alice, other, count=2)
     assert refused.value.sentence == (
-        "Your group may have 3 images waiting or developing at once. There are 2, and this asks"
-        " for 2 more. Wait for some to finish."
+        "Your group may have 3 unfinished images at once. There are 2, and this asks for 2 more. "
+        "Wait for some to finish."
     )
     assert not Image.objects.filter(model=other).exists()
     assert finish(claimed)

@@ -47,13 +47,13 @@ def as_alice(client: Client, alice: User) -> Client:
     ("fields", "field", "words"),
     [
         ({"mode": "paint"}, "mode", "text, image, inpaint, upscale"),
-        ({"start": SOME}, "mode", "say the mode"),
-        ({"mask": SOME}, "mask", "only to it"),
+        ({"start": SOME}, "mode", "Choose a mode"),
+        ({"mask": SOME}, "mask", "only be used for inpainting"),
         ({"mode": "image"}, "start", "Add a start image"),
         ({"mode": "upscale"}, "start", "Add a start image"),
         ({"mode": "inpaint", "mask": SOME}, "start", "Add a start image"),
         ({"mode": "inpaint", "start": SOME}, "mask", "Paint over"),
-        ({"mode": "image", "start": SOME, "mask": OTHER}, "mask", "only to it"),
+        ({"mode": "image", "start": SOME, "mask": OTHER}, "mask", "only be used for inpainting"),
         ({"mode": "image", "start": "7"}, "start", "not the id"),
         ({"mode": "image", "start": SOME, "parent": "7"}, "parent", "not the id"),
         ({"mode": "image", "start": SOME, "strength": "0.04"}, "strength", "from 0.05 to 1"),
@@ -204,7 +204,7 @@ def test_a_request_that_names_what_is_just_swept_is_refused_with_a_sentence(
             request = pool.submit(in_a_thread, lambda: submit(alice, offered_model, **asked))
             time.sleep(0.3)
             assert not request.done()
-        with pytest.raises(InvalidInput, match="not there any more"):
+        with pytest.raises(InvalidInput, match="no longer exists"):
             request.result()
     assert get_balance(user=alice).held_ucr == 0
 
@@ -308,7 +308,7 @@ def test_the_images_page_offers_what_can_be_made_of_it(
         assert words in page
     small = make_model("small", max_side_px=64, max_pixels=64 * 64)
     page = as_alice.get(f"/images/{stored(alice, small).pk}/").content.decode()
-    assert "It can&#x27;t be enlarged." in page or "It can't be enlarged." in page
+    assert "It can&#x27;t be enlarged." in page or "It can't be upscaled." in page
     assert "upscale/" not in page
 
 

@@ -76,7 +76,7 @@ def test_another_price_than_the_one_shown_is_a_conflict_that_names_both(
     alice: User, offered_model: DiffusionModel
 ) -> None:
     make_list(flat="0.35")
-    with pytest.raises(Conflict, match=r"was 0\.20 credits and is 0\.35 now"):
+    with pytest.raises(Conflict, match=r"changed from 0\.20 to 0\.35 credits"):
         services.submit_generation(
             owner=alice,
             model=offered_model,
@@ -138,7 +138,7 @@ def test_the_page_sends_back_the_price_that_it_showed(
     refused = as_alice.post("/generations/", form(offered_model, quoted_each_ucr="200000"))
     page = refused.content.decode()
     assert refused.status_code == 409
-    assert "One image was 0.20 credits and is 0.35 now. Nothing was queued." in page
+    assert "The price of one image changed from 0.20 to 0.35 credits. Nothing was queued." in page
     assert 'name="quoted_each_ucr" value="350000"' in page
     assert not Generation.objects.exists()
     form_again = form(offered_model, quoted_each_ucr="350000")

@@ -150,7 +150,7 @@ def test_a_full_disk_is_said_and_leaves_nothing_that_is_told(
     monkeypatch.setattr(os, "fsync", full)
     answer = send(as_alice, picture_bytes())
     assert answer.status_code == 503
-    assert "full or away" in answer.json()["error"]["message"]
+    assert "full or not available" in answer.json()["error"]["message"]
     assert files_kept() == []
 
 

@@ -70,10 +70,10 @@ def test_a_prompt_that_names_no_thing_it_knows_is_refused_and_nothing_is_held(
     error = refuse(alice, small, prompt="an astronaut riding a horse")
     assert error.field == "prompt"
     assert error.sentence.startswith(
-        "Small can't draw any of this. Near words that it knows: rocket"
+        "Small can't draw any of this. Similar words that it knows: rocket"
     )
     error = refuse(alice, small, prompt="zzz")
-    assert error.sentence == "Small can't draw any of this. Name a thing that it knows."
+    assert error.sentence == "Small can't draw any of this. Use a word that it knows."
     refuse(alice, small, prompt="a red background")
     refuse(alice, small, prompt="🐱 !!! 123")
 

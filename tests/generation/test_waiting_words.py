@@ -20,7 +20,7 @@ from worker.pace import StepPace
         (21, "21st in line"),
         (102, "102nd in line"),
         (111, "111th in line"),
-        (None, "no worker draws with this model now"),
+        (None, "no worker uses this model now"),
     ],
 )
 def test_a_place_is_an_ordinal(number: int | None, words: str) -> None:

@@ -147,7 +147,7 @@ def test_a_strength_that_leaves_no_step_is_refused(
     runner: DiffusersRunner, tiny_model_dir: Path, mode: str, sampler: str
 ) -> None:
     request = ask_for(mode, tiny_model_dir, sampler=sampler, steps=9, strength=0.1)
-    with pytest.raises(InvalidRequest, match=r"strength of 0\.1 leaves none of the 9 steps"):
+    with pytest.raises(InvalidRequest, match=r"strength 0\.1 none of the 9 steps is left"):
         begin(runner, request)
 
 

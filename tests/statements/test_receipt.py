@@ -123,7 +123,7 @@ def test_what_a_picture_shared_and_where_it_was_drawn_is_told(
         timings_s={"queue_s": 1.25, "denoise_s": 2.0, "load_s": 0.0},
     )
     page = page_of(as_alice, drawn)
-    for words in ("NVIDIA H200", "2.5 rows, at most 4", "1.25 s", "in the queue"):
+    for words in ("NVIDIA H200", "2.5 on average, at most 4", "1.25 s", "in the queue"):
         assert words in page
     assert "loading the model" not in page
 

@@ -158,7 +158,7 @@ def test_a_start_picture_whose_file_is_gone_fails_with_a_sentence_and_without_a_
     desk.answer()
     image = Image.objects.get()
     assert (image.state, image.failure_code) == ("failed", "start_picture_lost")
-    assert image.failure == "The start image or its mask is gone: add it again."
+    assert image.failure == "The start image or its mask no longer exists. Add it again."
     assert get_balance(user=alice).available_ucr == START_UCR
     assert not Notice.objects.exists()  # nothing is wrong with the model
     assert not list(find_violations())

@@ -118,7 +118,7 @@ def test_start_images_masks_and_enlargements_are_refused_with_a_sentence(
     manage_models: Manage, alice: User, desk: Desk, tmp_path: Path
 ) -> None:
     model = added(manage_models, "lumina2", tmp_path)
-    sentence = "lumina2 draws from words alone: it takes no start image and no mask."
+    sentence = "lumina2 generates from text only: it takes no start image and no mask."
     brought = {"start_id": uuid.uuid4(), "strength": 0.5}
     for changes in (
         brought | {"mode": "image"},

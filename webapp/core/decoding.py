@@ -99,15 +99,15 @@ def check_size(size_bytes: int) -> None:
 def _told_busy(busy: BusyError) -> DarkroomError:
     if busy.is_own:
         return TooMany(_("Your other images are still being read. Try again in a moment."))
-    return Unavailable(_("Many images are being read just now. Try again in a moment."))
+    return Unavailable(_("Many images are being read at the moment. Try again in a moment."))
 
 
 def _told_refusal(code: str) -> InvalidInput:
     sentences = {
         "too_many_pixels": _("The image is too large: at most %(most)d megapixels are allowed.")
         % {"most": MAX_PIXELS // MEGAPIXEL},
-        "empty_mask": _("The mask is empty: paint over what is to be drawn anew."),
-        "too_slow": _("This image takes too long to read: hand in a smaller one."),
+        "empty_mask": _("The mask is empty: paint over what should be redrawn."),
+        "too_slow": _("This image takes too long to read. Upload a smaller one."),
     }
-    unreadable = _("This is not an image that can be read: hand in a PNG, JPEG or WebP file.")
+    unreadable = _("This file can't be read as an image. Upload a PNG, JPEG or WebP file.")
     return InvalidInput(sentences.get(code, unreadable), field="file")

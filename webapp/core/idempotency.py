@@ -78,7 +78,7 @@ def _claim(*, scope: str, key: str, body_hash: str) -> IdempotencyKey:
         if found.token == claim.token:
             return found
         if found.body_hash != body_hash:
-            raise Conflict(_("This form was already sent with other words. Open it again."))
+            raise Conflict(_("This form was already sent with other content. Open it again."))
         if found.state == State.DONE:
             return found
         lost = same_key.filter(token=found.token, state=State.RUNNING)

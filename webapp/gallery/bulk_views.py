@@ -66,7 +66,7 @@ def undo_binning(request: SignedInRequest) -> HttpResponse:
     try:
         at = read_moment(request.POST.get("at", ""))
     except ValueError as error:
-        sentence = _("It is not known what to undo. Look into the bin.")
+        sentence = _("There is nothing to undo here. Check the bin.")
         raise InvalidInput(sentence, field="at") from error
     return _restored(request, bulk.undo_binning(owner=request.user, at=at))
 
@@ -112,8 +112,8 @@ def uncollect_images(request: SignedInRequest) -> HttpResponse:
         owner=request.user, collection_id=_collection_id(request), images=_selected(request)
     )
     sentence = ngettext(
-        "%(n)d image was taken out of the collection.",
-        "%(n)d images were taken out of the collection.",
+        "%(n)d image was removed from the collection.",
+        "%(n)d images were removed from the collection.",
         removed,
     )
     return _answer(request, sentence % {"n": removed}, changed=removed)

@@ -36,7 +36,7 @@ def collections(request: SignedInRequest) -> HttpResponse:
         if wants_json(request):
             raise
         return _page(request, error)
-    sentence = _("The collection %(name)s is made.") % {"name": made.name}
+    sentence = _("The collection %(name)s was created.") % {"name": made.name}
     facts = {"id": str(made.pk), "name": made.name}
     return answer(request, sentence, back=_address(made.pk), **facts)
 
@@ -47,7 +47,7 @@ def rename_collection(request: SignedInRequest, collection_id: uuid.UUID) -> Htt
     """Gives the collection the form's `name`."""
     name = request.POST.get("name", "")
     services.rename_collection(owner=request.user, collection_id=collection_id, name=name)
-    return answer(request, _("The collection has its new name."), back=_address(collection_id))
+    return answer(request, _("The collection was renamed."), back=_address(collection_id))
 
 
 @login_required

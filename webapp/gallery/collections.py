@@ -87,7 +87,7 @@ def list_holding(*, image: Image) -> set[uuid.UUID]:
 def _check_name(name: str) -> str:
     name = " ".join(name.split())
     if not name or len(name) > NAME_MOST or not name.isprintable():
-        sentence = _("A collection's name has 1 to %(most)d letters.")
+        sentence = _("A collection's name can have 1 to %(most)d characters.")
         raise InvalidInput(sentence % {"most": NAME_MOST}, field="name")
     return name
 

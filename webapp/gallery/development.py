@@ -153,16 +153,16 @@ def explain(*, step: int, steps: int, level: Level | None, generation: Generatio
     if share >= MOSTLY_NOISE:
         return (
             _(
-                "Large shapes come first: at each step %(denoiser)s estimates the noise, led by the"
-                " words, and the scheduler takes a part of it away."
+                "Large shapes come first: at each step %(denoiser)s estimates the noise, guided "
+                "by the prompt, and the scheduler removes a part of it."
             )
             % denoiser
         )
     if share >= HALF_NOISE:
         return (
             _(
-                "The composition stands; %(denoiser)s now settles outlines and colours in what the"
-                " noise still hides."
+                "The composition is fixed; %(denoiser)s now works out the outlines and colours "
+                "that the noise still hides."
             )
             % denoiser
         )

@@ -12,9 +12,11 @@ BY_CODE: Final[dict[str, Promise]] = {
     "out_of_memory": _("The image is too large for the memory of this device."),
     "model_unavailable": _("The model is not available."),
     "invalid_request": _("The request is not valid for this model."),
-    "start_picture_lost": _("The start image or its mask is gone: add it again."),
+    "start_picture_lost": _("The start image or its mask no longer exists. Add it again."),
     # Of images that an earlier version drew: workers wait for their storage now.
-    "storagefailed": _("The image could not be saved: the studio's storage is full or away."),
+    "storagefailed": _(
+        "The image could not be saved: the studio's storage is full or not available."
+    ),
     "withheld": _("The model's safety checker withheld this image."),
     "file_lost": _("The file of this image was lost. What it cost was given back."),
     "worker_lost": _("The worker stopped three times while drawing this image."),

@@ -117,8 +117,8 @@ def _timesteps_left(request: ImageRequest, drawing: Drawing) -> Tensor:
     timesteps, steps = drawing.pipe.get_timesteps(request.steps, request.strength, drawing.device)
     if steps < 1:
         sentence = (
-            f"A strength of {request.strength} leaves none of the {request.steps} steps to draw; "
-            "raise either."
+            f"At strength {request.strength} none of the {request.steps} steps is left. "
+            "Raise the strength or the steps."
         )
         raise InvalidRequest(sentence)
     left: Tensor = timesteps

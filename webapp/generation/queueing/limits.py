@@ -60,8 +60,8 @@ def _check_day(use: Use, *, added_ucr: int) -> None:
     if use.daily_spend_ucr is None or not added_ucr or use.spent_ucr <= use.daily_spend_ucr:
         return
     sentence = _(
-        "Your group may spend %(most)s credits a day. %(used)s are spent or held today, and this"
-        " needs %(needed)s. The next day begins at midnight, %(zone)s."
+        "Your group may spend %(most)s credits a day. %(used)s are spent or held today, and "
+        "this needs %(needed)s. The limit resets at midnight, %(zone)s."
     )
     facts = {
         "most": format_credits(use.daily_spend_ucr),
@@ -76,8 +76,8 @@ def _check_at_once(use: Use, *, added: int) -> None:
     if use.images_at_once is None or use.live <= use.images_at_once:
         return
     sentence = _(
-        "Your group may have %(most)d images waiting or developing at once. There are %(live)d,"
-        " and this asks for %(added)d more. Wait for some to finish."
+        "Your group may have %(most)d unfinished images at once. There are %(live)d, and this "
+        "asks for %(added)d more. Wait for some to finish."
     )
     facts = {"most": use.images_at_once, "live": use.live - added, "added": added}
     raise TooMany(sentence % facts)

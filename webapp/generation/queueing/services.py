@@ -190,7 +190,7 @@ def delete_image(*, owner: User, image_id: uuid.UUID) -> None:
         if image is None:
             raise NotFound
         if image.state in Image.LIVE:
-            raise Conflict(_("This image is still developing. Cancel it first."))
+            raise Conflict(_("This image is still being generated. Cancel it first."))
         DiscardedFile.discard((image.file, image.thumbnail, image.strip))
         generation = image.generation
         image.delete()
@@ -249,7 +249,8 @@ def _quote(
         steps=spec.steps,
     )
     if shown_ucr is not None and shown_ucr != quote.price_each_ucr:
-        sentence = _("One image was %(shown)s credits and is %(now)s now. Nothing was queued.")
+        sentence = _("The price of one image changed from %(shown)s to %(now)s credits. Nothing "
+                     "was queued.")
         prices = {
             "shown": format_credits(shown_ucr),
             "now": format_credits(quote.price_each_ucr),

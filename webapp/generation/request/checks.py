@@ -81,9 +81,9 @@ def hold_pictures(*, owner: User, model: DiffusionModel, spec: GenerationSpec) -
     mine = Upload.objects.select_for_update(no_key=True).filter(owner=owner, pk__in=ids)
     found = {upload.pk: upload for upload in mine.order_by("pk")} if ids else {}
     if spec.start_id and spec.start_id not in found:
-        raise InvalidInput(_("The start image is not there any more: add it again."), field="start")
+        raise InvalidInput(_("The start image no longer exists. Add it again."), field="start")
     if spec.mask_id and spec.mask_id not in found:
-        raise InvalidInput(_("The mask is not there any more: paint it again."), field="mask")
+        raise InvalidInput(_("The mask no longer exists. Paint it again."), field="mask")
     if spec.start_id:
         mask = found[spec.mask_id] if spec.mask_id else None
         _check_pictures(spec, model=model, start=found[spec.start_id], mask=mask)
@@ -142,7 +142,8 @@ def check_steps_left(*, steps: int, strength: float) -> None:
     InvalidInput otherwise."""
     if int(steps * strength) < 1:
         sentence = _(
-            "A strength of %(strength)g leaves none of the %(steps)d steps to draw: raise either."
+            "At strength %(strength)g none of the %(steps)d steps is left. Raise the strength "
+            "or the steps."
         )
         facts = {"strength": strength, "steps": steps}
         raise InvalidInput(sentence % facts, field="strength")
@@ -177,14 +178,14 @@ def _check_mode(spec: GenerationSpec, *, model: DiffusionModel) -> None:
     """None if what comes along belongs to the mode, and the mode is one of the model's; raises
     InvalidInput otherwise."""
     if spec.start_id and spec.mode == Mode.TEXT:
-        sentence = _("A start image is given, but not what to do with it: say the mode.")
+        sentence = _("A start image needs a mode that uses it. Choose a mode.")
         raise InvalidInput(sentence, field="mode")
     if spec.mask_id and spec.mode != Mode.INPAINT:
-        raise InvalidInput(_("A mask belongs to repainting, and only to it."), field="mask")
+        raise InvalidInput(_("A mask can only be used for inpainting."), field="mask")
     if spec.mode != Mode.TEXT and not spec.start_id:
         raise InvalidInput(_("Add a start image."), field="start")
     if spec.mode == Mode.INPAINT and not spec.mask_id:
-        raise InvalidInput(_("Paint over what is to be drawn anew."), field="mask")
+        raise InvalidInput(_("Paint over what should be redrawn."), field="mask")
     _check_begins_with_image(model, mode=spec.mode)
     if spec.strength is not None:
         check_steps_left(steps=spec.steps, strength=spec.strength)
@@ -193,7 +194,7 @@ def _check_mode(spec: GenerationSpec, *, model: DiffusionModel) -> None:
 def _check_begins_with_image(model: DiffusionModel, *, mode: str) -> None:
     """None for a mode that the model's architecture has; raises InvalidInput otherwise."""
     if mode not in model.architecture.modes:
-        sentence = _("%(model)s draws from words alone: it takes no start image and no mask.")
+        sentence = _("%(model)s generates from text only: it takes no start image and no mask.")
         raise InvalidInput(sentence % {"model": model.name}, field="start")
 
 
@@ -211,7 +212,7 @@ def _check_pictures(
     if spec.mode == Mode.UPSCALE:
         size = enlarged_size(model, width_px=start.width_px, height_px=start.height_px)
         if size != (spec.width_px, spec.height_px):
-            sentence = _("Enlarged, this image has %(width)d × %(height)d pixels.")
+            sentence = _("Upscaled, this image would have %(width)d × %(height)d pixels.")
             facts = {"width": size[0], "height": size[1]}
             raise InvalidInput(sentence % facts, field="width")
 
@@ -231,7 +232,7 @@ def _hold_parent(owner: User, spec: GenerationSpec) -> None:
         return
     mine = Image.objects.select_for_update(no_key=True).filter(owner=owner, pk=spec.parent_id)
     if mine.only("pk").first() is None:
-        sentence = _("The image that this was made from is not there any more.")
+        sentence = _("The image that this was made from no longer exists.")
         raise InvalidInput(sentence, field="parent")
 
 
@@ -259,7 +260,7 @@ def _check_named_size(model: DiffusionModel, *, width_px: int, height_px: int, f
 def _nothing_to_draw(understood: Understanding, model: DiffusionModel) -> str:
     offers = list(dict.fromkeys(near for word in understood.unknown for near in word.near))
     if not offers:
-        sentence = _("%(model)s can't draw any of this. Name a thing that it knows.")
+        sentence = _("%(model)s can't draw any of this. Use a word that it knows.")
         return sentence % {"model": model.name}
-    sentence = _("%(model)s can't draw any of this. Near words that it knows: %(offers)s.")
+    sentence = _("%(model)s can't draw any of this. Similar words that it knows: %(offers)s.")
     return sentence % {"model": model.name, "offers": ", ".join(offers[:6])}

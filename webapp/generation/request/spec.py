@@ -89,7 +89,7 @@ class GenerationSpec:
     )
     mode: str = row(
         Choice(
-            label=_("Drawn"),
+            label=_("Mode"),
             offered=lambda _model: [(one.value, str(one.label)) for one in Mode],
             called=lambda slug, _model: str(Mode(slug).label),
             is_brought=True,
@@ -174,7 +174,7 @@ class GenerationSpec:
     exact: bool = row(
         Flag(
             label=_("Exact mode"),
-            yes=_("yes, drawn alone"),
+            yes=_("yes, generated alone"),
             is_typed=False,
             is_repeated=False,
         ),

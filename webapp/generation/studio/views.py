@@ -244,6 +244,6 @@ def _checked(data: dict[str, Any]) -> dict[str, Any]:
 def _ids(text: str) -> list[uuid.UUID]:
     parts = [part for part in text.split(",") if part]
     if len(parts) > MAX_IDS:
-        sentence = _("At most %(most)d images can be asked for at once.") % {"most": MAX_IDS}
+        sentence = _("At most %(most)d images can be requested at once.") % {"most": MAX_IDS}
         raise InvalidInput(sentence, field="ids")
     return [read_id(part, field="ids") for part in parts]
