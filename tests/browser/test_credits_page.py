@@ -85,7 +85,9 @@ def test_the_file_is_saved_with_what_the_filter_shows(open_page: Open, alice: Us
 def test_a_filter_that_is_none_says_so_at_its_place(visitors: Visitors, alice: User) -> None:
     visitors.expect_status(400)
     page = visitors.open("/credits/?since=2026-02-02&until=2026-02-01", alice)
-    expect(page.get_by_role("alert")).to_have_text("The first day comes after the last one.")
+    expect(page.get_by_role("alert")).to_have_text(
+        "The first day is after the last day. Choose an earlier first day."
+    )
     expect(page.get_by_label("From")).to_have_attribute("aria-invalid", "true")
     expect(page.get_by_label("To")).to_have_value("2026-02-01")
 

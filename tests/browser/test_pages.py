@@ -81,12 +81,12 @@ def test_the_set_up_link_makes_the_administrator_and_signs_them_in(
     page = visitors.open(f"/setup/{make_setup_token()}/")
     page.get_by_label("E-mail address").fill("root@example.org")
     page.get_by_label("Password").fill("short")
-    page.get_by_role("button", name="Make my account").click()
+    page.get_by_role("button", name="Create my account").click()
     expect(page.get_by_role("alert")).to_contain_text("too short")
     page.get_by_label("Password").fill("a long and quiet password")
-    page.get_by_role("button", name="Make my account").click()
+    page.get_by_role("button", name="Create my account").click()
     expect(page.get_by_role("heading", name="Your studio")).to_be_visible()
-    page.get_by_role("link", name="To the studio").click()
+    page.get_by_role("link", name="Go to the studio").click()
     expect(page.get_by_role("link", name="Admin")).to_be_visible()
     assert User.objects.get(email="root@example.org").is_superuser
 

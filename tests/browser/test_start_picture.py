@@ -247,7 +247,7 @@ def test_a_stronger_strength_shows_more_noise_and_says_so(
     for percent, words in ((10, "Details"), (30, "half"), (100, "from noise")):
         choose_strength(page, percent)
         expect(says).to_contain_text(words)
-        expect(says).to_contain_text(f"{percent // 5} of 20 steps draw.")
+        expect(says).to_contain_text(f"{percent // 5} of 20 steps run.")
         seen.append(spread(page))
     assert seen == sorted(seen)
     assert seen[0] < 50 < 80 < seen[2]

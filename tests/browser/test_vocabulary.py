@@ -101,7 +101,7 @@ def test_a_prompt_of_which_nothing_can_be_drawn_says_so_before_the_click_and_cos
     expect(line_of(page)).to_have_class(re.compile("is-nothing"))
     page.locator(".bar [data-go]").click()
     expect(page.locator("#wrong-prompt")).to_contain_text(
-        "Small can't draw any of this. Near words"
+        "Small can't draw any of this. Similar words"
     )
     expect(page.locator("[data-balance]")).to_have_text("200.00")
     assert not Generation.objects.exists()

@@ -72,7 +72,7 @@ def test_a_folder_is_added_once(manage_models: Manage, tiny_model_dir: Path) -> 
 
 def test_a_taken_slug_is_refused(manage_models: Manage, tiny_model_dir: Path) -> None:
     make_model("tiny")
-    assert "say --slug" in refuse(manage_models, "add", tiny_model_dir)
+    assert "with --slug" in refuse(manage_models, "add", tiny_model_dir)
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_a_gated_hub_model_ends_in_a_sentence(manage_models: Manage, hub: Hub) -
 
 def test_a_model_that_lies_here_needs_no_download(manage_models: Manage) -> None:
     make_model("tiny")
-    assert "lies on this machine already" in refuse(manage_models, "download", "tiny")
+    assert "is on this machine already" in refuse(manage_models, "download", "tiny")
 
 
 def test_a_worker_that_does_not_answer_is_not_waited_for(

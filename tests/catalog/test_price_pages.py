@@ -71,7 +71,7 @@ def test_everybody_reads_what_is_in_force_what_it_costs_them_and_what_was_before
     assert [line.share for line in versions] == ["0.5", "1"]
     page = response.content.decode()
     assert f": version {second.pk}." in page
-    assert "You are in the group Team, which pays 0.5 times the price of the list." in page
+    assert "You are in the group Team, which pays 0.5 times the list price." in page
     assert "by size and steps, at least 0.10" in page
     assert "in the beginning" in page
 

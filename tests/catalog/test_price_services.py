@@ -64,9 +64,9 @@ def test_the_audit_log_holds_what_changed_and_who_changed_it(
 def test_who_started_from_an_older_version_is_told(charlie: User) -> None:
     first = make_list(flat="0.2")
     make_list(flat="0.3")
-    with pytest.raises(Conflict, match="Somebody else changed the prices meanwhile"):
+    with pytest.raises(Conflict, match="Someone else changed the prices in the meantime"):
         publish_prices(draft=PriceDraft(400_000), based_on=first.pk, actor=charlie)
-    with pytest.raises(Conflict, match="Somebody else"):
+    with pytest.raises(Conflict, match="Someone else"):
         publish_prices(draft=PriceDraft(400_000), based_on=None, actor=charlie)
     assert PriceList.objects.count() == 2
 
@@ -178,7 +178,9 @@ def test_a_note_that_is_too_long_is_refused(charlie: User) -> None:
 def test_every_group_needs_a_share(charlie: User) -> None:
     team, guests = make_group("Team"), make_group("Guests")
     draft = PriceDraft(200_000, groups={team.pk: Decimal(1)})
-    with pytest.raises(InvalidInput, match="what share of the price the group “Guests” pays") as no:
+    with pytest.raises(
+        InvalidInput, match="the share of the price that the group “Guests” pays"
+    ) as no:
         publish_prices(draft=draft, based_on=None, actor=charlie)
     assert no.value.field == f"group_{guests.pk}"
 
@@ -214,7 +216,7 @@ def test_a_group_alone_gets_a_share_and_all_else_stays(
 def test_the_note_that_everybody_reads_names_no_group(charlie: User) -> None:
     made = price_group(group=make_group("Late payers"), multiplier=Decimal(2), actor=charlie)
     assert made is not None
-    assert made.note == "The share of a group."
+    assert made.note == "Share of a group changed."
 
 
 def test_a_deleted_group_is_not_in_the_next_version(charlie: User) -> None:

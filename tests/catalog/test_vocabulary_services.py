@@ -94,7 +94,7 @@ def test_a_model_whose_vocabulary_is_wrong_is_not_added(folder: Path) -> None:
 
 def test_a_folder_in_place_of_the_file_is_refused(folder: Path) -> None:
     (folder / "vocabulary.json").mkdir()
-    with pytest.raises(InvalidInput, match="It is no file"):
+    with pytest.raises(InvalidInput, match="It is not a file"):
         add(folder)
 
 
@@ -257,9 +257,9 @@ def test_administrators_see_what_a_model_knows_and_what_is_wrong(
 ) -> None:
     serve_plain_static(settings)
     model = give_vocabulary(make_model())
-    DiffusionModel.objects.update(vocabulary_problem="vocabulary.json: It is no file.")
+    DiffusionModel.objects.update(vocabulary_problem="vocabulary.json: It is not a file.")
     client.force_login(charlie)
     give_password(client)
     page = client.get(f"/admin/catalog/diffusionmodel/{model.pk}/change/").content.decode()
     assert "It knows 11 things." in page
-    assert "vocabulary.json: It is no file." in page
+    assert "vocabulary.json: It is not a file." in page

@@ -142,7 +142,7 @@ def test_an_old_form_is_refused_with_a_page_that_leads_back_to_it(alice: Any) ->
     response = client.post("/accounts/logout/", headers=headers)
     page = response.content.decode()
     assert response.status_code == 403
-    assert "This page was open too long. Reload it and try again." in page
+    assert "This page was open for too long. Reload it and try again." in page
     assert 'href="/account/"' in page
 
 
@@ -151,7 +151,7 @@ def test_an_address_that_only_takes_forms_has_a_page_too(alice: Any) -> None:
     client.force_login(alice)
     response = client.get("/gallery/bin/", headers={"Accept": "text/html"})
     assert (response.status_code, response["Allow"]) == (405, "POST")
-    assert "it only works behind its button" in response.content.decode()
+    assert "Use the button that leads to it" in response.content.decode()
 
 
 @pytest.mark.usefixtures("valkey_is_empty")

@@ -107,7 +107,7 @@ def test_a_claim_outlives_a_database_that_went_away(monkeypatch: pytest.MonkeyPa
 
 def test_what_still_runs_is_answered_409() -> None:
     leave_running(seconds=59)
-    with pytest.raises(Conflict, match="still being done") as refused:
+    with pytest.raises(Conflict, match="still in progress") as refused:
         run()
     assert refused.value.status == 409
     assert times_done() == 0
@@ -191,7 +191,7 @@ def test_of_sixteen_at_once_one_acts_and_the_others_wait_or_hear_its_answer(
         assert answers
         assert all(one == answers[0] for one in answers)
         assert {one for one in outcomes if isinstance(one, str)} <= {
-            "This is still being done. Wait a moment, then look again."
+            "This is still in progress. Wait a moment, then check again."
         }
         assert times_done() == turn + 1
 
@@ -209,7 +209,7 @@ def test_a_lost_run_that_comes_back_cannot_commit(racers: Racers) -> None:
     IdempotencyKey.objects.update(started_at=timezone.now() - timedelta(seconds=61))
     answer = run()
     taken_over.set()
-    assert "begun anew" in slow.result()
+    assert "started again" in slow.result()
     assert times_done() == 1
     assert run() == answer
 

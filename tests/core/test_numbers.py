@@ -20,15 +20,15 @@ def test_a_number_is_read_as_people_write_it(typed: str, number: str) -> None:
     "typed", ["many", "1e3", "1,5", "NaN", "Infinity", "--1", ".", "0x10", "٣"]
 )
 def test_what_is_no_number_is_quoted(typed: str) -> None:
-    assert told(typed) == [f"“{typed}” is not a number: write it like 12.5."]
+    assert told(typed) == [f"“{typed}” is not a number. Write it like 12.5."]
 
 
 @pytest.mark.parametrize(
     ("typed", "sentence"),
     [
-        ("0.001", "At most 2 decimals are possible here."),
+        ("0.001", "Enter at most 2 decimals."),
         ("1" + "0" * 12, "This number is too large."),
-        ("1" + "0" * 12 + ".001", "At most 2 decimals are possible here."),
+        ("1" + "0" * 12 + ".001", "Enter at most 2 decimals."),
     ],
 )
 def test_what_no_column_holds_is_told_in_one_sentence(typed: str, sentence: str) -> None:
@@ -37,9 +37,9 @@ def test_what_no_column_holds_is_told_in_one_sentence(typed: str, sentence: str)
 
 
 def test_limits_are_told_together() -> None:
-    assert told("100.01", min_value=0, max_value=100) == ["From 0 to 100 is allowed here."]
-    assert told("-1", min_value=0, max_value=100) == ["From 0 to 100 is allowed here."]
-    assert told("-1", min_value=0) == ["At least 0 is needed here."]
+    assert told("100.01", min_value=0, max_value=100) == ["Enter a number from 0 to 100."]
+    assert told("-1", min_value=0, max_value=100) == ["Enter a number from 0 to 100."]
+    assert told("-1", min_value=0) == ["Enter at least 0."]
     assert PlainNumberField(decimal_places=2, min_value=0, max_value=100).clean("100") == 100
 
 

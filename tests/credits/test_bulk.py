@@ -88,12 +88,12 @@ def test_who_is_in_it_twice_or_unknown_and_what_is_absurd_is_named_by_its_line(
 ) -> None:
     good = (alice.pk, CREDIT)
     bad = {
-        "Line 2: This person is in the batch twice.": [good, good],
-        "Line 2: There is no account of this person.": [good, (0, CREDIT)],
-        "Line 2: 0 credits change nothing.": [good, (bob.pk, 0)],
+        "Line 2: This user is in the batch twice.": [good, good],
+        "Line 2: This user has no account.": [good, (0, CREDIT)],
+        "Line 2: The amount must not be 0.": [good, (bob.pk, 0)],
         "Line 2: At most 1000000.00 credits can be moved at once.": [good, (bob.pk, 10**12 + 1)],
-        "Line 2: Only 200.00 credits are available to take.": [good, (bob.pk, -201 * CREDIT)],
-        "There is nobody in this batch.": [],
+        "Line 2: Only 200.00 credits can be taken away.": [good, (bob.pk, -201 * CREDIT)],
+        "This batch has no users.": [],
     }
     for sentence, lines in bad.items():
         with pytest.raises(InvalidInput) as refused:

@@ -98,7 +98,7 @@ def test_an_absurd_top_up_is_refused_and_changes_nothing(
 
 
 def test_an_adjustment_of_nothing_is_refused(alice: User, charlie: User) -> None:
-    with pytest.raises(InvalidInput, match="changes nothing"):
+    with pytest.raises(InvalidInput, match="can't be 0 credits"):
         ledger.adjust(user=alice, amount_ucr=0, actor=charlie, reason="abuse", key="k1")
 
 

@@ -88,7 +88,7 @@ def test_somebody_asks_and_sees_that_it_waits(hers: Client, alice: User) -> None
     form = {"amount": "40.5", "reason": "a <b>poster</b>"}
     response = hers.post("/credits/request/", form, follow=True)
     assert response.redirect_chain == [("/credits/request/", 302)]
-    assert "Your request is on its way." in page_of(response)
+    assert "Your request was sent." in page_of(response)
     assert "40.50 credits" in page_of(response)
     assert "a &lt;b&gt;poster" in page_of(response)
     asked = CreditRequest.objects.get()
@@ -99,12 +99,12 @@ def test_what_is_wrong_with_a_request_stands_at_its_field(hers: Client) -> None:
     good = {"amount": "40", "reason": "a poster"}
     for field, value, sentence in (
         ("amount", "", "This field is required."),
-        ("amount", "many", "“many” is not a number: write it like 12.5."),
-        ("amount", "NaN", "“NaN” is not a number: write it like 12.5."),
-        ("amount", "0", "More than 0 and at most 1000000.00 credits"),
-        ("amount", "-1", "More than 0 and at most 1000000.00 credits"),
-        ("amount", "1000000.000001", "More than 0 and at most 1000000.00 credits"),
-        ("amount", "0.1234567", "At most 6 decimals are possible here."),
+        ("amount", "many", "“many” is not a number. Write it like 12.5."),
+        ("amount", "NaN", "“NaN” is not a number. Write it like 12.5."),
+        ("amount", "0", "Enter more than 0 and at most 1000000.00 credits"),
+        ("amount", "-1", "Enter more than 0 and at most 1000000.00 credits"),
+        ("amount", "1000000.000001", "Enter more than 0 and at most 1000000.00 credits"),
+        ("amount", "0.1234567", "Enter at most 6 decimals."),
         ("reason", "   ", "This field is required."),
         ("reason", "x" * 501, "at most 500 characters"),
     ):
@@ -126,7 +126,7 @@ def test_a_request_is_withdrawn(hers: Client) -> None:
     hers.post("/credits/request/", {"amount": "40", "reason": "a poster"})
     asked = CreditRequest.objects.get()
     response = hers.post(f"/credits/request/{asked.pk}/withdrawal/", follow=True)
-    assert "Your request is withdrawn." in page_of(response)
+    assert "Your request was withdrawn." in page_of(response)
     assert CreditRequest.objects.get().state == "withdrawn"
     assert hers.post(f"/credits/request/{asked.pk}/withdrawal/").status_code == 409
 

@@ -72,7 +72,7 @@ def test_a_request_is_open_until_somebody_answers(alice: User) -> None:
 
 def test_there_is_one_open_request_for_each_person(alice: User, bob: User) -> None:
     asked_by(alice)
-    with pytest.raises(Conflict, match="asked already"):
+    with pytest.raises(Conflict, match="already have an open request"):
         asked_by(alice)
     asked_by(bob)
     assert count_open_requests() == 2
@@ -109,7 +109,7 @@ def test_a_request_is_withdrawn_by_its_owner_alone_and_once(alice: User, bob: Us
     with pytest.raises(NotFound):
         withdraw_request(user=bob, request_id=asked.pk)
     withdraw_request(user=alice, request_id=asked.pk)
-    with pytest.raises(Conflict, match="answered or withdrawn before"):
+    with pytest.raises(Conflict, match="already been answered or withdrawn"):
         withdraw_request(user=alice, request_id=asked.pk)
     assert asked_by(alice).state == "open"
 

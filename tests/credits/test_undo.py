@@ -161,7 +161,7 @@ def test_a_refund_gives_back_what_the_image_cost_once(alice: User, charlie: User
     assert (refund.kind, refund.actor, refund.reason) == ("refund", charlie, "black picture")
     line = refund.entries.get(account__user=alice)
     assert (line.image_id, line.amount_ucr) == (image_id, 3 * CREDIT)
-    with pytest.raises(Conflict, match="refunded before"):
+    with pytest.raises(Conflict, match="already been refunded"):
         ledger.refund_image(image_id=image_id, actor=charlie, reason="black picture")
     assert posted(alice) == 200 * CREDIT
 

@@ -177,7 +177,7 @@ def test_the_person_is_told_in_a_sentence_and_has_an_account(
     settings.WELCOMES_PER_NETWORK = 0
     form = {"email": "dora@example.org", "password1": PASSWORD}
     page = client.post("/accounts/signup/", form, follow=True).content.decode()
-    sentence = "because many accounts were made from your network today"
+    sentence = "because many accounts were created from your network today"
     assert sentence in page
     assert sentence in client.get("/credits/").content.decode()
 
@@ -195,7 +195,7 @@ def test_the_administrators_are_told_in_the_studios_language(
     with translation.override("ko"):
         visitor("dora@mailinator.com")
     notice = Notice.objects.get()
-    assert "wait for their welcome credits" in notice.sentence
+    assert "are waiting for their welcome credits" in notice.sentence
     assert "dora@mailinator.com" in notice.detail
 
 
@@ -205,7 +205,7 @@ def test_an_administrator_gives_what_waits_once(charlie: User) -> None:
     assert (have(user), held(user), held_sentence(Account.objects.get(user=user))) == (200, "", "")
     line = AuditLine.objects.get()
     assert (line.action, line.reason) == ("user.welcome", "known to us")
-    with pytest.raises(Conflict, match="No welcome credits wait here"):
+    with pytest.raises(Conflict, match="No welcome credits are waiting for this user"):
         give_held_welcome(user=user, actor=charlie, reason="again")
 
 
@@ -213,7 +213,7 @@ def test_nothing_is_given_if_the_mailbox_had_it_meanwhile(charlie: User) -> None
     user = visitor("dora@mailinator.com")
     ledger.grant_welcome(user=user)
     Account.objects.filter(user=user).update(welcome_held="throwaway")
-    with pytest.raises(Conflict, match="had its welcome credits before"):
+    with pytest.raises(Conflict, match="already received its welcome credits"):
         give_held_welcome(user=user, actor=charlie, reason="again")
     assert (have(user), held(user)) == (200, "throwaway")
 

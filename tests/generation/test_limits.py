@@ -78,7 +78,7 @@ def test_a_new_day_begins_at_midnight_of_the_studios_time_zone(
     settings.TIME_ZONE = "Asia/Seoul"
     join_group(alice, daily_spend_ucr=200_000)
     submit(alice, offered_model)
-    with pytest.raises(TooMany, match=r"begins at midnight, (KST|Asia/Seoul)\."):
+    with pytest.raises(TooMany, match=r"resets at midnight, (KST|Asia/Seoul)\."):
         submit(alice, offered_model)
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     Hold.objects.update(created_at=midnight - timedelta(seconds=1))

@@ -308,7 +308,7 @@ def test_the_images_page_offers_what_can_be_made_of_it(
         assert words in page
     small = make_model("small", max_side_px=64, max_pixels=64 * 64)
     page = as_alice.get(f"/images/{stored(alice, small).pk}/").content.decode()
-    assert "It can&#x27;t be enlarged." in page or "It can't be upscaled." in page
+    assert "It can&#x27;t be upscaled." in page or "It can't be upscaled." in page
     assert "upscale/" not in page
 
 

@@ -254,7 +254,7 @@ def test_the_page_offers_what_it_can_draw(as_alice: Client, small: DiffusionMode
     assert 'value="pixel-art"' in page
     assert 'value="origami"' not in page.split("page-styles")[0]
     assert "It knows 11 things." in page
-    assert "It draws 64 × 64 or 128 × 64 pixels." in page
+    assert "This model generates 64 × 64 or 128 × 64 pixels." in page
 
 
 def test_ideas_of_a_model_with_words_are_those_that_it_knows(

@@ -253,5 +253,5 @@ def test_the_first_page_says_whether_a_worker_is_alive(
     assert "No worker is running" in admin.get("/admin/").content.decode()
     beat_once(name="gpu-1", models=["tiny"], facts={"in_flight": 1, "queued": 2, "model": "tiny"})
     page = admin.get("/admin/").content.decode()
-    assert "gpu-1: 1 drawing, 2 held, model tiny" in page
+    assert "gpu-1: 1 generating, 2 waiting, model tiny" in page
     assert "No worker is running" not in page

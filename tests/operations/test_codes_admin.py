@@ -59,7 +59,7 @@ def test_codes_are_made_written_and_redeemed(admin: Client, alice: User) -> None
     batch = CodeBatch.objects.get()
     page = f"{LIST}{batch.pk}/change/"
     assert response["Location"] == page
-    assert "3 codes were made." in admin.get(page).content.decode()
+    assert "3 codes were created." in admin.get(page).content.decode()
     assert codes.last_day(batch) == date(2040, 3, 1)
     file = admin.post(f"{LIST}{batch.pk}/csv/")
     assert file["Content-Disposition"] == 'attachment; filename="codes-workshop.csv"'
@@ -73,7 +73,7 @@ def test_codes_are_made_written_and_redeemed(admin: Client, alice: User) -> None
         "1",
     ]
     shown = admin.get(page).content.decode()
-    assert "Uses: 1. People: 1. Credits given: 5.00. Untouched codes: 2." in shown
+    assert "Uses: 1. Users: 1. Credits given: 5.00. Unused codes: 2." in shown
     assert "1 / 3" in admin.get(LIST).content.decode()
     uses = admin.get(f"/admin/credits/codeuse/?code__batch__id__exact={batch.pk}")
     assert alice.email in uses.content.decode()
@@ -91,15 +91,15 @@ def test_the_same_form_twice_makes_one_batch(admin: Client) -> None:
     [
         ("name", "", "This field is required."),
         ("amount", "0", "A code gives more than 0"),
-        ("amount", "0.0000001", "At most 6 decimals are possible here."),
-        ("amount", "many", "“many” is not a number: write it like 12.5."),
-        ("count", "0", "From 1 to 10000 is allowed here."),
-        ("count", "10001", "From 1 to 10000 is allowed here."),
-        ("uses_per_code", "-1", "From 1 to 1000000 is allowed here."),
-        ("per_user_limit", "0", "From 1 to 10000 is allowed here."),
+        ("amount", "0.0000001", "Enter at most 6 decimals."),
+        ("amount", "many", "“many” is not a number. Write it like 12.5."),
+        ("count", "0", "Enter a number from 1 to 10000."),
+        ("count", "10001", "Enter a number from 1 to 10000."),
+        ("uses_per_code", "-1", "Enter a number from 1 to 1000000."),
+        ("per_user_limit", "0", "Enter a number from 1 to 10000."),
         ("last_day", "2001-01-01", "Codes can only expire in the future."),
         ("last_day", "tomorrow", "Enter a valid date."),
-        ("last_day", "9999-12-31", "That day is too far away."),
+        ("last_day", "9999-12-31", "That day is too far in the future."),
         ("batch_id", "", "This form is incomplete. Open it again."),
     ],
 )
@@ -120,7 +120,7 @@ def test_codes_are_revoked_with_a_reason(admin: Client, batch: CodeBatch) -> Non
     assert "revoked on" in admin.get(LIST).content.decode()
     assert AuditLine.objects.get(action="codes.revoke").reason == "leaked"
     again = admin.post(url, {"reason": "leaked"})
-    assert "These codes were revoked before." in again.content.decode()
+    assert "These codes are already revoked." in again.content.decode()
 
 
 def test_expired_codes_say_so(admin: Client, batch: CodeBatch) -> None:

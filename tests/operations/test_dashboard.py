@@ -153,5 +153,5 @@ def test_the_first_page_costs_the_same_for_much_as_for_little(
 def test_staff_without_all_rights_see_no_figures(client: Client, alice: User) -> None:
     client.force_login(make_user("dora", is_staff=True))
     page = client.get("/admin/").content.decode()
-    assert "Choose a page at the side." in page
+    assert "Choose a page from the menu." in page
     assert "Images per hour" not in page

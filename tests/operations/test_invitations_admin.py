@@ -79,8 +79,8 @@ def test_without_the_password_nothing_is_made(charlie: User) -> None:
         ({"uses": "0"}, "for 1 to 10000 people"),
         ({"uses": "many"}, "whole number"),
         ({"grant": "-1"}, "can give 0 to"),
-        ({"grant": "0.0000001"}, "At most 6 decimals are possible here."),
-        ({"grant": "much"}, "“much” is not a number: write it like 12.5."),
+        ({"grant": "0.0000001"}, "Enter at most 6 decimals."),
+        ({"grant": "much"}, "“much” is not a number. Write it like 12.5."),
         ({"email": "dora"}, "valid email"),
         ({"email": "charlie+x@example.org"}, "account with this address already"),
         ({"email": "dora@example.org", "uses": "2"}, "for one person"),
@@ -136,10 +136,10 @@ def test_one_that_is_taken_back_works_no_more(admin: Client) -> None:
     link = link_on(make(admin))
     made = Invitation.objects.get()
     url = f"/admin/accounts/invitation/{made.pk}/revocation/"
-    assert "nobody else can sign up" in admin.get(url).content.decode()
+    assert "Nobody else can sign up" in admin.get(url).content.decode()
     page = admin.post(url, {"answer_with": "revoke"}, follow=True)
-    assert "The link works no more." in page.content.decode()
-    assert "taken back on" in page.content.decode()
+    assert "The link no longer works." in page.content.decode()
+    assert "revoked on" in page.content.decode()
     assert Client().get(link).status_code == 404
     admin.post(url, {"answer_with": "revoke"})
     actions = AuditLine.objects.order_by("pk").values_list("action", flat=True)

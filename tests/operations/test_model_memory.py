@@ -50,14 +50,14 @@ def test_the_least_that_a_worker_can_load_it_with_is_compared(
     told = model_memory(model=model)
     assert told is not None
     assert told.sentence == (
-        "It needs 15.3 GB of a device, and the largest among the workers has room for 11.9 GB: "
-        "its images will fail."
+        "It needs 15.3 GB of device memory, but the largest device of a worker has room for 11.9 "
+        "GB: its images will fail."
     )
     beat("large", 24_800_000_000, manners=["full", "beside"])
     told = model_memory(model=model)
     assert told is not None
     assert told.sentence == (
-        "It needs 24.0 GB of a device; the largest among the workers has room for 24.8 GB."
+        "It needs 24.0 GB of device memory; the largest device of a worker has room for 24.8 GB."
     )
 
 
@@ -98,10 +98,10 @@ def test_the_models_page_says_it(client: Client, charlie: User, model: Diffusion
     client.force_login(charlie)
     give_password(client)
     page = f"/admin/catalog/diffusionmodel/{model.pk}/change/"
-    assert "of a device" not in client.get(page).content.decode()
+    assert "of device memory" not in client.get(page).content.decode()
     beat("card", 11_900_000_000)
     assert (
-        "the largest among the workers has room for 11.9 GB." in client.get(page).content.decode()
+        "the largest device of a worker has room for 11.9 GB." in client.get(page).content.decode()
     )
 
 

@@ -69,10 +69,10 @@ def test_giving_the_welcome_credits_that_wait(admin: Client, alice: User) -> Non
     assert url_of(dora, "welcome") in page
     assert "throw-away" in admin.get(url_of(dora, "welcome")).content.decode()
     page = act(admin, dora, "welcome", reason="known to us").content.decode()
-    assert "The welcome credits are given." in page
+    assert "The welcome credits were given." in page
     assert User.objects.get(pk=dora.pk).account.posted_ucr == 200_000_000
     page = act(admin, dora, "welcome").content.decode()
-    assert "No welcome credits wait here." in page
+    assert "No welcome credits are waiting for this user." in page
 
 
 def test_taking_a_lost_second_step_off(admin: Client, alice: User) -> None:

@@ -112,7 +112,7 @@ def test_of_two_administrators_the_second_is_told(
     make_list(flat="0.4")
     for step in ({"look": "1"}, {"seen": seen, "save": "1"}):
         answer = admin.post(PRICES, {**sent, **step})
-        assert "Somebody else changed the prices meanwhile" in answer.content.decode()
+        assert "Someone else changed the prices in the meantime" in answer.content.decode()
     assert read_draft()[1] == PriceDraft(400_000)
 
 
@@ -135,20 +135,20 @@ def test_a_list_that_says_the_same_is_not_saved(admin: Client, db: None) -> None
 
 BAD_FIELDS = [
     ("flat", "", "This field is required."),
-    ("flat", "-0.1", "From 0 to 1000000 is allowed here."),
-    ("flat", "much", "“much” is not a number: write it like 12.5."),
-    ("flat", "NaN", "“NaN” is not a number: write it like 12.5."),
-    ("flat", "1000000.01", "From 0 to 1000000 is allowed here."),
-    ("flat", "0.0000001", "At most 6 decimals are possible here."),
+    ("flat", "-0.1", "Enter a number from 0 to 1000000."),
+    ("flat", "much", "“much” is not a number. Write it like 12.5."),
+    ("flat", "NaN", "“NaN” is not a number. Write it like 12.5."),
+    ("flat", "1000000.01", "Enter a number from 0 to 1000000."),
+    ("flat", "0.0000001", "Enter at most 6 decimals."),
     ("note", "x" * 201, "at most 200 characters"),
     ("mode_{model}", "magic", "not one of the available choices"),
     ("flat_{model}", "", "This way of pricing needs a number here."),
-    ("flat_{model}", "-1", "From 0 to 1000000 is allowed here."),
-    ("group_{group}", "", "Say what share of the price this group pays."),
-    ("group_{group}", "-1", "From 0 to 100 is allowed here."),
-    ("group_{group}", "100.5", "From 0 to 100 is allowed here."),
-    ("group_{group}", "0.00001", "At most 4 decimals are possible here."),
-    ("group_{group}", "half", "“half” is not a number: write it like 12.5."),
+    ("flat_{model}", "-1", "Enter a number from 0 to 1000000."),
+    ("group_{group}", "", "Enter the share of the price that this group pays."),
+    ("group_{group}", "-1", "Enter a number from 0 to 100."),
+    ("group_{group}", "100.5", "Enter a number from 0 to 100."),
+    ("group_{group}", "0.00001", "Enter at most 4 decimals."),
+    ("group_{group}", "half", "“half” is not a number. Write it like 12.5."),
 ]
 
 
@@ -170,9 +170,9 @@ def test_what_will_not_do_is_answered_with_a_sentence_and_changes_nothing(
         ("factor", "", "This way of pricing needs a number here."),
         ("factor", "0", "more than 0 and at most 0.001"),
         ("factor", "0.1", "more than 0 and at most 0.001"),
-        ("factor", "0.0000000000001", "At most 12 decimals are possible here."),
+        ("factor", "0.0000000000001", "Enter at most 12 decimals."),
         ("floor", "", "This way of pricing needs a number here."),
-        ("floor", "-1", "From 0 to 1000000 is allowed here."),
+        ("floor", "-1", "Enter a number from 0 to 1000000."),
     ],
 )
 def test_a_metered_price_needs_a_factor_and_a_floor(
@@ -276,15 +276,15 @@ def test_another_share_is_the_next_version_and_the_same_share_is_none(admin: Cli
     [
         ({"name": ""}, "This field is required."),
         ({"multiplier": ""}, "This field is required."),
-        ({"multiplier": "101"}, "From 0 to 100 is allowed here."),
-        ({"multiplier": "0.12345"}, "At most 4 decimals are possible here."),
-        ({"allowance": "add"}, "Say how many credits a month: more than 0."),
+        ({"multiplier": "101"}, "Enter a number from 0 to 100."),
+        ({"multiplier": "0.12345"}, "Enter at most 4 decimals."),
+        ({"allowance": "add"}, "Enter how many credits a month: more than 0."),
         ({"allowance": "add", "allowance_credits": "0"}, "more than 0"),
-        ({"allowance": "add", "allowance_credits": "-3"}, "From 0 to 1000000 is allowed here."),
-        ({"allowance_credits": "3"}, "Choose how these credits are given, or empty them."),
-        ({"daily_spend_credits": "0.0000001"}, "At most 6 decimals are possible here."),
-        ({"daily_spend_credits": "1e3"}, "“1e3” is not a number: write it like 12.5."),
-        ({"daily_spend_credits": "1000001"}, "From 0 to 1000000 is allowed here."),
+        ({"allowance": "add", "allowance_credits": "-3"}, "Enter a number from 0 to 1000000."),
+        ({"allowance_credits": "3"}, "Choose how these credits are given, or clear this field."),
+        ({"daily_spend_credits": "0.0000001"}, "Enter at most 6 decimals."),
+        ({"daily_spend_credits": "1e3"}, "“1e3” is not a number. Write it like 12.5."),
+        ({"daily_spend_credits": "1000001"}, "Enter a number from 0 to 1000000."),
         ({"images_at_once": "0"}, "greater than or equal to 1"),
         ({"images_at_once": "1.5"}, "Enter a whole number."),
     ],

@@ -80,7 +80,7 @@ def test_a_request_is_approved_in_one_click(
     assert "The request was approved." in page_of(response)
     assert have(alice) == 240
     assert AuditLine.objects.get(action="request.approve").actor == charlie
-    assert "This request was answered" in page_of(admin.post(url, follow=True))
+    assert "This request has already been answered" in page_of(admin.post(url, follow=True))
     assert have(alice) == 240
 
 
@@ -117,7 +117,7 @@ def test_many_are_approved_at_once_and_those_answered_meanwhile_are_told(
     form = {"action": "approve_chosen", "_selected_action": [asked.pk, his.pk, gone.pk]}
     page = page_of(admin.post(LIST, form, follow=True))
     assert "2 requests were approved." in page
-    assert "This request was answered or withdrawn before." in page
+    assert "This request has already been answered or withdrawn." in page
     assert (have(alice), have(bob), have(gone.user)) == (240, 207, 200)
 
 
@@ -149,7 +149,7 @@ def test_a_request_is_declined_with_an_answer(
     form = {"amount": "40", "answer": "", "answer_with": "decline"}
     refused = admin.post(url, form)
     assert refused.status_code == 400
-    assert "Write from 1 to 200 characters here." in page_of(refused)
+    assert "Enter 1 to 200 characters." in page_of(refused)
     assert admin.post(url, {**form, "answer": "next month"}).status_code == 302
     assert CreditRequest.objects.get().state == "declined"
     assert have(alice) == 200
@@ -159,10 +159,10 @@ def test_a_request_is_declined_with_an_answer(
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"amount": "0"}, "More than 0 and at most"),
-        ({"amount": "-5"}, "More than 0 and at most"),
-        ({"amount": "many"}, "“many” is not a number: write it like 12.5."),
-        ({"amount": "0.0000001"}, "At most 6 decimals are possible here."),
+        ({"amount": "0"}, "Enter more than 0 and at most"),
+        ({"amount": "-5"}, "Enter more than 0 and at most"),
+        ({"amount": "many"}, "“many” is not a number. Write it like 12.5."),
+        ({"amount": "0.0000001"}, "Enter at most 6 decimals."),
         ({"answer": "x" * 201}, "at most 200 characters"),
         ({"answer_with": "shrug"}, "Say whether you approve or decline."),
     ],

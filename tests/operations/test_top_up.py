@@ -71,12 +71,12 @@ def test_no_more_is_taken_than_is_available(
     ("field", "value", "sentence"),
     [
         ("amount", "", "This field is required."),
-        ("amount", "abc", "“abc” is not a number: write it like 12.5."),
-        ("amount", "NaN", "“NaN” is not a number: write it like 12.5."),
-        ("amount", "Infinity", "“Infinity” is not a number: write it like 12.5."),
-        ("amount", "0", "0 credits change nothing."),
-        ("amount", "0.0000001", "At most 6 decimals are possible here."),
-        ("amount", "1e12", "“1e12” is not a number: write it like 12.5."),
+        ("amount", "abc", "“abc” is not a number. Write it like 12.5."),
+        ("amount", "NaN", "“NaN” is not a number. Write it like 12.5."),
+        ("amount", "Infinity", "“Infinity” is not a number. Write it like 12.5."),
+        ("amount", "0", "The amount must not be 0."),
+        ("amount", "0.0000001", "Enter at most 6 decimals."),
+        ("amount", "1e12", "“1e12” is not a number. Write it like 12.5."),
         ("amount", "1" + "0" * 12, "This number is too large."),
         ("note", "x" * 501, "at most 500 characters"),
         ("amount", "1000000.000001", "At most 1000000.00 credits"),
@@ -234,7 +234,7 @@ def test_the_price_of_an_image_is_given_back_once(
     assert get_balance(user=alice).posted_ucr == 200 * CREDIT
     assert "Refund the image" not in admin.get(f"{page}change/").content.decode()
     again = admin.post(f"{page}refund/", {"reason": "blurred"}).content.decode()
-    assert "refunded before" in again
+    assert "already been refunded" in again
     line = AuditLine.objects.get(action="credits.refund")
     assert (line.subject_id, line.after["image"]) == (str(alice.pk), str(claimed.image_id))
     assert Entry.objects.filter(image_id=claimed.image_id, kind="refund").count() == 2

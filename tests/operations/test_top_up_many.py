@@ -91,9 +91,9 @@ def test_the_template_can_be_sent_back_as_it_is() -> None:
         (b"email,amount\na@b.org,1\0\n", "not a text file"),
         (b"email\na@b.org\n", "“amount” is missing"),
         (b"a@b.org,5\n", "“email” is missing"),
-        (b"email,amount,amount\na@b.org,1,2\n", "each once; not “amount”"),
-        (b"email,amount,group\na@b.org,1,x\n", "not “group”"),
-        (b'email,amount\n"a@b.org,1\n', "Line 2 cannot be read"),
+        (b"email,amount,amount\na@b.org,1,2\n", "“amount” is not allowed here"),
+        (b"email,amount,group\na@b.org,1,x\n", "“group” is not allowed here"),
+        (b'email,amount\n"a@b.org,1\n', "Line 2 can't be read"),
         (b"x" * (2 * 1024 * 1024 + 1), "larger than 2 MB"),
         (b"email,amount\n" + b"a@b.org,1\n" * (MAX_LINES + 1), "more than 20000 lines"),
     ],
@@ -106,17 +106,17 @@ def test_a_file_that_cannot_be_read_is_answered_with_a_sentence(data: bytes, sen
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("a@b.org,", "There is no amount."),
-        ("a@b.org", "There is no amount."),
-        (",5", "There is no address."),
+        ("a@b.org,", "The amount is missing."),
+        ("a@b.org", "The amount is missing."),
+        (",5", "The e-mail address is missing."),
         ("a@b.org,five", "“five” is not a number"),
         ('a@b.org,"1,5"', "“1,5” is not a number"),
         ("a@b.org,1e3", "is not a number"),
         ("a@b.org,NaN", "is not a number"),
         ("a@b.org,٣", "is not a number"),
         ("a@b.org,0.0000001", "at most six decimals"),
-        ("a@b.org,0", "0 credits change nothing."),
-        ("a@b.org,-0.00", "0 credits change nothing."),
+        ("a@b.org,0", "The amount must not be 0."),
+        ("a@b.org,-0.00", "The amount must not be 0."),
         ("a@b.org,1000000.000001", "At most 1000000.00 credits"),
         ("a@b.org,9999999999999999", "is not a number"),
         ("a@b.org,5," + "x" * 201, "at most 200 characters"),
@@ -159,13 +159,13 @@ def test_a_preview_with_a_wrong_line_tells_which_and_books_nothing(
     )
     url = send(admin, text)["Location"]
     page = words_of(admin.get(url))
-    assert "Nobody has this address." in page
-    assert page.count("This person is in the file 2 times.") == 4
+    assert "No user has this e-mail address." in page
+    assert page.count("This user is in the file 2 times.") == 4
     assert 'type="submit">Post' not in page
     assert "nothing was posted" in words_of(admin.post(url))
     text = f"email,amount\n{alice.email},-500\n"
     page = words_of(admin.get(send(admin, text)["Location"]))
-    assert "Only 200.00 credits are available to take." in page
+    assert "Only 200.00 credits can be taken away." in page
     assert not TopUpBatch.objects.exists()
 
 
@@ -186,7 +186,7 @@ def test_what_changed_since_the_preview_is_seen_before_anything_is_booked(
         user=alice, amount_ucr=-100 * CREDIT, actor=charlie, reason="x", key=str(uuid.uuid4())
     )
     page = words_of(admin.post(url))
-    assert "Only 100.00 credits are available to take." in page
+    assert "Only 100.00 credits can be taken away." in page
     assert (balance(alice), balance(bob)) == (100, 200)
     assert not TopUpBatch.objects.exists()
 
@@ -277,9 +277,9 @@ def test_people_are_chosen_by_what_fits_them(
 @pytest.mark.parametrize(
     ("field", "value", "sentence"),
     [
-        ("amount", "0", "0 credits change nothing."),
-        ("amount", "five", "“five” is not a number: write it like 12.5."),
-        ("below", "-1", "At least 0 is needed here."),
+        ("amount", "0", "The amount must not be 0."),
+        ("amount", "five", "“five” is not a number. Write it like 12.5."),
+        ("below", "-1", "Enter at least 0."),
         ("joined_since", "yesterday", "Enter a valid date."),
         ("active_days", "0", "greater than or equal to 1"),
         ("group", "999", "Select a valid choice."),
@@ -297,7 +297,7 @@ def test_people_who_were_ticked_in_the_list_are_topped_up(
 ) -> None:
     ticked = {"action": "top_up_chosen", "_selected_action": [alice.pk], "select_across": "0"}
     form = admin.post("/admin/accounts/user/", ticked)["Location"]
-    assert "1 person chosen" in words_of(admin.get(form))
+    assert "1 user selected" in words_of(admin.get(form))
     fields = {"ticked-amount": "5", "ticked-reason": "prize"}
     preview = admin.post(form, {"kind": "ticked", **fields})
     admin.post(preview["Location"])
@@ -309,7 +309,7 @@ def test_all_people_of_a_search_are_taken_along(admin: Client, alice: User) -> N
         make_user(f"student{number}")
     ticked = {"action": "top_up_chosen", "_selected_action": [alice.pk], "select_across": "1"}
     form = admin.post("/admin/accounts/user/?q=student", ticked)["Location"]
-    assert "60 people chosen" in words_of(admin.get(form))
+    assert "60 users selected" in words_of(admin.get(form))
 
 
 @pytest.mark.parametrize("choice", ["x", str(uuid.UUID(int=7))])

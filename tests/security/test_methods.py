@@ -59,7 +59,7 @@ def test_a_refusal_needs_no_token_and_says_so_in_words(alice: User) -> None:
     strict.force_login(alice)
     response = strict.put("/accounts/email/", headers={"Accept": "text/html"})
     assert response.status_code == 405
-    assert "it only works behind its button" in response.content.decode()
+    assert "Use the button that leads to it" in response.content.decode()
 
 
 def test_a_passkey_is_not_removed_by_a_delete_without_its_page(studio: Studio) -> None:

@@ -93,7 +93,7 @@ def test_the_sentence_names_the_field_and_says_what_is_wrong(studio: Studio) -> 
     form = {"model": "a\0", "prompt": "a fox"}
     answer = studio.people["alice"].post("/generations/", form, headers=JSON).json()
     assert answer["error"]["field"] == "model"
-    assert "cannot be kept" in answer["error"]["message"]
+    assert "can't be stored" in answer["error"]["message"]
     assert Generation.objects.count() == 1
 
 

@@ -187,7 +187,10 @@ def test_a_filter_by_picture_shows_its_lines_even_when_it_is_deleted(
         ("until=2026-02-30", "Write a day as year-month-day"),
         ("until=9999-12-31", "Write a day as year-month-day"),
         ("since=0001-01-01", "Write a day as year-month-day"),
-        ("since=2026-02-02&until=2026-02-01", "The first day comes after the last one."),
+        (
+            "since=2026-02-02&until=2026-02-01",
+            "The first day is after the last day. Choose an earlier first day.",
+        ),
         ("image=7", "That is not the id of an image."),
         ("before=abc", "That page of the statement does not exist."),
         ("before=1-2", "That page of the statement does not exist."),

@@ -87,7 +87,10 @@ def publish_prices(
     number, in_force = read_draft()
     if number != based_on:
         raise Conflict(
-            _("Somebody else changed the prices meanwhile. Look at the new list and start again.")
+            _(
+                "Someone else changed the prices in the meantime. Check the new list and start "
+                "again."
+            )
         )
     # The first list may say what the defaults say: from then on the settings change nothing.
     if number is not None and draft == in_force:
@@ -109,7 +112,7 @@ def price_group(*, group: UserGroup, multiplier: Decimal, actor: User) -> PriceL
         return None
     draft = replace(in_force, groups={**in_force.groups, group.pk: multiplier})
     # Everybody reads the note; what a group of others is called is not theirs to know.
-    return _write(in_force, draft, actor=actor, note=_("The share of a group."))
+    return _write(in_force, draft, actor=actor, note=_("Share of a group changed."))
 
 
 def list_changes(*, before: PriceDraft, after: PriceDraft) -> list[Change]:
@@ -134,11 +137,11 @@ def _publish(in_force: PriceDraft, draft: PriceDraft, *, actor: User, note: str)
     groups = {group.pk: group for group in UserGroup.objects.all()}
     for group in groups.values():
         if group.pk not in draft.groups:
-            sentence = _("Say what share of the price the group “%(group)s” pays.")
+            sentence = _("Enter the share of the price that the group “%(group)s” pays.")
             raise InvalidInput(sentence % {"group": group.name}, field=f"group_{group.pk}")
     known = set(DiffusionModel.objects.values_list("pk", flat=True))
     if not (set(draft.groups) <= set(groups) and set(draft.models) <= known):
-        raise Conflict(_("A group or model of this form is gone. Open it again."))
+        raise Conflict(_("A group or model on this form no longer exists. Open the form again."))
     return _write(in_force, draft, actor=actor, note=note)
 
 

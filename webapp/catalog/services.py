@@ -54,7 +54,7 @@ def get_hub_model(*, slug: str) -> DiffusionModel:
     """The hub model of that slug; raises NotFound, or Conflict if it needs no download."""
     model = get_model(slug=slug)
     if model.source != DiffusionModel.Source.HUB:
-        raise Conflict(_("%(name)s lies on this machine already.") % {"name": model.name})
+        raise Conflict(_("%(name)s is on this machine already.") % {"name": model.name})
     return model
 
 
@@ -138,15 +138,15 @@ def add_hub_model(
         raise InvalidInput(sentence % {"id": hub_id}, field="location")
     if not family:
         raise InvalidInput(
-            _("Say which family it is: --family %(families)s.")
+            _("Name the family: --family %(families)s.")
             % {"families": "|".join(slug for slug in ARCHITECTURES if slug != OTHER)},
             field="family",
         )
     if family == OTHER:
         sentence = _(
-            "A model of another architecture is looked at before it is listed. Download it with"
-            " python -m worker.pipelines.download fetch %(id)s --into FOLDER, then add that folder:"
-            " manage.py models add FOLDER"
+            "A model of another architecture is checked before it is added. Download it with "
+            "python -m worker.pipelines.download fetch %(id)s --into FOLDER, then add that "
+            "folder: manage.py models add FOLDER"
         )
         raise InvalidInput(sentence % {"id": hub_id}, field="family")
     return _add(
@@ -225,7 +225,9 @@ def _add(
             field="family",
         )
     if DiffusionModel.objects.filter(slug=slug).exists():
-        raise Conflict(_("The slug “%(slug)s” is taken: say --slug.") % {"slug": slug})
+        raise Conflict(
+            _("The slug “%(slug)s” is taken. Choose another one with --slug.") % {"slug": slug}
+        )
     begins = replace(architecture, **defaults)
     side_px = side_px or begins.side_px
     _check_side(side_px, grid_px=begins.grid_px)

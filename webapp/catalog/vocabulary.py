@@ -84,7 +84,7 @@ def parse_vocabulary(raw: bytes) -> Vocabulary:
         raise refuse(_("It is larger than %(most)d kB.") % {"most": kilobytes})
     data = read_object(_decoded(raw), at="vocabulary.json")
     if unknown := sorted(data.keys() - FIELDS):
-        sentence = _("“%(field)s” is none of its fields: %(fields)s.")
+        sentence = _("“%(field)s” is not a field. The fields are: %(fields)s.")
         raise refuse(sentence % {"field": unknown[0][:40], "fields": ", ".join(sorted(FIELDS))})
     if data.get("version") != VERSION or isinstance(data["version"], bool):
         raise refuse(_("“version” must be %(version)d.") % {"version": VERSION})
@@ -119,7 +119,7 @@ def _read_things(value: Any) -> dict[str, dict[str, str]]:
         for language, names in read_languages(value, at="things").items()
     }
     if not any(things.values()):
-        raise refuse(_("“things” names nothing: a model that knows no thing can draw none."))
+        raise refuse(_("“things” is empty. Name at least one thing that the model can draw."))
     return {language: names for language, names in things.items() if names}
 
 
@@ -156,8 +156,8 @@ def _check_offers(vocabulary: Vocabulary) -> None:
 
 def _unknown_offer(**facts: str) -> InvalidInput:
     sentence = _(
-        "“near.%(language)s” offers “%(offer)s” for “%(word)s”, which stands neither in “things”"
-        " nor in “words” of that language."
+        "“near.%(language)s” offers “%(offer)s” for “%(word)s”, which is in neither “things” "
+        "nor “words” of that language."
     )
     return refuse(sentence % facts)
 
@@ -189,7 +189,7 @@ def _read_texts(value: Any, *, at: str, most: int) -> dict[str, str]:
         for language, text in read_languages(value, at=at).items()
     }
     if not texts:
-        raise refuse(_("“%(at)s” says it in no language.") % {"at": at})
+        raise refuse(_("“%(at)s” has no language. Add at least one.") % {"at": at})
     return texts
 
 

@@ -43,7 +43,7 @@ def read_languages(value: Any, *, at: str) -> dict[str, Any]:
     data = read_object(value, at=at)
     for code in data:
         if not LANGUAGE.fullmatch(code):
-            sentence = _("“%(code)s” in “%(at)s” is no code of a language, such as “en”.")
+            sentence = _("“%(code)s” in “%(at)s” is not a language code such as “en”.")
             raise refuse(sentence % {"code": _short(code), "at": _short(at)})
     if len(data) > MOST_LANGUAGES:
         raise _too_many(at, MOST_LANGUAGES)

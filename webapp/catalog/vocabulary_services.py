@@ -36,7 +36,7 @@ def read_vocabulary(path: Path) -> bytes | None:
         if not file.exists():
             return None
         if not file.is_file():
-            raise refuse(_("It is no file."))
+            raise refuse(_("It is not a file."))
         with file.open("rb") as opened:
             raw = opened.read(MOST_BYTES + 1)
     except OSError as error:

@@ -51,7 +51,7 @@ class BoundedBodies:
             await self._refuse(send)
 
     async def _refuse(self, send: Send) -> None:
-        sentence = _("That is too much: at most %(most)d MB can be sent at once.")
+        sentence = _("This is too large: at most %(most)d MB can be sent at once.")
         message = sentence % {"most": self.most_bytes // MEGABYTE}
         body = json.dumps({"error": {"code": "too_large", "message": message}}).encode()
         headers = [

@@ -106,5 +106,8 @@ def _first_unkept(texts: Iterator[tuple[str, str]]) -> str | None:
 
 
 def _refuse(request: HttpRequest, field: str) -> HttpResponse:
-    sentence = _("A text came with characters that cannot be kept (a NUL, or what is not UTF-8).")
+    sentence = _(
+        "The text contains characters that can't be stored (NUL, or invalid UTF-8). "
+        "Remove them and try again."
+    )
     return error_response(request, InvalidInput(sentence, field=UNKEPT.sub("", field)[:40]))

@@ -83,7 +83,7 @@ def _claim(*, scope: str, key: str, body_hash: str) -> IdempotencyKey:
             return found
         lost = same_key.filter(token=found.token, state=State.RUNNING)
         lost.filter(started_at__lt=Now() - LOST_AFTER).update(token=claim.token, started_at=Now())
-    raise Conflict(_("This is still being done. Wait a moment, then look again."))
+    raise Conflict(_("This is still in progress. Wait a moment, then check again."))
 
 
 def _act_and_answer(
@@ -92,7 +92,7 @@ def _act_and_answer(
     with transaction.atomic(durable=True):
         answer: dict[str, Any] = json.loads(json.dumps(act()))
         if not mine.update(state=State.DONE, answer=answer):
-            raise Conflict(_("This took too long and was begun anew. Look again in a moment."))
+            raise Conflict(_("This took too long and was started again. Check again in a moment."))
     return answer
 
 

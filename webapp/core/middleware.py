@@ -115,7 +115,7 @@ class ErrorSentences:
         response = self.get_response(request)
         if not isinstance(response, HttpResponseNotAllowed):
             return response
-        sentence = _("There is no page at this address: it only works behind its button.")
+        sentence = _("There is no page at this address. Use the button that leads to it.")
         said = error_response(request, NotAllowed(sentence))
         said["Allow"] = response["Allow"]
         return said

@@ -54,9 +54,9 @@ class PlainNumberField(forms.DecimalField):
 
     def _out_of_range(self) -> str:
         if self.most is None:
-            return _("At least %(least)s is needed here.") % {"least": self.least}
+            return _("Enter at least %(least)s.") % {"least": self.least}
         limits = {"least": self.least, "most": self.most}
-        return _("From %(least)s to %(most)s is allowed here.") % limits
+        return _("Enter a number from %(least)s to %(most)s.") % limits
 
     def _limits(self) -> dict[str, str]:
         limits = {"min": self.least, "max": self.most}
@@ -101,9 +101,9 @@ class DayField(forms.DateField):
 
 def not_a_number(text: str) -> str:
     """The sentence for a text that is none."""
-    return _("“%(text)s” is not a number: write it like 12.5.") % {"text": text[:40]}
+    return _("“%(text)s” is not a number. Write it like 12.5.") % {"text": text[:40]}
 
 
 def too_fine(places: int) -> str:
     """The sentence for a number with more decimals than `places`."""
-    return _("At most %(places)d decimals are possible here.") % {"places": places}
+    return _("Enter at most %(places)d decimals.") % {"places": places}

@@ -16,7 +16,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """403: the form's security token is missing or old; reloading the page mends it."""
-    sentence = _("This page was open too long. Reload it and try again.")
+    sentence = _("This page was open for too long. Reload it and try again.")
     return error_response(request, Forbidden(sentence))
 
 

@@ -111,7 +111,7 @@ def revoke_batch(*, batch_id: uuid.UUID, actor: User, reason: str) -> None:
     _check_text(reason, field="reason", most=MAX_REASON_LENGTH)
     now = timezone.now()
     if not CodeBatch.objects.filter(pk=batch_id, revoked_at=None).update(revoked_at=now):
-        raise Conflict(_("These codes were revoked before."))
+        raise Conflict(_("These codes are already revoked."))
     audit.record(
         actor=actor,
         action="codes.revoke",
@@ -235,8 +235,10 @@ def _check_limit(code: Code, account: Account, user: User) -> None:
     if uses.count() < most:
         return
     if most == 1:
-        raise Conflict(_("You have redeemed another code of this kind; one is for one person."))
-    sentence = _("You have redeemed %(most)d codes of this kind already, as many as one may.")
+        raise Conflict(
+            _("You have already redeemed a code of this kind. Each person can redeem only one.")
+        )
+    sentence = _("You have already redeemed %(most)d codes of this kind, which is the limit.")
     raise Conflict(sentence % {"most": most})
 
 
@@ -292,13 +294,13 @@ def _check_batch(body: Mapping[str, Any]) -> None:
         ("per_user_limit", MAX_CODES),
     ):
         if not 1 <= body[field] <= most:
-            sentence = _("From 1 to %(most)d is allowed here.") % {"most": most}
+            sentence = _("Enter a number from 1 to %(most)d.") % {"most": most}
             raise InvalidInput(sentence, field=field)
 
 
 def _check_text(text: str, *, field: str, most: int) -> None:
     if not 0 < len(text.strip()) <= most:
-        sentence = _("Write from 1 to %(most)d characters here.") % {"most": most}
+        sentence = _("Enter 1 to %(most)d characters.") % {"most": most}
         raise InvalidInput(sentence, field=field)
 
 

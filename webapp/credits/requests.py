@@ -40,7 +40,7 @@ def ask_for_credits(*, user: User, amount_ucr: int, reason: str) -> CreditReques
     _check_text(reason, field="reason", most=MAX_REASON_LENGTH)
     since = timezone.now() - timedelta(days=1)
     if CreditRequest.objects.filter(user=user, created_at__gte=since).count() >= ASKED_A_DAY:
-        sentence = _("You can ask %(most)d times a day. Try again tomorrow.")
+        sentence = _("You can send %(most)d requests a day. Try again tomorrow.")
         raise TooMany(sentence % {"most": ASKED_A_DAY})
     try:
         with transaction.atomic():
@@ -48,7 +48,7 @@ def ask_for_credits(*, user: User, amount_ucr: int, reason: str) -> CreditReques
                 user=user, amount_ucr=amount_ucr, reason=reason.strip()
             )
     except IntegrityError as error:
-        raise Conflict(_("You have asked already. Wait for the answer.")) from error
+        raise Conflict(_("You already have an open request. Wait for the answer.")) from error
 
 
 @transaction.atomic
@@ -143,7 +143,7 @@ def _close(asked: CreditRequest, **facts: object) -> None:
     facts["decided_at"] = timezone.now()
     still_open = CreditRequest.objects.filter(pk=asked.pk, state=Answered.OPEN)
     if not still_open.update(**facts):
-        raise Conflict(_("This request was answered or withdrawn before."))
+        raise Conflict(_("This request has already been answered or withdrawn."))
     for name, value in facts.items():
         setattr(asked, name, value)
 
@@ -171,11 +171,11 @@ def _send_mail_later(request_id: int) -> None:
 def _check_amount(amount_ucr: int) -> None:
     if not 0 < amount_ucr <= ledger.MAX_BY_HAND_UCR:
         most = format_credits(ledger.MAX_BY_HAND_UCR)
-        sentence = _("More than 0 and at most %(most)s credits are possible.")
+        sentence = _("Enter more than 0 and at most %(most)s credits.")
         raise InvalidInput(sentence % {"most": most}, field="amount")
 
 
 def _check_text(text: str, *, field: str, most: int) -> None:
     if not 0 < len(text.strip()) <= most:
-        sentence = _("Write from 1 to %(most)d characters here.") % {"most": most}
+        sentence = _("Enter 1 to %(most)d characters.") % {"most": most}
         raise InvalidInput(sentence, field=field)

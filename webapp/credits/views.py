@@ -57,7 +57,7 @@ def ask(request: SignedInRequest) -> HttpResponse:
             put_on_form(form, error, field="amount")
             status = error.status
         else:
-            messages.success(request, _("Your request is on its way."))
+            messages.success(request, _("Your request was sent."))
             return redirect("ask_for_credits")
     asked = list(CreditRequest.objects.filter(user=request.user)[:ANSWERS_SHOWN])
     context = {
@@ -74,7 +74,7 @@ def ask(request: SignedInRequest) -> HttpResponse:
 def withdraw(request: SignedInRequest, request_id: int) -> HttpResponse:
     """Takes a request back and returns to the page of requests."""
     requests.withdraw_request(user=request.user, request_id=request_id)
-    messages.success(request, _("Your request is withdrawn."))
+    messages.success(request, _("Your request was withdrawn."))
     return redirect("ask_for_credits")
 
 

@@ -57,7 +57,7 @@ def welcome_user(*, user: User, address: str) -> None:
     with override(settings.LANGUAGE_CODE):  # the studio's, not the visitor's
         tell_admins(
             code=NOTICE,
-            sentence=_("New users wait for their welcome credits: look at them under People."),
+            sentence=_("New users are waiting for their welcome credits. See the page Users."),
             detail=f"{why.label}: {user.email}",
         )
 
@@ -68,9 +68,9 @@ def give_held_welcome(*, user: User, actor: User, reason: str) -> None:
     mailbox had them under an earlier account."""
     account = lock_account(user=user)
     if not account.welcome_held:
-        raise Conflict(_("No welcome credits wait here."))
+        raise Conflict(_("No welcome credits are waiting for this user."))
     if not ledger.grant_welcome(user=user):
-        raise Conflict(_("This mailbox had its welcome credits before."))
+        raise Conflict(_("This mailbox has already received its welcome credits."))
     audit.record(
         actor=actor,
         action="user.welcome",
@@ -91,13 +91,14 @@ def held_sentence(account: Account) -> str:
     """Why the starting credits wait, and whom to ask; "" if they don't."""
     if account.welcome_held == Account.WelcomeHeld.NETWORK:
         return _(
-            "Your account is ready. Its first credits come from an administrator, because many"
-            " accounts were made from your network today: ask for them on the page Credits."
+            "Your account is ready. Its first credits come from an administrator, because many "
+            "accounts were created from your network today. Ask for them on the Credits page."
         )
     if account.welcome_held == Account.WelcomeHeld.THROWAWAY:
         return _(
-            "Your account is ready. Its first credits come from an administrator, because your"
-            " address is of a service for throw-away addresses: ask for them on the page Credits."
+            "Your account is ready. Its first credits come from an administrator, because your "
+            "e-mail address belongs to a disposable address service. Ask for them on the "
+            "Credits page."
         )
     return ""
 

@@ -101,7 +101,7 @@ def delete_account(request: SignedInRequest) -> HttpResponse:
     error: Conflict | None = None
     if request.method == "POST":
         try:
-            delete_user(user=request.user, actor=request.user, reason=_("their own wish"))
+            delete_user(user=request.user, actor=request.user, reason=_("own request"))
         except Conflict as refusal:
             error = refusal
         else:

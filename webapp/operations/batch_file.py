@@ -59,7 +59,7 @@ def read_batch_file(data: bytes) -> list[FileLine]:
 def read_amount(text: str) -> tuple[int, str]:
     """`(micro-credits, "")`, or `(0, what is wrong with the text)`."""
     if not text:
-        return 0, _("There is no amount.")
+        return 0, _("The amount is missing.")
     try:
         amount = read_decimal(text)
     except ValueError:
@@ -70,7 +70,7 @@ def read_amount(text: str) -> tuple[int, str]:
         return 0, _("An amount has at most six decimals.")
     amount_ucr = to_ucr(amount)
     if amount_ucr == 0:
-        return 0, _("0 credits change nothing.")
+        return 0, _("The amount must not be 0.")
     if abs(amount_ucr) > MAX_BY_HAND_UCR:
         return 0, most_at_once()
     return amount_ucr, ""
@@ -108,7 +108,7 @@ def _read_records(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         except StopIteration:
             return
         except csv.Error as error:
-            sentence = _("Line %(number)d cannot be read: look at its quotes.")
+            sentence = _("Line %(number)d can't be read. Check its quotation marks.")
             raise _wrong(sentence % {"number": number}) from error
         if any(cell.strip() for cell in cells):
             yield number, cells
@@ -121,7 +121,10 @@ def _check_header(header: list[str]) -> None:
             raise _wrong(sentence % {"name": name})
     for name in header:
         if name not in COLUMNS or header.count(name) > 1:
-            sentence = _("The columns are email, amount and reason, each once; not “%(name)s”.")
+            sentence = _(
+                "“%(name)s” is not allowed here: the columns are email, amount and "
+                "reason, each once."
+            )
             raise _wrong(sentence % {"name": name[:40]})
 
 
@@ -132,7 +135,7 @@ def _read_line(number: int, header: list[str], cells: list[str]) -> FileLine:
     if len(cells) > len(header):
         problem = _("This line has more cells than the first.")
     elif not email:
-        problem = _("There is no address.")
+        problem = _("The e-mail address is missing.")
     elif not problem and len(reason) > MAX_REASON_LENGTH:
         problem = _("The reason may have at most %(most)d characters.") % {
             "most": MAX_REASON_LENGTH

@@ -34,13 +34,13 @@ class ModelMemory:
         figures = {"needed": gigabytes(self.needed), "largest": gigabytes(self.largest)}
         if self.fits:
             told = _(
-                "It needs %(needed)s GB of a device; the largest among the workers has room for "
-                "%(largest)s GB."
+                "It needs %(needed)s GB of device memory; the largest device of a worker has "
+                "room for %(largest)s GB."
             )
         else:
             told = _(
-                "It needs %(needed)s GB of a device, and the largest among the workers has room "
-                "for %(largest)s GB: its images will fail."
+                "It needs %(needed)s GB of device memory, but the largest device of a worker "
+                "has room for %(largest)s GB: its images will fail."
             )
         return told % figures
 

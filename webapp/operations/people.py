@@ -173,14 +173,16 @@ def _keep_an_administrator(*, but: User) -> None:
     administrators = User.objects.filter(is_superuser=True, is_active=True)
     ids = list(administrators.select_for_update().order_by("pk").values_list("pk", flat=True))
     if ids == [but.pk]:
-        raise Conflict(_("This is the last administrator. Make another one first."))
+        raise Conflict(
+            _("This is the last administrator. Make another user an administrator first.")
+        )
 
 
 def read_reason(reason: str) -> str:
     """The reason without blanks around it. Raises InvalidInput if it is empty or too long."""
     reason = reason.strip()
     if not 1 <= len(reason) <= MAX_REASON_LENGTH:
-        sentence = _("Write a reason of 1 to %(most)d characters.") % {"most": MAX_REASON_LENGTH}
+        sentence = _("Enter a reason of 1 to %(most)d characters.") % {"most": MAX_REASON_LENGTH}
         raise InvalidInput(sentence, field="reason")
     return reason
 

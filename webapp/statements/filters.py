@@ -76,11 +76,15 @@ def read_filter(given: Mapping[str, str]) -> StatementFilter:
         image_id=read_optional_id(given.get("image"), field="image"),
     )
     if asked.since and asked.until and asked.since > asked.until:
-        raise InvalidInput(_("The first day comes after the last one."), field="since")
+        raise InvalidInput(
+            _("The first day is after the last day. Choose an earlier first day."), field="since"
+        )
     return asked
 
 
 def _read_kind(text: str) -> str:
     if text not in KINDS:
-        raise InvalidInput(_("There is no such kind of line. Choose one."), field="kind")
+        raise InvalidInput(
+            _("There is no such kind of line. Choose one from the list."), field="kind"
+        )
     return text

@@ -24,7 +24,7 @@ def top_up(
     account is closed.
     """
     if amount_ucr <= 0:
-        raise InvalidInput(_("Say how many credits to add: more than 0."), field="amount")
+        raise InvalidInput(_("Enter how many credits to add: more than 0."), field="amount")
     return _book(user, amount_ucr, f"topup:{key}", actor=actor, reason=reason, note=note)
 
 
@@ -36,14 +36,14 @@ def adjust(
     Raises as `top_up`, and NotEnoughCredits if less is available than is taken.
     """
     if amount_ucr == 0:
-        raise InvalidInput(_("An adjustment of 0 changes nothing."), field="amount")
+        raise InvalidInput(_("An adjustment can't be 0 credits."), field="amount")
     return _book(user, amount_ucr, f"adjust:{key}", actor=actor, reason=reason, note=note)
 
 
 def check_words(*, reason: str, note: str = "") -> None:
     """Raises InvalidInput if the reason is empty or too long, or the note too long."""
     if not reason.strip():
-        raise InvalidInput(_("Write a reason: the user will see it."), field="reason")
+        raise InvalidInput(_("Enter a reason. The user will see it."), field="reason")
     if len(reason.strip()) > MAX_REASON_LENGTH:
         sentence = _("The reason may have at most %(most)d characters.")
         raise InvalidInput(sentence % {"most": MAX_REASON_LENGTH}, field="reason")

@@ -104,7 +104,7 @@ def refund_image(
     )
     posted = post([posting], actor=actor, by=by, reason=reason.strip())
     if not posted:
-        raise Conflict(_("This image was refunded before."))
+        raise Conflict(_("This image has already been refunded."))
     return Transaction.objects.get(pk=posted[posting.key])
 
 

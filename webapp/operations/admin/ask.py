@@ -18,7 +18,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from webapp.core.errors import DarkroomError
 from webapp.operations.admin.reauthentication import require_password
 
-READ_IN_THE_LOG = _("It stands in the audit log.")
+READ_IN_THE_LOG = _("It is recorded in the audit log.")
 
 
 @dataclass(frozen=True, slots=True)

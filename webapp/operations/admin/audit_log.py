@@ -29,7 +29,7 @@ class AtFilter(DatesFilter):
 class ActionFilter(admin.SimpleListFilter):
     """By what was done: all of a room ("credits"), or one act ("credits.top_up")."""
 
-    title = _("act")
+    title = _("action")
     parameter_name = "act"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:

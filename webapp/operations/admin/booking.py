@@ -40,7 +40,7 @@ class ChangeField(CreditsField):
         ValidationError for 0."""
         amount_ucr: int | None = super().clean(value)
         if amount_ucr == 0:
-            raise ValidationError(gettext("0 credits change nothing."))
+            raise ValidationError(gettext("The amount must not be 0."))
         return amount_ucr
 
 

@@ -13,7 +13,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 
 from webapp.core.csv_lines import safe_text
 from webapp.core.ids import find_id
@@ -204,9 +204,9 @@ class TransactionAdmin(LongList, ReadOnlyAdmin):
             request,
             self,
             title=_("Undo %(what)s") % {"what": posted},
-            lead=_("%(whose)s: %(amount)s credits are taken back by a new entry.")
+            lead=_("%(whose)s: %(amount)s credits are undone by a new entry.")
             % {"whose": _owner_of(posted), "amount": signed_credits(_moved_ucr(posted))},
-            button=_("Undo"),
+            button=pgettext("transaction", "Undo"),
             act=lambda actor, reason: _undo(posted, actor, reason),
             back=row_address(Transaction, transaction_id),
         )

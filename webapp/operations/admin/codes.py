@@ -56,21 +56,21 @@ class MakeCodesForm(forms.Form):
         label=gettext_lazy("How many codes"), widget=UnfoldAdminIntegerFieldWidget
     )
     uses_per_code = WholeNumberField(
-        label=gettext_lazy("People for one code"),
+        label=gettext_lazy("Users for one code"),
         initial=1,
-        help_text=gettext_lazy("How many people can redeem the same code, each of them once."),
+        help_text=gettext_lazy("How many users can redeem the same code, each of them once."),
         widget=UnfoldAdminIntegerFieldWidget,
     )
     per_user_limit = WholeNumberField(
-        label=gettext_lazy("Codes for one person"),
+        label=gettext_lazy("Codes for one user"),
         initial=1,
-        help_text=gettext_lazy("How many different codes of this batch one person can redeem."),
+        help_text=gettext_lazy("How many different codes of this batch one user can redeem."),
         widget=UnfoldAdminIntegerFieldWidget,
     )
     last_day = DayField(
         label=gettext_lazy("Last day"),
         required=False,
-        help_text=gettext_lazy("Good until the end of this day. Empty: for ever."),
+        help_text=gettext_lazy("Valid until the end of this day. Empty: no expiry."),
         widget=UnfoldAdminTextInputWidget(attrs={"type": "date"}),
     )
     batch_id = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
@@ -80,7 +80,7 @@ class MakeCodesForm(forms.Form):
         at the beginning of the day after."""
         day: date | None = self.cleaned_data["last_day"]
         if day is not None and day.year == MAXYEAR:
-            raise forms.ValidationError(_("That day is too far away."))
+            raise forms.ValidationError(_("That day is too far in the future."))
         return day
 
     def clean(self) -> dict[str, Any] | None:
@@ -159,8 +159,8 @@ class CodeBatchAdmin(ReadOnlyAdmin):
         """How far the batch is used up, in a sentence."""
         used = codes.summarise_batch(batch=batch)
         sentence = _(
-            "Uses: %(uses)d. People: %(people)d. Credits given: %(given)s."
-            " Untouched codes: %(untouched)d."
+            "Uses: %(uses)d. Users: %(people)d. Credits given: %(given)s. Unused codes: "
+            "%(untouched)d."
         )
         return sentence % {
             "uses": used.uses,
@@ -178,30 +178,30 @@ class CodeBatchAdmin(ReadOnlyAdmin):
             '<a class="one-click-other" href="{}?{}">{}</a>', url, query, _("Every use")
         )
 
-    @action(description=gettext_lazy("Make codes"), url_path="make", icon="add")  # type: ignore[untyped-decorator]
+    @action(description=gettext_lazy("Create codes"), url_path="make", icon="add")  # type: ignore[untyped-decorator]
     def make_codes(self, request: HttpRequest) -> HttpResponse:
         """A form for a batch; then the batch's page, where its CSV is written."""
         _allow(request, "credits.add_codebatch")
         form = MakeCodesForm(posted(request))
         question = Question(
-            _("Make codes"),
-            [_("Everybody who is given a code can redeem it for credits.")],
-            [Button("make", _("Make them"))],
+            _("Create codes"),
+            [_("Anyone who has a code can redeem it for credits.")],
+            [Button("make", _("Create them"))],
             reverse("admin:credits_codebatch_changelist"),
         )
         return ask(self, request, form, question, lambda: _make(request, form))
 
-    @action(description=gettext_lazy("Write the CSV"), url_path="csv", icon="download")  # type: ignore[untyped-decorator]
+    @action(description=gettext_lazy("Download the CSV"), url_path="csv", icon="download")  # type: ignore[untyped-decorator]
     def write_csv(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Asks first: whoever has the file can redeem the codes. Then the file."""
         batch = self._batch(request, object_id)
         question = Question(
-            _("Write the codes of %(batch)s") % {"batch": batch},
+            _("Download the codes of %(batch)s") % {"batch": batch},
             [
-                _("Whoever has this file can redeem the codes."),
-                _("It can be written at any time, and each time stands in the audit log."),
+                _("Anyone who has this file can redeem the codes."),
+                _("It can be downloaded at any time. Each download is recorded in the audit log."),
             ],
-            [Button("write", _("Write the CSV"))],
+            [Button("write", _("Download the CSV"))],
             _page_of(batch),
         )
         actor = cast("User", request.user)
@@ -220,7 +220,7 @@ class CodeBatchAdmin(ReadOnlyAdmin):
         form = ReasonForm(request, most=codes.MAX_REASON_LENGTH)
         question = Question(
             _("Revoke %(batch)s") % {"batch": batch},
-            [self.progress(batch), _("What was redeemed stays with its people.")],
+            [self.progress(batch), _("Credits that were already redeemed stay with their users.")],
             [Button("revoke", _("Revoke them"), "danger")],
             _page_of(batch),
         )
@@ -282,7 +282,7 @@ def _make(request: HttpRequest, form: MakeCodesForm) -> HttpResponse:
         per_user_limit=told["per_user_limit"],
         expires_at=form.expires_at(),
     )
-    sentence = _("%(count)d codes were made. Write the CSV to give them out.")
+    sentence = _("%(count)d codes were created. Download the CSV to hand them out.")
     return tell_and_leave(request, sentence % {"count": batch.count}, _page_of(batch))
 
 

@@ -78,7 +78,9 @@ class DatesForm(forms.Form):
         since: date | None = self.cleaned_data.get("since")
         until: date | None = self.cleaned_data["until"]
         if since and until and until < since:
-            raise forms.ValidationError(gettext("The first day comes after the last one."))
+            raise forms.ValidationError(
+                gettext("The first day is after the last day. Choose an earlier first day.")
+            )
         return until
 
 

@@ -53,8 +53,8 @@ class GroupForm(forms.ModelForm):  # type: ignore[type-arg]
         max_value=int(MAX_MULTIPLIER),
         decimal_places=MULTIPLIER_PLACES,
         help_text=_(
-            "1 is all of the price, 0.5 half of it, 0 nothing. Another share makes the next"
-            " version of the price list."
+            "1 is the full price, 0.5 half of it, 0 nothing. Changing the share creates the "
+            "next version of the price list."
         ),
         widget=UnfoldAdminDecimalFieldWidget,
     )
@@ -81,9 +81,11 @@ class GroupForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = super().clean() or self.cleaned_data
         given = fields.get("allowance_credits")
         if fields.get("allowance") == UserGroup.Allowance.NONE and given:
-            self.add_error("allowance", _("Choose how these credits are given, or empty them."))
+            self.add_error(
+                "allowance", _("Choose how these credits are given, or clear this field.")
+            )
         elif fields.get("allowance") not in (None, UserGroup.Allowance.NONE) and not given:
-            self.add_error("allowance_credits", _("Say how many credits a month: more than 0."))
+            self.add_error("allowance_credits", _("Enter how many credits a month: more than 0."))
         if not self.errors:
             self.instance.allowance_ucr = to_ucr(given or Decimal(0))
             spend = fields["daily_spend_credits"]
@@ -186,7 +188,7 @@ class UserGroupAdmin(AuditedAdmin):
             names = _list_models_of_it_alone(group)
             if names:
                 sentence = gettext(
-                    "Only this group may use %(models)s. Choose for whom they are first."
+                    "Only this group may use %(models)s. First choose who else may use them."
                 )
                 messages.error(request, sentence % {"models": ", ".join(names)})
                 return redirect("admin:accounts_usergroup_change", object_id)
@@ -209,9 +211,9 @@ def _models_of(group: UserGroup) -> QuerySet[Any, int]:
 def _consequence(group: UserGroup) -> str:
     members = group.members.count()
     return ngettext(
-        "%(count)d member will be in no group: they pay the whole price, have no limits of a group"
-        " and get no allowance.",
-        "%(count)d members will be in no group: they pay the whole price, have no limits of a"
-        " group and get no allowance.",
+        "%(count)d member will be in no group: they pay the full price, have no group limits "
+        "and get no allowance.",
+        "%(count)d members will be in no group: they pay the full price, have no group limits "
+        "and get no allowance.",
         members,
     ) % {"count": members}

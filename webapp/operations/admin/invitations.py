@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 from unfold.widgets import (
@@ -60,7 +60,7 @@ class InviteForm(forms.Form):
         queryset=UserGroup.objects.all(),
         required=False,
         empty_label=gettext_lazy("No group"),
-        help_text=gettext_lazy("Who signs up by the link is in it."),
+        help_text=gettext_lazy("Users who sign up with the link join it."),
         widget=UnfoldAdminSelectWidget,
     )
     grant = PlainNumberField(
@@ -76,7 +76,7 @@ class InviteForm(forms.Form):
     last_day = DayField(
         label=gettext_lazy("Last day"),
         required=False,
-        help_text=gettext_lazy("Good until the end of this day. Empty: for ever."),
+        help_text=gettext_lazy("Valid until the end of this day. Empty: no expiry."),
         widget=UnfoldAdminSingleDateWidget,
     )
 
@@ -146,12 +146,12 @@ class InvitationAdmin(ReadOnlyAdmin):
         """Whether somebody can still sign up by it."""
         if invitation.revoked_at is not None:
             day = timezone.localtime(invitation.revoked_at).date().isoformat()
-            return _("taken back on %(day)s") % {"day": day}
+            return pgettext("invitation", "revoked on %(day)s") % {"day": day}
         if invitation.expires_at is not None and invitation.expires_at <= timezone.now():
             return _("expired")
         return _("open") if invitation.uses_left else _("used up")
 
-    @admin.display(description=gettext_lazy("who came"))
+    @admin.display(description=gettext_lazy("who signed up"))
     def people(self, invitation: Invitation) -> str:
         """The way to the list of those who came by it."""
         if invitation.uses == invitation.uses_left:
@@ -168,7 +168,7 @@ class InvitationAdmin(ReadOnlyAdmin):
         question = Question(
             _("Invite people"),
             [_closed() if settings.SIGNUP == "closed" else _mode()],
-            [Button("make", _("Make the link"))],
+            [Button("make", _("Create the link"))],
             reverse("admin:accounts_invitation_changelist"),
         )
 
@@ -196,7 +196,7 @@ class InvitationAdmin(ReadOnlyAdmin):
         return response
 
     @action(  # type: ignore[untyped-decorator]
-        description=gettext_lazy("Take back"),
+        description=pgettext_lazy("invitation", "Revoke"),
         url_path="revocation",
         icon="block",
         variant=ActionVariant.DANGER,
@@ -209,12 +209,12 @@ class InvitationAdmin(ReadOnlyAdmin):
         if request.method == "POST":
             actor = cast("User", request.user)
             if invitations.revoke_invitation(invitation=invitation, actor=actor):
-                messages.success(request, _("The link works no more."))
+                messages.success(request, _("The link no longer works."))
             return redirect(back)
         question = Question(
-            _("Take back %(invitation)s") % {"invitation": invitation},
-            [_("Who came by it stays; nobody else can sign up by it.")],
-            [Button("revoke", _("Take it back"), "danger")],
+            _("Revoke %(invitation)s") % {"invitation": invitation},
+            [_("Users who signed up with it stay. Nobody else can sign up with it.")],
+            [Button("revoke", _("Revoke it"), "danger")],
             back,
         )
         return ask_page(self, request, forms.Form(), question)
@@ -227,7 +227,7 @@ def _allow(request: HttpRequest) -> None:
 
 def _mode() -> str:
     if settings.SIGNUP == "invite":
-        return _("People sign up by invitation alone. The link is shown once, after this form.")
+        return _("Sign-up is invitation-only. The link is shown once, after this form.")
     return _("Anybody can sign up; a link can bring a group and credits. It is shown once.")
 
 

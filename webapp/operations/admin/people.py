@@ -69,10 +69,12 @@ class PersonForm(UserChangeForm):  # type: ignore[misc]
     """The account: its address, its group and its rights. The password has a page of its own."""
 
     class Meta(UserChangeForm.Meta):  # type: ignore[misc]
-        labels: ClassVar[dict[str, Any]] = {"is_superuser": gettext_lazy("All rights")}
+        labels: ClassVar[dict[str, Any]] = {"is_superuser": gettext_lazy("Superuser")}
         help_texts: ClassVar[dict[str, Any]] = {
             "is_active": "",
-            "is_superuser": gettext_lazy("May do everything there, not only what was given."),
+            "is_superuser": gettext_lazy(
+                "Can do everything on the admin site, whatever permissions are set below."
+            ),
         }
 
 
@@ -160,7 +162,7 @@ class UserAdmin(LongList, PersonActions, DjangoUserAdmin, AuditedAdmin):  # type
     readonly_fields = ["available", "held", "is_active", "last_login", "date_joined"]
     fieldsets = [
         (None, {"fields": ["email", "group"]}),
-        (gettext_lazy("Rights"), {"fields": ["is_active", "is_staff", "is_superuser"]}),
+        (gettext_lazy("Permissions"), {"fields": ["is_active", "is_staff", "is_superuser"]}),
         (gettext_lazy("Dates"), {"fields": ["last_login", "date_joined"]}),
     ]
     add_fieldsets = [(None, {"fields": ["email", "password1", "password2"]})]
@@ -212,7 +214,7 @@ class UserAdmin(LongList, PersonActions, DjangoUserAdmin, AuditedAdmin):  # type
         account = getattr(user, "account", None)
         return format_credits(account.held_ucr) if account else "–"
 
-    @admin.action(description=gettext_lazy("Top up the chosen people"), permissions=["change"])
+    @admin.action(description=gettext_lazy("Top up the selected users"), permissions=["change"])
     def top_up_chosen(self, request: HttpRequest, people: "QuerySet[User]") -> HttpResponse | None:
         """On to the form of a batch, with these people."""
         ids = list(people.order_by().values_list("pk", flat=True)[: MAX_LINES + 1])

@@ -51,10 +51,13 @@ class PersonActions:
         act = _Act(
             title=_("View the studio as %(person)s") % {"person": person},
             sentences=[
-                _("For 30 minutes you see their images and prompts, and can change nothing."),
-                _("That you looked, and why, stands in the audit log for good."),
+                _(
+                    "For 30 minutes you can see their images and prompts, and can't change "
+                    "anything."
+                ),
+                _("The audit log keeps permanently that you viewed this account, and why."),
             ],
-            button=Button("look", _("Look")),
+            button=Button("look", _("View")),
             done="",
             act=lambda request, person, reason: start_acting(request, person=person, reason=reason),
             leads_to=reverse("studio"),
@@ -71,10 +74,10 @@ class PersonActions:
         act = _Act(
             title=_("Give %(person)s the welcome credits") % {"person": person},
             sentences=[
-                _("They wait: %(why)s.") % {"why": person.account.get_welcome_held_display()}
+                _("Waiting because: %(why)s.") % {"why": person.account.get_welcome_held_display()}
             ],
             button=Button("give", _("Give them")),
-            done=_("The welcome credits are given."),
+            done=_("The welcome credits were given."),
             act=_with_actor(give_held_welcome),
         )
         return _ask(self, request, person, act)
@@ -92,8 +95,8 @@ class PersonActions:
             title=_("Turn off two-factor authentication for %(person)s") % {"person": person},
             sentences=[
                 _(
-                    "For somebody who lost their phone and their recovery codes: make sure that it"
-                    " is them who ask."
+                    "For a user who lost both phone and recovery codes. Make sure that the "
+                    "request really comes from them."
                 ),
                 _(
                     "The app, passkeys and codes are removed. The password alone is enough to "
@@ -205,4 +208,4 @@ def _with_actor(service: Callable[..., None]) -> Callable[[HttpRequest, User, st
 
 
 def _why(person: User) -> str | Promise:
-    return person.suspended_reason or _("nobody wrote it down")
+    return person.suspended_reason or _("no reason was recorded")

@@ -97,7 +97,9 @@ class PriceForm(forms.Form):
                 max_value=int(MAX_MULTIPLIER),
                 decimal_places=MULTIPLIER_PLACES,
                 initial=None if share is None else plain(share),
-                error_messages={"required": _("Say what share of the price this group pays.")},
+                error_messages={
+                    "required": _("Enter the share of the price that this group pays.")
+                },
             )
 
     @property

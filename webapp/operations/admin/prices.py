@@ -139,7 +139,10 @@ def _look(form: PriceForm, number: int | None) -> list[Preview]:
     if form.cleaned_data["based_on"] != number:
         form.add_error(
             None,
-            _("Somebody else changed the prices meanwhile. Look at the new list and start again."),
+            _(
+                "Someone else changed the prices in the meantime. Check the new list and start "
+                "again."
+            ),
         )
         return []
     previews = list_previews(before=form.in_force, after=form.draft())

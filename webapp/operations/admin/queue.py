@@ -31,7 +31,7 @@ from webapp.statements.receipt import STAGES
 MOST_PEOPLE = 100
 # What `catalog.pricing.Quote.terms` holds, in words.
 TERMS = {
-    "mode": gettext_lazy("Priced"),
+    "mode": gettext_lazy("Pricing"),
     "flat_ucr": gettext_lazy("Flat price"),
     "factor": gettext_lazy("Factor"),
     "floor_ucr": gettext_lazy("Never below"),
@@ -168,4 +168,4 @@ def describe_terms(terms: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _refund(image_id: uuid.UUID, actor: User, reason: str) -> str:
     topups.refund_image(image_id=image_id, actor=actor, reason=reason)
-    return _("The image's price was given back.")
+    return _("The image was refunded.")

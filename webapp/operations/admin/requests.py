@@ -232,7 +232,7 @@ def _answer(request: HttpRequest, asked: CreditRequest, form: AnswerForm) -> Htt
             amount_ucr=to_ucr(told["amount"]),
             answer=told["answer"],
         )
-    sentence = _("%(user)s is answered.") % {"user": asked.user}
+    sentence = _("Your answer to %(user)s was sent.") % {"user": asked.user}
     return tell_and_leave(request, sentence, reverse(CHANGELIST))
 
 

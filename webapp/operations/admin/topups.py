@@ -86,7 +86,7 @@ class ChoiceForm(AmountForm):
     below = CreditsField(label=gettext_lazy("Available credits below"), required=False, min_value=0)
     joined_since = DayField(label=gettext_lazy("Joined since"), required=False, widget=DateInput)
     active_days = WholeNumberField(
-        label=gettext_lazy("Asked for an image within so many days"),
+        label=gettext_lazy("Requested an image in the last (days)"),
         required=False,
         min_value=1,
         max_value=3650,
@@ -181,7 +181,7 @@ class TopUpBatchAdmin(ReadOnlyAdmin):
                 return _to_batch(batch)
         wrong = draft.wrong
         lines = _turn_to(request, wrong or draft.lines)
-        title = _("Look at every line")
+        title = _("Preview every line")
         return self._page(
             request, "batch_preview", title, draft=draft, wrong=len(wrong), lines=lines
         )
@@ -214,8 +214,8 @@ class TopUpBatchAdmin(ReadOnlyAdmin):
             self,
             title=_("Undo the batch"),
             lead=_(
-                "Each person's line is taken back by a new entry. Where the credits were spent"
-                " meanwhile, that line stays as it is."
+                "Each user's line is undone by a new entry. If the credits were spent in the "
+                "meantime, the line stays as it is."
             ),
             button=_("Undo the batch"),
             act=lambda actor, reason: _undo(batch, actor, reason),
@@ -275,8 +275,8 @@ def _undo(batch: TopUpBatch, actor: User, reason: str) -> str:
 
 def _tell_booked(batch: TopUpBatch) -> str:
     sentence = ngettext(
-        "%(credits)s credits were posted for %(n)d person.",
-        "%(credits)s credits were posted for %(n)d people.",
+        "%(credits)s credits were posted for %(n)d user.",
+        "%(credits)s credits were posted for %(n)d users.",
         batch.people,
     )
     return sentence % {"credits": format_credits(batch.total_ucr), "n": batch.people}
