@@ -112,8 +112,9 @@ def _start_strings() -> dict[str, str]:
         "start_says_all": _("Everything may change: it begins from noise."),
         "start_says_painted": _("Only what is painted may change."),
         "start_says_steps": _("{kept} of {steps} steps run."),
-        "start_says_none": _("At this strength none of the {steps} steps is left. Raise the "
-                             "strength or the steps."),
+        "start_says_none": _(
+            "At this strength none of the {steps} steps is left. Raise the strength or the steps."
+        ),
         "mask_choose": _("Choose what to redraw"),
         "mask_change": _("Change what to redraw"),
         **_mask_strings(),

@@ -249,8 +249,9 @@ def _quote(
         steps=spec.steps,
     )
     if shown_ucr is not None and shown_ucr != quote.price_each_ucr:
-        sentence = _("The price of one image changed from %(shown)s to %(now)s credits. Nothing "
-                     "was queued.")
+        sentence = _(
+            "The price of one image changed from %(shown)s to %(now)s credits. Nothing was queued."
+        )
         prices = {
             "shown": format_credits(shown_ucr),
             "now": format_credits(quote.price_each_ucr),
