@@ -39,7 +39,7 @@ def test_an_enlargement_is_asked_for_with_one_click_and_shows_in_the_studio(
     image = stored(alice, offered)
     page = open_page(f"/images/{image.pk}/", alice)
     page.get_by_role("button", name="Upscale to twice the size 128 × 128 · 0.20 credits").click()
-    expect(page.locator("[data-generation]").first).to_contain_text("enlarged")
+    expect(page.locator("[data-generation]").first).to_contain_text("upscaling")
     made = Generation.objects.get(mode="upscale")
     assert (made.parent, made.width_px) == (image, 128)
 
@@ -53,7 +53,7 @@ def test_a_picture_becomes_the_start_of_the_next(
     expect(page.locator("[data-start-ready]")).to_be_visible()
     expect(page.locator("#prompt")).to_have_value("an owl")
     page.get_by_role("button", name="Generate").first.click()
-    expect(page.locator("[data-generation]").first).to_contain_text("from an image")
+    expect(page.locator("[data-generation]").first).to_contain_text("image to image")
     made = Generation.objects.get(mode="image")
     assert (made.start, made.parent) == (Upload.objects.get(), image)
 
@@ -84,6 +84,6 @@ def test_the_page_shows_what_a_picture_was_made_from_and_what_came_of_it(
     expect(shown).to_be_visible()
     shown.scroll_into_view_if_needed()
     wait_for(page, "document.querySelector('.brought img').naturalWidth > 0")
-    page.get_by_role("region", name="Made from, from an image").get_by_role("link").click()
+    page.get_by_role("region", name="Made from, image to image").get_by_role("link").click()
     page.wait_for_url(f"**/images/{parent.pk}/")
-    expect(page.get_by_role("region", name="Made from this one")).to_contain_text("from an image")
+    expect(page.get_by_role("region", name="Made from this one")).to_contain_text("image to image")

@@ -133,7 +133,7 @@ def test_a_request_is_repainted_where_the_mask_says(page: Page) -> None:
     done(page)
     page.get_by_label("Prompt", exact=True).fill("a lake")
     page.locator(".bar [data-go]").click()
-    expect(page.locator("[data-generation] .facts")).to_contain_text("repainted")
+    expect(page.locator("[data-generation] .facts")).to_contain_text("inpainting")
     made = Generation.objects.get()
     assert made.mask == Upload.objects.get(kind="mask")
     assert made.start == Upload.objects.get(kind="start")

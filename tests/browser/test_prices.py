@@ -109,7 +109,7 @@ def test_an_administrator_changes_prices_after_seeing_what_changes(
     expect(row.get_by_label("Factor")).to_be_hidden()
     row.get_by_label("Price").select_option("by size and steps")
     expect(row.get_by_label("Factor")).to_have_value("0.00000216")
-    row.get_by_label("Never below").fill("0.1")
+    row.get_by_label("Minimum price").fill("0.1")
     page.get_by_role("button", name="Show what changes").click()
     expect(page.get_by_role("region", name="This would change")).to_contain_text("Large")
     page.get_by_role("button", name="Save as the next version").click()

@@ -135,7 +135,7 @@ def test_a_picked_picture_is_drawn_from(
     page.locator(".bar [data-go]").click()
     group = page.locator("[data-generation]")
     expect(group.get_by_role("img", name="The start image of this request")).to_be_visible()
-    expect(group.locator(".facts")).to_contain_text("from an image")
+    expect(group.locator(".facts")).to_contain_text("image to image")
     made, upload = Generation.objects.get(), Upload.objects.get()
     assert (made.mode, made.start, made.strength, made.parent) == ("image", upload, 0.6, None)
     assert upload.owner == alice

@@ -219,7 +219,7 @@ def test_nothing_is_given_if_the_mailbox_had_it_meanwhile(charlie: User) -> None
 
 
 def test_the_sentence_says_why(db: None) -> None:
-    assert "throw-away" in held_sentence(Account(welcome_held="throwaway"))
+    assert "disposable" in held_sentence(Account(welcome_held="throwaway"))
     assert "network" in held_sentence(Account(welcome_held="network"))
 
 

@@ -87,7 +87,7 @@ def test_the_page_tells_every_parameter(
     Image.objects.update(batch={"rows_mean": 5.5, "rows_most": 8})
     page = page_of(as_alice, image)
     for words in (
-        "from words",
+        "text to image",
         "Low poly",
         "yes, generated alone",
         "5.5 on average, at most 8",

@@ -67,7 +67,7 @@ def test_giving_the_welcome_credits_that_wait(admin: Client, alice: User) -> Non
     page = admin.get(f"/admin/accounts/user/{dora.pk}/change/").content.decode()
     assert "The welcome credits wait for an administrator" in page
     assert url_of(dora, "welcome") in page
-    assert "throw-away" in admin.get(url_of(dora, "welcome")).content.decode()
+    assert "disposable" in admin.get(url_of(dora, "welcome")).content.decode()
     page = act(admin, dora, "welcome", reason="known to us").content.decode()
     assert "The welcome credits were given." in page
     assert User.objects.get(pk=dora.pk).account.posted_ucr == 200_000_000

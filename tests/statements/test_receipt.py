@@ -93,7 +93,7 @@ def test_the_terms_are_said_as_they_were_quoted(as_alice: Client, drawn: Image) 
     version = PriceList.objects.create(flat_ucr=200_000)
     Generation.objects.update(price_terms=METERED, price_list=version)
     page = page_of(as_alice, drawn)
-    assert "by size and steps: 512 × 768, 30 steps, never below 0.05" in page
+    assert "by size and steps: 512 × 768, 30 steps, at least 0.05" in page
     assert "times 0.5 for the group Friends" in page
     assert f"price list {version.pk} of" in page
 

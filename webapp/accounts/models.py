@@ -73,7 +73,7 @@ class UserGroup(models.Model):
         null=True,
         blank=True,
         validators=[MinValueValidator(1)],
-        help_text=_("Waiting and developing together. Empty: no limit of its own."),
+        help_text=_("Unfinished images of one user. Empty: no limit for this group."),
     )
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -120,7 +120,7 @@ class Invitation(models.Model):
     created_by = models.ForeignKey(
         "accounts.User", on_delete=models.SET_NULL, null=True, related_name="+"
     )
-    created_at = models.DateTimeField(_("made"), auto_now_add=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     class Meta:
         verbose_name = _("invitation")
@@ -188,11 +188,11 @@ class User(AbstractBaseUser, PermissionsMixin):
         max_length=32,
         blank=True,
         editable=False,
-        help_text=_("Part of what sessions are checked against: changing it ends them all."),
+        help_text=_("Sessions are checked against this value: changing it ends all sessions."),
     )
 
     deletion_asked_at = models.DateTimeField(
-        _("is being deleted since"), null=True, blank=True, editable=False
+        _("deletion started"), null=True, blank=True, editable=False
     )
 
     # True while somebody signs up whose mailbox has still to be confirmed: the welcome credits

@@ -25,28 +25,28 @@ class DiffusionModel(models.Model):
     class Source(models.TextChoices):
         FOLDER = "folder", _("folder in diffusers format")
         FILE = "file", _("single safetensors file")
-        HUB = "hub", _("hub id, downloaded on purpose")
+        HUB = "hub", _("hub id, downloaded separately")
 
     slug = models.CharField(max_length=64, unique=True, validators=[RegexValidator(SLUG_PATTERN)])
     name = models.CharField(_("name"), max_length=100)
-    summary = models.CharField(_("in a sentence"), max_length=200, blank=True)
+    summary = models.CharField(_("description"), max_length=200, blank=True)
     family = models.CharField(_("family"), max_length=16, choices=architecture_choices)
     source = models.CharField(_("source"), max_length=8, choices=Source)
     location = models.CharField(_("folder, file or hub id"), max_length=500)
     revision = models.CharField(_("revision"), max_length=64, blank=True)
     licence = models.CharField(_("licence"), max_length=120, blank=True)
     installed_path = models.CharField(
-        max_length=500, blank=True, help_text=_("Where a downloaded hub model lies.")
+        max_length=500, blank=True, help_text=_("Where a downloaded hub model is stored.")
     )
     enabled = models.BooleanField(_("enabled"), default=False)
     groups = models.ManyToManyField(
         UserGroup,
         blank=True,
         related_name="+",
-        verbose_name=_("only for"),
-        help_text=_("Nobody chosen: for everybody."),
+        verbose_name=_("only for groups"),
+        help_text=_("Empty: for everybody."),
     )
-    is_default = models.BooleanField(_("chosen at first"), default=False)
+    is_default = models.BooleanField(_("default"), default=False)
     width_px = models.PositiveIntegerField(_("width"), default=512)
     height_px = models.PositiveIntegerField(_("height"), default=512)
     steps = models.PositiveIntegerField(
@@ -193,12 +193,12 @@ class ModelPrice(models.Model):
 
     price_list = models.ForeignKey(PriceList, on_delete=models.CASCADE, related_name="models")
     model = models.ForeignKey(DiffusionModel, on_delete=models.PROTECT, related_name="+")
-    mode = models.CharField(_("how"), max_length=8, choices=Mode)
+    mode = models.CharField(_("pricing"), max_length=8, choices=Mode)
     flat_ucr = models.BigIntegerField(_("one image"), null=True, blank=True)
     factor = models.DecimalField(
         _("factor"), max_digits=16, decimal_places=12, null=True, blank=True
     )
-    floor_ucr = models.BigIntegerField(_("never below"), null=True, blank=True)
+    floor_ucr = models.BigIntegerField(_("minimum price"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("price of a model")

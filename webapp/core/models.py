@@ -44,7 +44,7 @@ class AuditLine(models.Model):
         verbose_name=_("who"),
     )
     actor_name = models.CharField(_("who"), max_length=254, blank=True)
-    action = models.CharField(_("did"), max_length=64)
+    action = models.CharField(_("action"), max_length=64)
     subject_kind = models.CharField(_("kind"), max_length=32)
     subject_id = models.CharField(max_length=64, db_index=True)
     subject_name = models.CharField(_("to whom or what"), max_length=254, blank=True)

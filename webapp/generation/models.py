@@ -78,10 +78,10 @@ class Generation(models.Model):
     """
 
     class Mode(models.TextChoices):
-        TEXT = "text", _("from words")
-        IMAGE = "image", _("from an image")
-        INPAINT = "inpaint", _("repainted")
-        UPSCALE = "upscale", _("enlarged")
+        TEXT = "text", _("text to image")
+        IMAGE = "image", _("image to image")
+        INPAINT = "inpaint", _("inpainting")
+        UPSCALE = "upscale", _("upscaling")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(
@@ -95,7 +95,7 @@ class Generation(models.Model):
     steps = models.PositiveIntegerField(_("steps"))
     guidance_scale = models.FloatField(_("guidance scale"))
     sampler = models.CharField(_("sampler"), max_length=32)
-    seed = models.BigIntegerField(_("seed"), help_text=_("Image i is drawn with seed + i."))
+    seed = models.BigIntegerField(_("seed"), help_text=_("Image i is generated with seed + i."))
     style = models.CharField(_("style"), max_length=32, blank=True)
     mode = models.CharField(_("mode"), max_length=8, choices=Mode, default=Mode.TEXT)
     start = models.ForeignKey(
@@ -115,7 +115,7 @@ class Generation(models.Model):
         PriceList, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
     price_terms = models.JSONField(
-        default=dict, blank=True, help_text=_("How the price came about, as it was quoted.")
+        default=dict, blank=True, help_text=_("How the quoted price was calculated.")
     )
     idempotency_key = models.CharField(max_length=64)
     spec_hash = models.CharField(max_length=64)
@@ -151,7 +151,7 @@ class Image(models.Model):
 
     class State(models.TextChoices):
         QUEUED = "queued", _("waiting")
-        RUNNING = "running", _("developing")
+        RUNNING = "running", _("generating")
         STORED = "stored", _("finished")
         FAILED = "failed", _("failed")
         CANCELLED = "cancelled", _("cancelled")
@@ -164,7 +164,7 @@ class Image(models.Model):
     model = models.ForeignKey(DiffusionModel, on_delete=models.PROTECT, related_name="+")
     index = models.PositiveSmallIntegerField()
     seed = models.BigIntegerField(_("seed"))
-    cost = models.BigIntegerField(help_text=_("Pixels times steps: what fairness counts in."))
+    cost = models.BigIntegerField(help_text=_("Pixels times steps: the unit of the fair queue."))
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
 
     lease_token = models.UUIDField(null=True, blank=True)
@@ -190,7 +190,7 @@ class Image(models.Model):
     timings_s = models.JSONField(default=dict, blank=True)
     fingerprint = models.JSONField(default=dict, blank=True)
     batch = models.JSONField(
-        default=dict, blank=True, help_text=_("Rows of the denoiser calls that it shared.")
+        default=dict, blank=True, help_text=_("Number of rows of its denoiser calls.")
     )
 
     created_at = models.DateTimeField(auto_now_add=True)

@@ -21,8 +21,8 @@ STAGES = {
     "wait_s": gettext_lazy("waiting for its turn"),
     "load_s": gettext_lazy("loading the model"),
     "encode_s": gettext_lazy("reading the prompt"),
-    "denoise_s": gettext_lazy("drawing"),
-    "decode_s": gettext_lazy("developing"),
+    "denoise_s": gettext_lazy("generating"),
+    "decode_s": gettext_lazy("finishing the image"),
     "finish_s": gettext_lazy("saving"),
 }
 WHOLE_PRICE = Decimal(1)
@@ -102,9 +102,7 @@ def _quoted(generation: Generation) -> Quoted:
 def _mode_words(terms: Mapping[str, Any]) -> str:
     """ "" for an image from before there were terms."""
     if terms.get("mode") == ModelPrice.Mode.METERED:
-        words = _(
-            "by size and steps: %(width)s × %(height)s, %(steps)s steps, never below %(floor)s"
-        )
+        words = _("by size and steps: %(width)s × %(height)s, %(steps)s steps, at least %(floor)s")
         return words % {
             "width": terms["width_px"],
             "height": terms["height_px"],

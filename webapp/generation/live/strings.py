@@ -36,7 +36,7 @@ def studio_strings() -> dict[str, str]:
         "stage_waiting": _("waiting"),
         "stage_loading": _("loading the model"),
         "stage_encoding": _("reading the prompt"),
-        "stage_denoising": _("developing"),
+        "stage_denoising": _("generating"),
         "stage_decoding": _("finishing the image"),
         "generate": _("Generate {count}"),
         "free": _("free"),

@@ -122,7 +122,7 @@ class LowFilter(admin.SimpleListFilter):
 class WelcomeFilter(admin.SimpleListFilter):
     """Those whose welcome credits wait for an administrator."""
 
-    title = gettext_lazy("welcome credits wait")
+    title = gettext_lazy("welcome credits waiting")
     parameter_name = "welcome"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:

@@ -174,7 +174,7 @@ class PriceForm(forms.Form):
                 initial=None if factor is None else plain(factor),
             ),
             f"floor_{model.pk}": CreditsField(
-                label=_("Never below"), required=False, initial=format_credits(floor_ucr)
+                label=_("Minimum price"), required=False, initial=format_credits(floor_ucr)
             ),
         }
 

@@ -54,7 +54,7 @@ class ModelPriceInline(_VersionInline):
         """The factor of a metered price, without an exponent; empty for a flat one."""
         return "" if price.factor is None else plain(price.factor)
 
-    @admin.display(description=_("never below"))
+    @admin.display(description=_("minimum price"))
     def never_below(self, price: ModelPrice) -> str:
         """The least that a metered image costs, in credits; empty for a flat price."""
         return "" if price.floor_ucr is None else format_credits(price.floor_ucr)

@@ -11,7 +11,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, pgettext_lazy
+from django.utils.translation import gettext_lazy
 
 from webapp.accounts.models import User
 from webapp.catalog.models import ModelPrice
@@ -34,7 +34,7 @@ TERMS = {
     "mode": gettext_lazy("Pricing"),
     "flat_ucr": gettext_lazy("Flat price"),
     "factor": gettext_lazy("Factor"),
-    "floor_ucr": gettext_lazy("Never below"),
+    "floor_ucr": gettext_lazy("Minimum price"),
     "multiplier": gettext_lazy("Share of the price"),
     "group": gettext_lazy("Group"),
 }
@@ -90,7 +90,7 @@ class ImageAdmin(LongList, ReadOnlyAdmin):
         name = "generation_image_refund"
         return [path("<uuid:image_id>/refund/", refund, name=name), *super().get_urls()]
 
-    @admin.display(description=pgettext_lazy("when", "asked for"))
+    @admin.display(description=_("requested"))
     def when(self, image: Image) -> str:
         return short_time(image.created_at)
 
