@@ -214,7 +214,7 @@ def test_a_batch_is_revoked_once_and_with_a_reason(charlie: User) -> None:
     with pytest.raises(InvalidInput):
         codes.revoke_batch(batch_id=batch.pk, actor=charlie, reason=" ")
     codes.revoke_batch(batch_id=batch.pk, actor=charlie, reason="leaked")
-    with pytest.raises(Conflict, match="revoked before"):
+    with pytest.raises(Conflict, match="already revoked"):
         codes.revoke_batch(batch_id=batch.pk, actor=charlie, reason="leaked")
     assert AuditLine.objects.filter(action="codes.revoke").count() == 1
 

@@ -89,7 +89,9 @@ def test_a_code_is_good_until_it_expires(alice: User, charlie: User) -> None:
     assert codes.redeem_code(user=alice, text=texts(batch)[0])
 
 
-@pytest.mark.parametrize(("limit", "sentence"), [(1, "one is for one person"), (2, "2 codes of")])
+@pytest.mark.parametrize(
+    ("limit", "sentence"), [(1, "Each person can redeem only one"), (2, "2 codes of")]
+)
 def test_one_person_redeems_no_more_codes_of_a_batch_than_allowed(
     alice: User, bob: User, charlie: User, limit: int, sentence: str
 ) -> None:

@@ -18,8 +18,8 @@ class CodeBatch(models.Model):
     name = models.CharField(_("name"), max_length=80)
     amount_ucr = models.BigIntegerField(_("credits"))
     count = models.PositiveIntegerField(_("codes"))
-    uses_per_code = models.PositiveIntegerField(_("people per code"), default=1)
-    per_user_limit = models.PositiveIntegerField(_("codes per person"), default=1)
+    uses_per_code = models.PositiveIntegerField(_("users per code"), default=1)
+    per_user_limit = models.PositiveIntegerField(_("codes per user"), default=1)
     expires_at = models.DateTimeField(_("until"), null=True, blank=True)
     revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True)
     created_by = models.ForeignKey(
@@ -29,7 +29,7 @@ class CodeBatch(models.Model):
         related_name="+",
         verbose_name=_("by"),
     )
-    created_at = models.DateTimeField(_("made"), auto_now_add=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     class Meta:
         verbose_name = _("batch of codes")

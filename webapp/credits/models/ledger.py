@@ -32,8 +32,8 @@ class Account(models.Model):
     class WelcomeHeld(models.TextChoices):
         """Why the welcome credits wait for an administrator."""
 
-        NETWORK = "network", _("many accounts were made from the same network that day")
-        THROWAWAY = "throwaway", _("the address is of a service for throw-away addresses")
+        NETWORK = "network", _("many accounts were created from the same network that day")
+        THROWAWAY = "throwaway", _("the e-mail address belongs to a disposable address service")
 
     kind = models.CharField(max_length=16, choices=Kind)
     user = models.OneToOneField(
@@ -47,10 +47,12 @@ class Account(models.Model):
     posted_ucr = models.BigIntegerField(_("posted"), default=0)
     held_ucr = models.BigIntegerField(_("held"), default=0)
     low_told_at = models.DateTimeField(
-        null=True, blank=True, help_text=_("Told that little is left; empty once there is more.")
+        null=True,
+        blank=True,
+        help_text=_("When the low-balance mail was sent; empty once there are more credits."),
     )
     welcome_held = models.CharField(
-        _("welcome credits wait"), max_length=10, choices=WelcomeHeld, blank=True, db_default=""
+        _("welcome credits waiting"), max_length=10, choices=WelcomeHeld, blank=True, db_default=""
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

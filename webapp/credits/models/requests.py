@@ -22,7 +22,7 @@ class CreditRequest(models.Model):
         related_name="credit_requests",
         verbose_name=_("user"),
     )
-    amount_ucr = models.BigIntegerField(_("asked for"))
+    amount_ucr = models.BigIntegerField(_("requested amount"))
     reason = models.CharField(_("reason"), max_length=500)
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.OPEN)
     granted_ucr = models.BigIntegerField(_("granted"), null=True, blank=True)
@@ -35,8 +35,8 @@ class CreditRequest(models.Model):
         related_name="+",
         verbose_name=_("by"),
     )
-    decided_at = models.DateTimeField(_("decided"), null=True, blank=True)
-    created_at = models.DateTimeField(_("asked"), auto_now_add=True)
+    decided_at = models.DateTimeField(_("answered"), null=True, blank=True)
+    created_at = models.DateTimeField(_("requested"), auto_now_add=True)
 
     class Meta:
         verbose_name = _("request for credits")
