@@ -9,7 +9,7 @@ class AccountsConfig(AppConfig):
     """Users, groups, and how they sign up and sign in."""
 
     name = "webapp.accounts"
-    verbose_name = _("People")
+    verbose_name = _("Users")
 
     def ready(self) -> None:
         """Registers the checks, and what signing in and two-factor authentication bring along."""

@@ -19,7 +19,7 @@ from webapp.operations.models import BooksCheck
 
 ROOMS: list[tuple[Promise, list[tuple[type[Model], Promise, str]]]] = [
     (
-        _("People"),
+        _("Users"),
         [
             (User, _("Users"), "person"),
             (UserGroup, _("Groups"), "group"),
