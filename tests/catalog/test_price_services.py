@@ -190,7 +190,7 @@ def test_what_is_gone_meanwhile_is_not_priced(charlie: User) -> None:
         PriceDraft(1, groups={999: Decimal(1)}),
         PriceDraft(1, {999: Terms("flat", flat_ucr=1)}),
     ):
-        with pytest.raises(Conflict, match="is gone"):
+        with pytest.raises(Conflict, match="no longer exists"):
             publish_prices(draft=draft, based_on=None, actor=charlie)
 
 

@@ -100,7 +100,7 @@ def test_what_cannot_be_asked_is_refused_at_its_field(
 def test_nobody_asks_more_than_five_times_a_day(alice: User) -> None:
     for _time in range(5):
         withdraw_request(user=alice, request_id=asked_by(alice).pk)
-    with pytest.raises(TooMany, match="5 times a day"):
+    with pytest.raises(TooMany, match="5 requests a day"):
         asked_by(alice)
 
 
@@ -327,7 +327,7 @@ def test_the_answer_is_in_the_language_of_the_user_and_not_of_who_gives_it(
         tasks.tell_decision(asked.pk)
     (message,) = mail.outbox
     assert message.subject == "크레딧 요청이 승인되었습니다"
-    assert "크레딧 늘었습니다" in message.body
+    assert "크레딧이 지급되었습니다" in message.body
 
 
 @pytest.mark.usefixtures("sent_tasks")
