@@ -33,7 +33,7 @@ from worker.finishing.strip import FinishedStrip, Strip
 from worker.leases import LeaseKeeper
 from worker.pace import StepPace
 from worker.patience import Patience
-from worker.start_pictures import StartPictureLost
+from worker.start_images import StartImageLost
 from worker.storage_watch import RETRY_S, StorageWatch
 
 logger = logging.getLogger(__name__)
@@ -161,7 +161,7 @@ class Drawing:
             except StorageAway as error:
                 logger.warning("image %s waits for its start image: %s", self.request_id, error)
                 if time.monotonic() > patience_ends_s:
-                    raise StartPictureLost(detail=str(error)) from error
+                    raise StartImageLost(detail=str(error)) from error
             if self.is_lost.wait(RETRY_S):
                 raise Cancelled
             if self.bench.draining.is_set():

@@ -9,7 +9,7 @@ from webapp.generation.queueing.claims import Claim
 from webapp.generation.request.spec import GenerationSpec, noted_values
 from worker.engine.request import ImageRequest, ModelSource
 from worker.finishing.parameters import Parameters, write_parameters
-from worker.start_pictures import read_pictures
+from worker.start_images import read_start_images
 
 
 def image_request(claim: Claim) -> ImageRequest:
@@ -26,7 +26,7 @@ def image_request(claim: Claim) -> ImageRequest:
             location=model.path,
         ),
         **_values_of(claim.asked, ImageRequest),
-        **read_pictures(claim),
+        **read_start_images(claim),
     )
 
 

@@ -1,4 +1,4 @@
-// The feed by keyboard: arrows walk from picture to picture, F marks a favourite, Del puts into the
+// The feed by keyboard: arrows walk from image to image, F marks a favourite, Del puts into the
 // bin, which can be undone.
 import { getHtml, postForm } from "darkroom/api";
 import { showToast } from "darkroom/headline";
@@ -13,7 +13,7 @@ const SIDEWAYS = { ArrowLeft: -1, ArrowRight: 1 };
 const UPRIGHT = { ArrowUp: -1, ArrowDown: 1 };
 const KEYS = { f: star, delete: bin };
 
-const pictures = () => [...feed.querySelectorAll(".open")];
+const images = () => [...feed.querySelectorAll(".open")];
 
 export function startFeedKeys() {
   document.addEventListener("keydown", onKey);
@@ -37,26 +37,26 @@ function onKey(event) {
   }
 }
 
-// From nowhere on the page, an arrow to the side leads to the first picture in view.
+// From nowhere on the page, an arrow to the side leads to the first image in view.
 function enter(event) {
   if (!SIDEWAYS[event.key] || event.target !== document.body) return null;
   const inView = (one) => one.getBoundingClientRect().bottom > 0;
-  return pictures().find(inView) ?? null;
+  return images().find(inView) ?? null;
 }
 
 function step(from, key) {
-  if (SIDEWAYS[key]) return pictures()[pictures().indexOf(from) + SIDEWAYS[key]];
+  if (SIDEWAYS[key]) return images()[images().indexOf(from) + SIDEWAYS[key]];
   return UPRIGHT[key] ? nearest(from, UPRIGHT[key]) : null;
 }
 
-// The nearest picture of the next row up or down, whatever group it is in.
+// The nearest image of the next row up or down, whatever group it is in.
 function nearest(from, way) {
   const here = from.getBoundingClientRect();
   const away = (one) => {
     const box = one.getBoundingClientRect();
     return { one, rows: way * (box.top - here.top), aside: Math.abs(box.left - here.left) };
   };
-  const ahead = pictures().map(away).filter(({ rows }) => rows > 1);
+  const ahead = images().map(away).filter(({ rows }) => rows > 1);
   const row = Math.min(...ahead.map(({ rows }) => rows));
   return ahead.filter(({ rows }) => rows < row + 1).sort((a, b) => a.aside - b.aside)[0]?.one;
 }
@@ -74,7 +74,7 @@ function mark(tile, isFavourite) {
 }
 
 async function bin(tile) {
-  const all = pictures();
+  const all = images();
   const place = all.indexOf(tile.querySelector(".open"));
   const answer = await send(studio.dataset.bin, { image: tile.dataset.image });
   if (!answer) return;

@@ -44,10 +44,10 @@ export function countFinished(tile) {
 }
 
 function notifyOf(tile) {
-  const picture = tile.querySelector("img");
+  const image = tile.querySelector("img");
   const words = finished === 1 ? say("ready") : say("ready_many", { count: finished });
   const onClick = () => document.getElementById(tile.id)?.scrollIntoView({ block: "center" });
-  notify(words, { body: picture.alt, icon: picture.src, onClick });
+  notify(words, { body: image.alt, icon: image.src, onClick });
 }
 
 document.addEventListener("visibilitychange", () => {

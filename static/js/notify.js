@@ -1,4 +1,4 @@
-// Notifications of finished pictures: a wish of this browser, off until somebody asks for them.
+// Notifications of finished images: a wish of this browser, off until somebody asks for them.
 const KEY = "notify";
 const TAG = "finished";
 
@@ -10,7 +10,7 @@ export function setWanted(wanted) {
   else localStorage.removeItem(KEY);
 }
 
-// One notification for several pictures in a row: the newest takes the place of the one before.
+// One notification for several images in a row: the newest takes the place of the one before.
 export function notify(title, { body = "", icon = "", onClick = null } = {}) {
   const shown = new Notification(title, { body, icon, tag: TAG });
   shown.addEventListener("click", () => {

@@ -1,4 +1,4 @@
-// What is said of pictures that are not there yet: their place in the queue and the seconds left.
+// What is said of images that are not there yet: their place in the queue and the seconds left.
 import { say } from "darkroom/strings";
 
 let known = {}; // image id -> place, as the server said last

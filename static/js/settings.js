@@ -10,7 +10,7 @@ const current = () => models[field("model").value];
 const size = () => [Number(field("width").value), Number(field("height").value)];
 let shapes = RATIOS;
 
-// The place on the slider of the shape that suits a picture best.
+// The place on the slider of the shape that suits a image best.
 export const nearestShape = (width, height) => nearestRatio(width, height, shapes);
 
 export function startSettings(changed) {

@@ -21,7 +21,7 @@ function show(place) {
   strip.style.setProperty("--at", place);
   moments.forEach((moment, number) => { moment.hidden = number !== place; });
   document.querySelectorAll("[data-window]").forEach((frame) => frame.setAttribute("viewBox", `${place} 0 1 1`));
-  // On the finished picture its window makes way for the picture itself.
+  // On the finished image its window makes way for the image itself.
   document.querySelectorAll("[data-over]").forEach((over) => over.classList.toggle("is-off", place === last));
   document.querySelectorAll("[data-card]").forEach((card, number) => card.toggleAttribute("data-now", number === place));
 }

@@ -47,7 +47,7 @@ const level = listen(studio.dataset.events, {
   resync: (isOvertaken) => resync(heardBalance, isOvertaken),
 });
 
-// More is held than before: another tab may have asked for pictures that this page does not show.
+// More is held than before: another tab may have asked for images that this page does not show.
 function hearBalance(balance) {
   if (Number(balance.held) > Number(held)) level();
   held = balance.held;

@@ -42,11 +42,11 @@ function tile({ slug, name, sample }) {
   const radio = Object.assign(document.createElement("input"), { type: "radio", name: "style", value: slug });
   radio.setAttribute("form", "composer");
   const words = Object.assign(document.createElement("span"), { className: "style-name", textContent: name });
-  label.append(radio, sample ? picture(sample) : letter(name), words);
+  label.append(radio, sample ? image(sample) : letter(name), words);
   return label;
 }
 
-function picture(src) {
+function image(src) {
   return Object.assign(new Image(72, 72), { alt: "", loading: "lazy", decoding: "async", src });
 }
 

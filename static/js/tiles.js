@@ -62,8 +62,8 @@ export function showProgress(tile, { stage, step, steps, preview, left }) {
 }
 
 function showPreview(tile, preview, share) {
-  const picture = tile.querySelector("[data-preview]");
-  picture.src = preview;
-  picture.hidden = false;
-  picture.style.setProperty("--blur", `${Math.max(1, MOST_BLUR_PX * (1 - share))}px`);
+  const image = tile.querySelector("[data-preview]");
+  image.src = preview;
+  image.hidden = false;
+  image.style.setProperty("--blur", `${Math.max(1, MOST_BLUR_PX * (1 - share))}px`);
 }

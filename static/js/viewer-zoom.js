@@ -1,21 +1,21 @@
-// The picture alone on the whole screen: + and - (or a click) change its size, Escape leaves.
+// The image alone on the whole screen: + and - (or a click) change its size, Escape leaves.
 const MOST = 8;
 const dialog = document.querySelector("[data-zoom]");
-const picture = dialog.querySelector("img");
+const image = dialog.querySelector("img");
 const pane = dialog.querySelector("[data-pane]");
 let times = 1;
 
 document.querySelector("[data-open-zoom]").addEventListener("click", (event) => {
   if (event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
-  picture.src ||= picture.dataset.src;
+  image.src ||= image.dataset.src;
   dialog.showModal();
   resize(1);
 });
 dialog.querySelector("[data-leave]").addEventListener("click", () => dialog.close());
 dialog.querySelector("[data-larger]").addEventListener("click", () => resize(times * 2));
 dialog.querySelector("[data-smaller]").addEventListener("click", () => resize(times / 2));
-picture.addEventListener("click", (event) => resize(times === 1 ? 2 : 1, event));
+image.addEventListener("click", (event) => resize(times === 1 ? 2 : 1, event));
 dialog.addEventListener("keydown", (event) => {
   if (event.key === "+" || event.key === "=") resize(times * 2);
   else if (event.key === "-") resize(times / 2);

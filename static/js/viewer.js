@@ -1,4 +1,4 @@
-// One picture: arrow keys turn the page, words are copied, and deleting asks first.
+// One image: arrow keys turn the page, words are copied, and deleting asks first.
 const KEYS = { ArrowLeft: "[data-newer]", ArrowRight: "[data-older]" };
 const TOLD_MS = 1800;
 const opener = document.querySelector("[data-ask]");

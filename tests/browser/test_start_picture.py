@@ -151,7 +151,7 @@ def test_a_picture_that_is_dropped_or_pasted_anywhere_becomes_the_start(
     assert fields(page)["start"] == str(Upload.objects.get().pk)
 
 
-def test_words_with_a_picture_of_them_are_pasted_as_words(
+def test_words_with_a_image_of_them_are_pasted_as_words(
     open_page: Open, alice: User, starter: DiffusionModel
 ) -> None:
     page = open_page("/", alice)

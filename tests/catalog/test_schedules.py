@@ -44,7 +44,7 @@ def test_between_two_times_alpha_bar_lies_between_theirs() -> None:
         schedule.level(1000.5)
 
 
-def test_a_flow_is_a_straight_line_from_picture_to_noise() -> None:
+def test_a_flow_is_a_straight_line_from_image_to_noise() -> None:
     scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
     scheduler.set_timesteps(4)
     schedule = build_schedule({**scheduler.config, "_class_name": type(scheduler).__name__})

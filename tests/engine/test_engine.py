@@ -18,7 +18,7 @@ from worker.engine.errors import (
     EngineStopped,
     InvalidRequest,
 )
-from worker.engine.request import Picture, Progress
+from worker.engine.request import Progress, StartImage
 
 
 def test_a_request_comes_back_as_a_picture_with_its_waiting_time(
@@ -247,7 +247,7 @@ def test_previews_come_while_a_picture_is_denoised_and_never_later(
     assert all(step <= progress.step for step, progress in zip(steps, shown, strict=True) if step)
 
 
-def test_a_picture_of_four_steps_develops_too(runner: ToyRunner) -> None:
+def test_a_image_of_four_steps_develops_too(runner: ToyRunner) -> None:
     runner.is_free, runner.call_s = True, 0.05
     engine = Engine(runner, EngineConfig(preview_every=3))
     engine.start()
@@ -292,10 +292,10 @@ def test_stalling_is_measured_from_the_last_step_and_is_zero_when_idle(
     "changes",
     [{"width_px": 0}, {"steps": 0}, {"guidance_scale": -1.0}, {"guidance_scale": float("nan")},
      {"seed": -1}, {"seed": 2**64}, {"mode": "image"}, {"mode": "inpaint"},
-     {"start": Picture(b"123", 1, 1)}, {"mode": "image", "start": Picture(b"123", 1, 1)},
-     {"mode": "image", "start": Picture(bytes(3 * 64 * 64), 64, 64), "strength": 0.0},
-     {"mode": "upscale", "start": Picture(bytes(3 * 64 * 64), 64, 64)},
-     {"mode": "inpaint", "start": Picture(bytes(3 * 64 * 64), 64, 64)}],
+     {"start": StartImage(b"123", 1, 1)}, {"mode": "image", "start": StartImage(b"123", 1, 1)},
+     {"mode": "image", "start": StartImage(bytes(3 * 64 * 64), 64, 64), "strength": 0.0},
+     {"mode": "upscale", "start": StartImage(bytes(3 * 64 * 64), 64, 64)},
+     {"mode": "inpaint", "start": StartImage(bytes(3 * 64 * 64), 64, 64)}],
 )  # fmt: skip
 def test_a_request_that_can_never_work_is_not_even_built(changes: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest):

@@ -37,7 +37,7 @@ def age(image: Image, **changes: Any) -> None:
 def show(owner: User, **wall: Any) -> list[str]:
     """The prompts on the first page that the filter shows, in their order."""
     page = list_wall_page(owner=owner, wall=WallFilter(**wall))
-    return [picture.prompt for picture in page.pictures]
+    return [picture.prompt for picture in page.images]
 
 
 def change_request(image: Image, **changes: Any) -> None:

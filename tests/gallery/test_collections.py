@@ -65,7 +65,7 @@ def test_the_order_is_that_of_the_wall_and_the_bin_hides(
     age(images[2], binned_at=1)
     assert show(alice, place=str(foxes.pk)) == ["two", "one"]
     shelf = list_shelves(owner=alice)[0]
-    assert (shelf.pictures, shelf.cover) == (2, images[1])
+    assert (shelf.images, shelf.cover) == (2, images[1])
     html = as_alice.get("/collections/").content.decode()
     assert "2 images" in html
     assert f"/images/{images[1].pk}/thumbnail/" in html

@@ -111,7 +111,7 @@ def test_noise_is_mixed_in_as_the_schedule_says() -> None:
     assert spread[0] < 1 < spread[1] < spread[2]
 
 
-def test_the_curve_rises_from_picture_to_noise_and_holds_the_dots() -> None:
+def test_the_curve_rises_from_image_to_noise_and_holds_the_dots() -> None:
     assert LINEAR is not None
     points = [tuple(map(float, point.split(","))) for point in draw_curve(LINEAR).split()]
     heights = [y for _x, y in points]

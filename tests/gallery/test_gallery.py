@@ -26,10 +26,10 @@ MOST_QUERIES = 8
 
 def all_pages(owner: User, wall: WallFilter) -> list[WallImage]:
     page = list_wall_page(owner=owner, wall=wall)
-    images = list(page.pictures)
+    images = list(page.images)
     while page.next_cursor:
         page = list_wall_page(owner=owner, wall=wall, cursor=page.next_cursor)
-        images += page.pictures
+        images += page.images
     return images
 
 

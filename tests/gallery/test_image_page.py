@@ -161,7 +161,7 @@ def test_the_prompt_alone_can_be_used_again(
     assert 'value="424242"' in as_alice.get(f"/?from={image.pk}").content.decode()
 
 
-def test_a_failed_picture_offers_nothing_that_needs_one(
+def test_a_failed_image_offers_nothing_that_needs_one(
     as_alice: Client, alice: User, offered_model: DiffusionModel
 ) -> None:
     submit(alice, offered_model)

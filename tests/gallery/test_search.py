@@ -184,12 +184,12 @@ def test_every_way_of_searching_finds_the_same(
             .values_list("prompt", flat=True)
         )
         page = list_wall_page(owner=alice, wall=WallFilter(words=word))
-        found = [picture.prompt for picture in page.pictures]
+        found = [picture.prompt for picture in page.images]
         assert page.counted <= len(wanted)
         assert page.is_more or page.counted == len(wanted)
         while page.next_cursor:
             page = list_wall_page(owner=alice, wall=WallFilter(words=word), cursor=page.next_cursor)
-            found += [picture.prompt for picture in page.pictures]
+            found += [picture.prompt for picture in page.images]
         assert found == wanted
 
 

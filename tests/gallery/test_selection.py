@@ -173,12 +173,12 @@ async def test_a_zip_holds_the_pictures_under_names_of_their_own(
 def test_a_zip_has_an_end(
     alice: User, offered_model: DiffusionModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(downloads, "PICTURES_MOST", 5)
+    monkeypatch.setattr(downloads, "IMAGES_MOST", 5)
     hang_pictures(owner=alice, model=offered_model, pictures=6)
     selection = Selection(wall=WallFilter(), seen_at=timezone.now())
     with pytest.raises(TooMany, match="At most 5 images"):
         list_entries(owner=alice, selection=selection)
-    monkeypatch.setattr(downloads, "PICTURES_MOST", 6)
+    monkeypatch.setattr(downloads, "IMAGES_MOST", 6)
     names = [one.name for one in list_entries(owner=alice, selection=selection)]
     assert len(set(names)) == 6
 

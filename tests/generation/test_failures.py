@@ -13,7 +13,7 @@ from webapp.generation.queueing import services
 from worker.engine.errors import Cancelled, EngineError, EngineStopped
 from worker.failures import Withheld
 from worker.pipelines.devices import DeviceUnavailable
-from worker.start_pictures import StartPictureLost
+from worker.start_images import StartImageLost
 
 __all__ = ["static_files"]
 # Their images are drawn again or were cancelled: they fail none.
@@ -43,7 +43,7 @@ def kinds_of(kind: type[EngineError]) -> list[type[EngineError]]:
 
 
 def test_the_kinds_are_those_that_workers_raise() -> None:
-    assert {Withheld, StartPictureLost, DeviceUnavailable} <= set(kinds_of(EngineError))
+    assert {Withheld, StartImageLost, DeviceUnavailable} <= set(kinds_of(EngineError))
 
 
 @pytest.mark.parametrize("kind", kinds_of(EngineError))

@@ -320,8 +320,8 @@ def test_the_images_page_tells_what_it_was_made_from_and_what_came_of_it(
     brought = {"mode": "inpaint", "start_id": start.pk, "mask_id": mask.pk, "strength": 0.7}
     child = stored(alice, offered_model, **brought, parent_id=parent.pk)
     page = as_alice.get(f"/images/{child.pk}/").content.decode()
-    for words in ("Made from, repainted", "0.70", f"/uploads/{start.pk}/", f"/uploads/{mask.pk}/"):
+    for words in ("Made from, inpainting", "0.70", f"/uploads/{start.pk}/", f"/uploads/{mask.pk}/"):
         assert words in page
     page = as_alice.get(f"/images/{parent.pk}/").content.decode()
     assert "Made from this one" in page
-    assert "<small>repainted</small>" in page
+    assert "<small>inpainting</small>" in page

@@ -140,7 +140,7 @@ def test_trying_again_repeats_one_image_with_its_seed(
     assert (made.seed, made.steps, made.images.count()) == (image.seed, 3, 1)
 
 
-def test_nobody_repeats_the_picture_of_another(
+def test_nobody_repeats_the_image_of_another(
     client: Client, alice: User, bob: User, offered_model: DiffusionModel
 ) -> None:
     submit(alice, offered_model)

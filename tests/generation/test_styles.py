@@ -206,6 +206,6 @@ def test_the_gallery_is_narrowed_to_a_style(
         submit(alice, offered_model, style=slug)
         assert finish(claim(offered_model))
     page = list_wall_page(owner=alice, wall=read_filter({"style": "pixel-art"}), cursor="")
-    assert len(page.pictures) == 1
+    assert len(page.images) == 1
     shown = as_alice.get("/gallery/?style=pixel-art").content.decode()
     assert '<option value="pixel-art" selected>Pixel art</option>' in shown

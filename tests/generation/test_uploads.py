@@ -25,7 +25,7 @@ from tests.people import claim, finish, make_user, picture_bytes, submit
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.core import decoding
-from webapp.generation.erasure import erase_pictures
+from webapp.generation.erasure import erase_images
 from webapp.generation.models import DiscardedFile, Generation, Image, Upload
 from webapp.generation.orphans import delete_discarded_files
 from webapp.generation.request import uploads
@@ -190,7 +190,7 @@ def test_no_image_is_no_start_picture(as_alice: Client, image: object, status: i
     assert answer.status_code == status
 
 
-def test_nobody_gets_the_picture_of_another(
+def test_nobody_gets_the_image_of_another(
     as_alice: Client, alice: User, bob: User, offered_model: DiffusionModel
 ) -> None:
     facts = send(as_alice, picture_bytes()).json()
@@ -268,7 +268,7 @@ def test_erasing_a_person_takes_their_uploads_and_nobody_elses(
     hers = submit(alice, offered_model, mode="image", start_id=start.pk, strength=0.5)
     theirs = keep(bob)
     Image.objects.filter(generation=hers).delete()
-    erase_pictures(owner=alice)
+    erase_images(owner=alice)
     assert not Generation.objects.exists()
     assert Upload.objects.get() == theirs
     delete_discarded_files()

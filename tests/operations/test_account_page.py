@@ -100,7 +100,7 @@ def test_the_archive_holds_everything_about_the_person_and_nothing_about_others(
     names = archive.namelist()
     fixed = ["profile.json", "generations.json", "requests.json", "statement.csv"]
     assert names[:4] == fixed
-    assert [name.partition("/")[0] for name in names[4:]] == ["pictures", "pictures", "uploads"]
+    assert [name.partition("/")[0] for name in names[4:]] == ["images", "images", "uploads"]
     profile = json.loads(archive.read("profile.json"))
     assert (profile["email"], profile["credits"]["held"]) == (busy.email, "0.20")
     (asked,) = json.loads(archive.read("requests.json"))
@@ -117,11 +117,11 @@ def test_every_request_is_there_with_its_prompt_settings_and_pictures(busy: User
     first, second = json.loads(archive.read("generations.json"))
     told = {"prompt": "a fox at dusk", "negative_prompt": "people", "steps": 4, "model": "tiny"}
     assert told.items() <= first.items()
-    assert (second["prompt"], second["images"][0]["picture"]) == ("여우", "")
+    assert (second["prompt"], second["images"][0]["image"]) == ("여우", "")
     for told_image in first["images"]:
         image = Image.objects.get(pk=told_image["id"])
         assert told_image["seed"] == image.seed
-        assert archive.read(told_image["picture"]) == read_file(image.file)
+        assert archive.read(told_image["image"]) == read_file(image.file)
     columns = {field.name for field in Generation._meta.concrete_fields}
     left_out = {"owner", "idempotency_key", "spec_hash", "price_each_ucr"}
     assert columns - set(first) == left_out
@@ -142,7 +142,7 @@ def test_a_picture_whose_file_is_gone_does_not_break_the_archive(busy: User) -> 
     image = Image.objects.filter(owner=busy, state="stored")[0]
     delete_files(image.file)
     archive = download(with_password(busy))
-    assert len([name for name in archive.namelist() if name.startswith("pictures/")]) == 1
+    assert len([name for name in archive.namelist() if name.startswith("images/")]) == 1
 
 
 def test_somebody_without_anything_gets_an_archive_too(alice: User) -> None:

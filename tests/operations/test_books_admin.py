@@ -222,7 +222,7 @@ def test_an_images_seconds_are_told_stage_by_stage_in_words(
     timings_s = {"denoise_s": 4.9, "load_s": 0.0, "queue_s": 11.2}
     Image.objects.filter(pk=image.pk).update(timings_s=timings_s)
     page = words_of(admin.get(f"/admin/generation/image/{image.pk}/change/"))
-    assert page.index("Seconds: in the queue") < page.index("Seconds: drawing")
+    assert page.index("Seconds: in the queue") < page.index("Seconds: generating")
     assert "loading the model" not in page
 
 

@@ -262,7 +262,7 @@ def test_only_those_who_asked_are_deleted(busy: User, bob: User, charlie: User) 
     assert set(User.objects.all()) == {bob, charlie}
 
 
-STEPS = ["cancel_all", "erase_pictures", "_erase_sessions", "_erase_row"]
+STEPS = ["cancel_all", "erase_images", "_erase_sessions", "_erase_row"]
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -335,7 +335,7 @@ def test_a_free_image_in_the_queue_puts_it_off_too(
     delete(alice, charlie)
     with monkeypatch.context() as patch:
         patch.setattr(people, "cancel_all", lambda **_who: 0)
-        patch.setattr(people, "erase_pictures", lambda **_who: 0)
+        patch.setattr(people, "erase_images", lambda **_who: 0)
         assert finish_deletions() == 0
     assert Account.objects.filter(user=alice).exists()
 

@@ -140,7 +140,7 @@ def test_a_file_is_looked_at_and_then_booked(
     assert "150.00" in words_of(preview)
     assert Transaction.objects.exclude(kind="grant").count() == 0
     booked = admin.post(sent["Location"], follow=True)
-    assert "-37.50 credits were posted for 2 people." in words_of(booked)
+    assert "-37.50 credits were posted for 2 users." in words_of(booked)
     assert (balance(alice), balance(bob)) == (212, 150)
     batch = TopUpBatch.objects.get()
     reasons = dict(batch.transactions.values_list("entries__account__user", "reason"))

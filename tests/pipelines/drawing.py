@@ -13,7 +13,7 @@ import diffusers
 import torch
 from PIL import Image
 
-from worker.engine.request import ImageRequest, Mask, ModelSource, Picture, RenderedImage
+from worker.engine.request import ImageRequest, Mask, ModelSource, RenderedImage, StartImage
 from worker.pipelines.denoising import Denoising
 from worker.pipelines.runner import DiffusersRunner
 from worker.pipelines.samplers import samplers_for
@@ -50,7 +50,7 @@ def ask_for(mode: str, path: Path, **changes: Any) -> ImageRequest:
     return ask(path, **(comes_along | changes))
 
 
-def start_picture(shrink: int = 1) -> Picture:
+def start_picture(shrink: int = 1) -> StartImage:
     """Coloured slopes and a square."""
     size = (WIDTH_PX // shrink, HEIGHT_PX // shrink)
     picture = Image.merge(
@@ -62,7 +62,7 @@ def start_picture(shrink: int = 1) -> Picture:
         ],
     )
     picture.paste((250, 20, 60), (size[0] // 4, size[1] // 4, size[0] // 2, size[1] // 2))
-    return Picture(picture.tobytes(), *size)
+    return StartImage(picture.tobytes(), *size)
 
 
 def mask() -> Mask:

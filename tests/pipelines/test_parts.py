@@ -61,7 +61,7 @@ def test_with_encoders_beside_the_bits_are_the_same(
 
 
 @pytest.mark.parametrize("mode", ["image", "inpaint"])
-def test_start_pictures_go_with_encoders_beside(tmp_path: Path, mode: str) -> None:
+def test_start_images_go_with_encoders_beside(tmp_path: Path, mode: str) -> None:
     path = build_tiny_flux(tmp_path / "flux")
     request = ask_for(mode, path, family="flux", sampler="flow_euler", negative_prompt="")
     _, whole = draw(whole_runner(request), request)

@@ -25,7 +25,7 @@ from tests.pipelines.tiny_models import build_tiny_sdxl
 from tests.pipelines.tiny_transformers import build_tiny_flux, build_tiny_pixart, build_tiny_sd3
 from worker.config import EngineConfig
 from worker.engine.errors import Cancelled, InvalidRequest
-from worker.engine.request import ImageRequest, ModelSource, Picture, Stage
+from worker.engine.request import ImageRequest, ModelSource, Stage, StartImage
 from worker.pipelines import plain
 from worker.pipelines.loader import LoadedModel, load_model
 from worker.pipelines.pixels import Rendering
@@ -178,7 +178,7 @@ def test_a_cancelled_picture_stops_within_one_step(
         ("pixart", {"sampler": "flow_euler"}, "flow_euler does not fit this model"),
         (
             "pixart",
-            {"mode": "image", "start": Picture(bytes(3 * 128 * 64), 128, 64)},
+            {"mode": "image", "start": StartImage(bytes(3 * 128 * 64), 128, 64)},
             "This model only draws from text",
         ),
     ],
@@ -224,7 +224,7 @@ def test_kandinsky_is_asked_for_sizes_that_it_does_not_round(
         plain.call_arguments(pipe, ask(models["pixart"], width_px=160))
 
 
-def test_a_picture_of_another_size_than_asked_for_is_refused(
+def test_a_image_of_another_size_than_asked_for_is_refused(
     models: dict[str, LoadedModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plain, "size_multiple", lambda _pipe: 1)

@@ -23,7 +23,7 @@ from torch import Tensor
 from tests.pipelines.tiny_transformers import build_tiny_flux, build_tiny_sd3
 from worker.config import EngineConfig
 from worker.engine.errors import InvalidRequest
-from worker.engine.request import ImageRequest, Mask, ModelSource, Picture
+from worker.engine.request import ImageRequest, Mask, ModelSource, StartImage
 from worker.pipelines.denoising import Denoising, step
 from worker.pipelines.loader import LoadedModel
 from worker.pipelines.runner import DiffusersRunner
@@ -108,7 +108,7 @@ def handed_in(values: dict[str, Any]) -> dict[str, Any]:
         size = (size[0] // 2, size[1] // 2)
     picture = Image.linear_gradient("L").resize(size).convert("RGB")
     ImageDraw.Draw(picture).ellipse((10, 10, 50, 40), fill="red")
-    came = {"start": Picture(picture.tobytes(), *size), "strength": 0.6}
+    came = {"start": StartImage(picture.tobytes(), *size), "strength": 0.6}
     if values["mode"] == "inpaint":
         mask = Image.new("L", size)
         ImageDraw.Draw(mask).rectangle((30, 0, 90, 40), fill=255)

@@ -24,7 +24,7 @@ from webapp.generation.storage import read_file
 from webapp.generation.studio.submitting import enlarge_image
 from webapp.operations.audit import find_violations
 from worker.finishing.parameters import read_parameters
-from worker.start_pictures import StartPictureLost, read_pictures
+from worker.start_images import StartImageLost, read_start_images
 from worker.tasks import Desk
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("valkey_is_empty")]
@@ -134,7 +134,7 @@ def test_an_enlargement_draws_over_the_very_picture_at_twice_its_size(
     enlarge_image(owner=alice, image=image, idempotency_key="one")
     asked = claim_next(models=[starter.slug], worker="another")
     assert asked is not None
-    assert read_pictures(asked)["start"].pixels == opened(image).tobytes()
+    assert read_start_images(asked)["start"].pixels == opened(image).tobytes()
     assert services.give_back_image(claim=asked)
     desk.answer()
     large = opened(Image.objects.get(generation__mode="upscale"))
@@ -182,7 +182,7 @@ def test_a_start_picture_and_its_mask_are_cropped_around_their_middle_alike(
     wide.paste((255, 0, 0), (128, 0, 256, 64))
     mask.paste(255, (128, 0, 256, 64))
     brought = {"start_id": keep(alice, wide).pk, "mask_id": keep(alice, mask, kind="mask").pk}
-    cut = read_pictures(claim_of(alice, tiny, mode="inpaint", strength=1.0, **brought))
+    cut = read_start_images(claim_of(alice, tiny, mode="inpaint", strength=1.0, **brought))
     start = Picture.frombytes("RGB", (SIDE_PX, SIDE_PX), cut["start"].pixels)
     painted = Picture.frombytes("L", (SIDE_PX, SIDE_PX), cut["mask"].pixels)
     assert start.getchannel("R").tobytes() == painted.tobytes()
@@ -193,18 +193,18 @@ def test_an_enlargement_begins_at_half_the_size(alice: User, tiny: DiffusionMode
     start = keep(alice, scene(100, 61))
     size = {"width_px": 200, "height_px": 120}
     asked = claim_of(alice, tiny, mode="upscale", start_id=start.pk, strength=0.35, **size)
-    picture = read_pictures(asked)["start"]
+    picture = read_start_images(asked)["start"]
     assert (picture.width_px, picture.height_px) == (100, 60)
 
 
 def test_words_alone_bring_nothing(alice: User, tiny: DiffusionModel) -> None:
-    assert read_pictures(claim_of(alice, tiny)) == {}
+    assert read_start_images(claim_of(alice, tiny)) == {}
 
 
 def test_a_file_that_is_no_picture_is_lost(alice: User, tiny: DiffusionModel) -> None:
     start = keep(alice, scene())
     (Path(settings.MEDIA_ROOT) / start.file).write_bytes(b"eaten by the disk")
     asked = claim_of(alice, tiny, mode="image", start_id=start.pk, strength=0.5)
-    with pytest.raises(StartPictureLost):
-        read_pictures(asked)
+    with pytest.raises(StartImageLost):
+        read_start_images(asked)
     assert Generation.objects.get().start == start

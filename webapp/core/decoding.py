@@ -28,7 +28,7 @@ WAIT_S, WAITING_MOST = 30.0, 16
 
 
 @dataclass(frozen=True, slots=True)
-class CleanPicture:
+class CleanImage:
     """A PNG of our own making, RGB for a start image, grey for a mask; and a small copy."""
 
     png: bytes
@@ -75,7 +75,7 @@ def ask_child(
     return child.ask({"task": task, **options}, blobs)
 
 
-def clean_picture(child: Child, file: "File[Any]", *, size_bytes: int, kind: str) -> CleanPicture:
+def clean_image(child: Child, file: "File[Any]", *, size_bytes: int, kind: str) -> CleanImage:
     """The image upright, opaque (a start image on white, a mask on black), in sRGB, at most 2048 px
     long, without metadata.
 
@@ -85,7 +85,7 @@ def clean_picture(child: Child, file: "File[Any]", *, size_bytes: int, kind: str
     """
     check_size(size_bytes)
     facts, (png, thumbnail) = ask_child(child, "clean", [file.chunks()], kind=kind)
-    return CleanPicture(png, thumbnail, facts["width_px"], facts["height_px"])
+    return CleanImage(png, thumbnail, facts["width_px"], facts["height_px"])
 
 
 def check_size(size_bytes: int) -> None:

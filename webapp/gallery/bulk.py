@@ -30,7 +30,7 @@ ROWS_AT_ONCE = 500
 class Binning:
     """How many images went into the bin, and when: `at` undoes it."""
 
-    pictures: int
+    images: int
     at: datetime
 
 

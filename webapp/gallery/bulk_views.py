@@ -51,11 +51,9 @@ def mark_favourites(request: SignedInRequest) -> HttpResponse:
 def bin_images(request: SignedInRequest) -> HttpResponse:
     """Puts the selection into the bin; `at` of the answer undoes it."""
     binned = bulk.bin_images(images=_selected(request))
-    sentence = ngettext(
-        "%(n)d image is in the bin.", "%(n)d images are in the bin.", binned.pictures
-    )
-    facts = {"changed": binned.pictures, "at": binned.at.isoformat()}
-    return _answer(request, sentence % {"n": binned.pictures}, **facts)
+    sentence = ngettext("%(n)d image is in the bin.", "%(n)d images are in the bin.", binned.images)
+    facts = {"changed": binned.images, "at": binned.at.isoformat()}
+    return _answer(request, sentence % {"n": binned.images}, **facts)
 
 
 @login_required

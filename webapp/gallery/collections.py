@@ -23,7 +23,7 @@ class Shelf:
     the newest of them, or None."""
 
     collection: Collection
-    pictures: int
+    images: int
     cover: Image | None
 
 

@@ -1,7 +1,7 @@
-"""How a picture came out of noise: its strip, frame by frame, and what happened at each of them.
+"""How a image came out of noise: its strip, frame by frame, and what happened at each of them.
 
 The frames are the run's own previews, in which colours are estimated from the latents by a linear
-map; only the last one is the picture itself, decoded by the VAE and made small.
+map; only the last one is the image itself, decoded by the VAE and made small.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ class Frame:
 
     @property
     def is_last(self) -> bool:
-        """True for the finished picture."""
+        """True for the finished image."""
         return self.step == self.steps
 
     @property
@@ -49,18 +49,18 @@ class Frame:
         return "" if self.level is None else f"{100 * self.level.noise_share:.0f}"
 
     @property
-    def picture_percent(self) -> str:
+    def image_percent(self) -> str:
         """What the noise leaves of it; "" where that is not known."""
         return "" if self.level is None else f"{100 - int(self.noise_percent)}"
 
     @property
     def alpha_bar(self) -> float | None:
-        """The square of the picture's factor, which is what schedules write down."""
+        """The square of the image's factor, which is what schedules write down."""
         return None if self.level is None else self.level.signal**2
 
     @property
     def time_words(self) -> str:
-        """The time of the schedule; "" where it is not known. The picture itself is at none."""
+        """The time of the schedule; "" where it is not known. The image itself is at none."""
         if self.level is None:
             return ""
         return "–" if self.is_last else f"{self.level.time:g}"
@@ -85,7 +85,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class DevelopmentStrip:
-    """The frames of one picture, from the noise to the end; a frame has the picture's shape."""
+    """The frames of one image, from the noise to the end; a frame has the image's shape."""
 
     frames: Sequence[Frame]
     frame_width: int
@@ -98,12 +98,12 @@ class DevelopmentStrip:
 
     @property
     def width_px(self) -> int:
-        """The width of all of them beside each other, at the picture's size."""
+        """The width of all of them beside each other, at the image's size."""
         return self.count * self.frame_width
 
     @property
     def middle(self) -> Frame:
-        """The one that is nearest to as much noise as picture, or half-way where that is not
+        """The one that is nearest to as much noise as image, or half-way where that is not
         known: where there is most to see."""
         halfway = self.frames[self.count // 2]
         known = [frame for frame in self.frames if frame.level is not None]
@@ -111,7 +111,7 @@ class DevelopmentStrip:
 
     @property
     def last(self) -> Frame:
-        """The finished picture's."""
+        """The finished image's."""
         return self.frames[-1]
 
 
@@ -132,7 +132,7 @@ def read_strip(image: Image) -> DevelopmentStrip | None:
 def build_strip(
     pairs: Sequence[tuple[int, float | None]], *, schedule: Schedule | None, generation: Generation
 ) -> DevelopmentStrip:
-    """The frames of (step, time) pairs, of which the last is the finished picture."""
+    """The frames of (step, time) pairs, of which the last is the finished image."""
     steps = pairs[-1][0]
     frames = []
     for place, (step, time) in enumerate(pairs):

@@ -1,4 +1,4 @@
-"""What the page "How a picture develops" is about: one run, noise put in beside noise taken out,
+"""What the page "How a image develops" is about: one run, noise put in beside noise taken out,
 at the same times."""
 
 import json
@@ -27,8 +27,8 @@ KEPT_SHEETS = 32
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The picture that the page is about: the visitor's own `image`, or the studio's sample (None).
-    `picture` and `sheet` are the names of its small copy and of its strip."""
+    """The image that the page is about: the visitor's own `image`, or the studio's sample (None).
+    `image` and `sheet` are the names of its small copy and of its strip."""
 
     image: Image | None
     prompt: str
@@ -36,12 +36,12 @@ class Subject:
     family: str
     strip: DevelopmentStrip
     schedule: Schedule
-    picture: str
+    thumbnail: str
     sheet: str
 
     @property
     def query(self) -> str:
-        """What the page's addresses carry to be about the same picture."""
+        """What the page's addresses carry to be about the same image."""
         return "" if self.image is None else f"?image={self.image.pk}"
 
     @property
@@ -80,9 +80,9 @@ def choose_subject(*, owner: User, asked: Image | None) -> Subject:
 
 
 def draw_noising(subject: Subject) -> bytes:
-    """The forward process of that picture: its frames as the strip's, WebP. Raises NotFound if its
+    """The forward process of that image: its frames as the strip's, WebP. Raises NotFound if its
     files are gone, TooMany and Unavailable if no turn to draw it comes soon."""
-    return _noising_sheet(subject.picture, subject.sheet, subject.levels)
+    return _noising_sheet(subject.thumbnail, subject.sheet, subject.levels)
 
 
 def sample_strip() -> bytes:
@@ -119,7 +119,7 @@ def _subject_of(image: Image) -> Subject | None:
         family=image.model.family,
         strip=strip,
         schedule=schedule,
-        picture=image.thumbnail,
+        thumbnail=image.thumbnail,
         sheet=image.strip,
     )
 
@@ -147,11 +147,11 @@ def _sample_facts() -> dict:  # type: ignore[type-arg]
 
 
 @lru_cache(maxsize=KEPT_SHEETS)
-def _noising_sheet(picture: str, sheet: str, levels: tuple[Level, ...]) -> bytes:
-    """Drawn once for each picture: the names are of files that never change."""
-    body = read_kept(picture) if picture else (SAMPLE / "picture.webp").read_bytes()
+def _noising_sheet(thumbnail: str, sheet: str, levels: tuple[Level, ...]) -> bytes:
+    """Drawn once for each image: the names are of files that never change."""
+    body = read_kept(thumbnail) if thumbnail else (SAMPLE / "picture.webp").read_bytes()
     strip = read_kept(sheet) if sheet else sample_strip()
     pairs = [(level.signal, level.noise) for level in levels]
-    with decoding_turn(f"noising {picture}") as child:
+    with decoding_turn(f"noising {thumbnail}") as child:
         _facts, (drawn,) = ask_child(child, "noising", [body, strip], levels=pairs)
         return drawn

@@ -1,4 +1,4 @@
-"""The page "How a picture develops", and the two sheets of frames on it."""
+"""The page "How a image develops", and the two sheets of frames on it."""
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
@@ -25,7 +25,7 @@ from webapp.generation.selectors import get_owned_image
 @login_required
 @require_GET
 def development(request: SignedInRequest) -> HttpResponse:
-    """About the visitor's newest picture, `?image=<id>`, or the sample if they have none whose
+    """About the visitor's newest image, `?image=<id>`, or the sample if they have none whose
     run and schedule are known."""
     asked = _asked_image(request)
     subject = choose_subject(owner=request.user, asked=asked)
@@ -42,7 +42,7 @@ def development(request: SignedInRequest) -> HttpResponse:
 @login_required
 @require_GET
 def development_noising(request: SignedInRequest) -> HttpResponse:
-    """The forward process of that picture: its frames as the strip's, WebP."""
+    """The forward process of that image: its frames as the strip's, WebP."""
     subject = choose_subject(owner=request.user, asked=_asked_image(request))
     return private_bytes(draw_noising(subject), content_type="image/webp")
 

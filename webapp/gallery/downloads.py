@@ -17,7 +17,7 @@ from webapp.generation.models import Image
 from webapp.generation.storage import read_kept
 
 NAME_LENGTH = 60
-PICTURES_MOST = 2000  # in one zip
+IMAGES_MOST = 2000  # in one zip
 ZIPPED = ("file", "seed", "finished_at", "generation__prompt")  # fields that a zip needs
 
 
@@ -65,10 +65,10 @@ def list_entries(*, owner: User, selection: Selection) -> list[ZipEntry]:
     """The files of the selection, newest first, each under a name of its own. Raises TooMany
     beyond 2,000, and as `select_images` does."""
     images = select_images(owner=owner, selection=selection).select_related("generation")
-    found = list(images.order_by("-finished_at", "-pk").only(*ZIPPED)[: PICTURES_MOST + 1])
-    if len(found) > PICTURES_MOST:
+    found = list(images.order_by("-finished_at", "-pk").only(*ZIPPED)[: IMAGES_MOST + 1])
+    if len(found) > IMAGES_MOST:
         sentence = _("At most %(most)s images fit into one zip. Select fewer.")
-        raise TooMany(sentence % {"most": f"{PICTURES_MOST:,}"})
+        raise TooMany(sentence % {"most": f"{IMAGES_MOST:,}"})
     return [
         ZipEntry(name, partial(read_stored_file, image.file), modified=image.finished_at)
         for name, image in zip(_names(found), found, strict=True)

@@ -67,7 +67,7 @@ class WallPage:
     """Up to 60 images, newest first; `next_cursor` is "" on the last page. `counted` is how many
     there are behind the cursor, at most 1,000; if `is_more`, there are more than that."""
 
-    pictures: list[WallImage]
+    images: list[WallImage]
     next_cursor: str
     counted: int
     is_more: bool
@@ -94,9 +94,9 @@ def list_wall_page(*, owner: User, wall: WallFilter, cursor: str = "") -> WallPa
     if search is None:
         return _look(walk)
     found, counted, is_more = _search(walk, search)
-    pictures = _load([pk for pk, _when in found[:PAGE_SIZE]])
+    images = _load([pk for pk, _when in found[:PAGE_SIZE]])
     next_cursor = write_cursor(*found[PAGE_SIZE - 1]) if len(found) > PAGE_SIZE else ""
-    return WallPage(pictures, next_cursor, min(counted, COUNTED_MOST), is_more)
+    return WallPage(images, next_cursor, min(counted, COUNTED_MOST), is_more)
 
 
 def walk_place(*, owner: User, wall: WallFilter) -> Walk:
@@ -159,12 +159,12 @@ def list_styles(models: Iterable[DiffusionModel]) -> list[tuple[str, str]]:
 def _look(walk: Walk) -> WallPage:
     """Without a search: one query for the page, and one that counts if it is full."""
     rows = list(walk.images.values_list(walk.clock, *SHOWN)[: PAGE_SIZE + 1])
-    pictures = [WallImage(*shown) for _when, *shown in rows[:PAGE_SIZE]]
+    images = [WallImage(*shown) for _when, *shown in rows[:PAGE_SIZE]]
     if len(rows) <= PAGE_SIZE:
-        return WallPage(pictures, "", len(rows), False)
+        return WallPage(images, "", len(rows), False)
     counted = walk.images[: COUNTED_MOST + 1].count()
-    next_cursor = write_cursor(pictures[-1].pk, rows[PAGE_SIZE - 1][0])
-    return WallPage(pictures, next_cursor, min(counted, COUNTED_MOST), counted > COUNTED_MOST)
+    next_cursor = write_cursor(images[-1].pk, rows[PAGE_SIZE - 1][0])
+    return WallPage(images, next_cursor, min(counted, COUNTED_MOST), counted > COUNTED_MOST)
 
 
 def _search(walk: Walk, search: Search) -> Found:

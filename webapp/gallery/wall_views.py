@@ -77,7 +77,7 @@ def _page(
         "page": page,
         "error": error,
         "seen_at": seen_at,
-        "days": tiles_by_day(page.pictures, is_bin=wall.is_bin) if page else [],
+        "days": tiles_by_day(page.images, is_bin=wall.is_bin) if page else [],
         "older": _older(wall, page),
         "collection": _here(request.user, wall, collections),
         "collections": collections,

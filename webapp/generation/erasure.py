@@ -25,7 +25,7 @@ def cancel_all(*, owner: User) -> int:
     return cancelled
 
 
-def erase_pictures(*, owner: User) -> int:
+def erase_images(*, owner: User) -> int:
     """Removes the owner's ended images, requests and uploads; their files go with the next sweeps.
 
     Returns how many images it removed. Images that are still live stay: cancel them first.

@@ -23,7 +23,7 @@ from webapp.core.methods import require_GET, require_http_methods, require_POST
 from webapp.core.zipping import stream_zip
 from webapp.credits.selectors import get_balance
 from webapp.operations.acting import acting_of
-from webapp.operations.export import count_pictures, list_entries
+from webapp.operations.export import count_images, list_entries
 from webapp.operations.people import delete_user
 
 
@@ -79,7 +79,7 @@ def choose_language(request: SignedInRequest) -> HttpResponseBase:
 def export(request: SignedInRequest) -> HttpResponseBase:
     """What the archive holds; sent as a POST, the archive itself."""
     if request.method == "GET":
-        context = {"pictures": count_pictures(user=request.user)}
+        context = {"images": count_images(user=request.user)}
         return render(request, "accounts/export.html", context)
     # The user is read now: the stream goes on after this request is answered.
     body = stream_zip(list_entries(user=request.user))
@@ -110,7 +110,7 @@ def delete_account(request: SignedInRequest) -> HttpResponse:
             return redirect("account_login")
     context = {
         "error": error,
-        "pictures": count_pictures(user=request.user),
+        "images": count_images(user=request.user),
         "balance": get_balance(user=request.user),
     }
     return render(request, "accounts/delete.html", context, status=error.status if error else 200)

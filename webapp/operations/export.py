@@ -22,7 +22,7 @@ from webapp.core.units import format_credits
 from webapp.core.zipping import ZipEntry, read_stored_file
 from webapp.credits.models import Account, CreditRequest
 from webapp.gallery.downloads import download_name
-from webapp.gallery.models import Collection as PictureCollection
+from webapp.gallery.models import Collection as ImageCollection
 from webapp.gallery.models import Share
 from webapp.generation.models import Generation, Image, Upload
 from webapp.statements.csv_file import read_csv
@@ -59,21 +59,21 @@ def list_entries(*, user: User) -> Iterator[ZipEntry]:
     yield ZipEntry("statement.csv", lambda: lines, compressed=True)
     stored = Image.objects.filter(owner=user, state=Image.State.STORED).select_related("generation")
     for image in _in_batches(stored):
-        yield _file(picture_name(image), image.file, image)
+        yield _file(image_name(image), image.file, image)
     for upload in _in_batches(Upload.objects.filter(owner=user)):
         yield _file(upload_name(upload), upload.file, upload)
 
 
-def count_pictures(*, user: User) -> int:
+def count_images(*, user: User) -> int:
     """How many finished images there are of the person, those in the bin too."""
     return Image.objects.filter(owner=user, state=Image.State.STORED).count()
 
 
-def picture_name(image: Image) -> str:
+def image_name(image: Image) -> str:
     """What an image is called in the archive: day, words and seed, and no two alike."""
     day = timezone.localtime(image.created_at).date().isoformat()
     stem = download_name(image).removesuffix(".png")
-    return f"pictures/{day}-{stem}-{image.pk.hex[:8]}.png"
+    return f"images/{day}-{stem}-{image.pk.hex[:8]}.png"
 
 
 def upload_name(upload: Upload) -> str:
@@ -89,7 +89,7 @@ def _profile(user: User) -> dict[str, Any]:
     stored = User.objects.select_related("group", "account").get(pk=user.pk)
     account = stored.account
     addresses = EmailAddress.objects.filter(user=user).order_by("pk")
-    collections = PictureCollection.objects.filter(owner=user).prefetch_related("items")
+    collections = ImageCollection.objects.filter(owner=user).prefetch_related("items")
     shares = Share.objects.filter(image__owner=user).order_by("pk")
     return {
         **_facts(stored),
@@ -103,7 +103,7 @@ def _profile(user: User) -> dict[str, Any]:
             {**_facts(one), "images": [item.image_id for item in one.items.all()]}
             for one in collections
         ],
-        "shared_pictures": [_facts(share) for share in shares],
+        "shared_images": [_facts(share) for share in shares],
         "second_steps": [_facts(step) for step in list_second_steps(user=user)],
         "signed_in": [_facts(session) for session in UserSession.objects.filter(user=user)],
     }
@@ -135,7 +135,7 @@ def _image_facts(generation: Generation, image: Image) -> dict[str, Any]:
     image.generation = generation
     is_there = image.state == Image.State.STORED
     skipped = {"generation", "model"}
-    return {**_facts(image, but=skipped), "picture": picture_name(image) if is_there else ""}
+    return {**_facts(image, but=skipped), "image": image_name(image) if is_there else ""}
 
 
 def _in_batches(rows: QuerySet[Row]) -> Iterator[Row]:

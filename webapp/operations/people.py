@@ -18,7 +18,7 @@ from webapp.accounts.sessions import new_epoch
 from webapp.core import audit, herald
 from webapp.core.errors import Conflict, InvalidInput
 from webapp.credits import ledger
-from webapp.generation.erasure import cancel_all, erase_pictures
+from webapp.generation.erasure import cancel_all, erase_images
 from webapp.generation.models import Image, QueueShare
 
 logger = logging.getLogger(__name__)
@@ -135,7 +135,7 @@ def _erase_person(user: User) -> bool:
     """True if the person is gone now; False if a request came between, or somebody who
     erases beside us was faster."""
     cancel_all(owner=user)
-    erase_pictures(owner=user)
+    erase_images(owner=user)
     try:
         return _erase_row(user)
     except Conflict as error:

@@ -26,7 +26,7 @@ class Welcome:
     starting_credits: Decimal
     signup: str
     has_mail: bool
-    has_pictures: bool
+    has_images: bool
 
 
 def describe_studio(*, admin: User) -> Welcome:
@@ -39,5 +39,5 @@ def describe_studio(*, admin: User) -> Welcome:
         starting_credits=settings.STARTING_CREDITS,
         signup=settings.SIGNUP,
         has_mail=bool(settings.EMAIL_HOST),
-        has_pictures=Image.objects.filter(owner=admin).exists(),
+        has_images=Image.objects.filter(owner=admin).exists(),
     )

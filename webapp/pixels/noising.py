@@ -18,12 +18,12 @@ CHANNELS = 3
 FORMATS = ("PNG", "WEBP")
 
 
-def draw_noising(picture: bytes, strip: bytes, levels: Sequence[tuple[float, float]]) -> bytes:
+def draw_noising(image: bytes, strip: bytes, levels: Sequence[tuple[float, float]]) -> bytes:
     """A WebP with a frame for each level, a pair of signal and noise, left to right, as large as
     those of the strip. The same arguments give the same bytes."""
     strip_width, height = Image.open(io.BytesIO(strip), formats=FORMATS).size
     size = width, _height = strip_width // len(levels), height
-    opened = Image.open(io.BytesIO(picture), formats=FORMATS)
+    opened = Image.open(io.BytesIO(image), formats=FORMATS)
     small = opened.convert("RGB").resize(size, Image.Resampling.LANCZOS)
     sheet = Image.new("RGB", (width * len(levels), height))
     for place, level in enumerate(levels):

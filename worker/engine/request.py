@@ -39,7 +39,7 @@ class LoraSource:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class StartImage:
     """An image handed in: `height_px` rows of `width_px` RGB byte triples."""
 
     pixels: bytes
@@ -86,7 +86,7 @@ class ImageRequest:
     seed: int
     sampler: str
     mode: Mode = "text"
-    start: Picture | None = None
+    start: StartImage | None = None
     mask: Mask | None = None
     strength: float = 1.0
     loras: tuple[LoraSource, ...] = ()

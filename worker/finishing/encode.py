@@ -34,18 +34,18 @@ def finish(rendered: RenderedImage, *, parameters: str) -> FinishedImage:
     carries no text. Raises ValueError when the pixels do not fit the size.
     """
     size = (rendered.width_px, rendered.height_px)
-    picture = Image.frombytes("RGB", size, rendered.pixels)
-    png = _encode_png(picture, parameters)
+    image = Image.frombytes("RGB", size, rendered.pixels)
+    png = _encode_png(image, parameters)
     return FinishedImage(
         png=png,
-        thumbnail_webp=_encode_thumbnail(picture),
+        thumbnail_webp=_encode_thumbnail(image),
         sha256_hex=hashlib.sha256(png).hexdigest(),
         width_px=rendered.width_px,
         height_px=rendered.height_px,
     )
 
 
-def _encode_png(picture: Image.Image, parameters: str) -> bytes:
+def _encode_png(image: Image.Image, parameters: str) -> bytes:
     text = PngInfo()
     # Pillow writes tEXt; what Latin-1 cannot hold goes into iTXt.
     if _is_latin_1(parameters):
@@ -53,7 +53,7 @@ def _encode_png(picture: Image.Image, parameters: str) -> bytes:
     else:
         text.add_itxt("parameters", parameters)
     file = io.BytesIO()
-    picture.save(file, "PNG", pnginfo=text, compress_level=_PNG_COMPRESS_LEVEL)
+    image.save(file, "PNG", pnginfo=text, compress_level=_PNG_COMPRESS_LEVEL)
     return file.getvalue()
 
 
@@ -65,8 +65,8 @@ def _is_latin_1(text: str) -> bool:
     return True
 
 
-def _encode_thumbnail(picture: Image.Image) -> bytes:
-    small = picture.copy()
+def _encode_thumbnail(image: Image.Image) -> bytes:
+    small = image.copy()
     small.thumbnail((THUMBNAIL_SIDE_PX, THUMBNAIL_SIDE_PX), Image.Resampling.LANCZOS)
     file = io.BytesIO()
     small.save(file, "WEBP", quality=_THUMBNAIL_QUALITY)

@@ -57,7 +57,7 @@ class Strip:
         try:
             chosen = choose_evenly(self._kept)
             frames = [_open(webp) for _step, webp in chosen]
-            webp = _encode(frames, _picture_of(rendered, frames[0].size))
+            webp = _encode(frames, _image_of(rendered, frames[0].size))
         except Exception:
             logger.exception("image %s gets no strip", rendered.request_id)
             return None
@@ -85,15 +85,15 @@ def _open(webp: bytes) -> Image.Image:
     return Image.open(io.BytesIO(webp)).convert("RGB")
 
 
-def _picture_of(rendered: RenderedImage, size: tuple[int, int]) -> Image.Image:
+def _image_of(rendered: RenderedImage, size: tuple[int, int]) -> Image.Image:
     whole = Image.frombytes("RGB", (rendered.width_px, rendered.height_px), rendered.pixels)
     return whole.resize(size, Image.Resampling.LANCZOS)
 
 
-def _encode(frames: list[Image.Image], picture: Image.Image) -> bytes:
-    width, height = picture.size
+def _encode(frames: list[Image.Image], image: Image.Image) -> bytes:
+    width, height = image.size
     sheet = Image.new("RGB", (width * (len(frames) + 1), height))
-    for place, frame in enumerate((*frames, picture)):
+    for place, frame in enumerate((*frames, image)):
         sheet.paste(frame.resize((width, height)), (place * width, 0))
     for quality in _QUALITIES:
         file = io.BytesIO()

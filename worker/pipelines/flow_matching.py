@@ -80,12 +80,12 @@ def start_tensor(pipe: Any, request: ImageRequest, device: torch.device) -> Tens
     start = request.start
     if start is None:
         raise InvalidRequest("A start image belongs to every mode but plain text.")
-    picture = Image.frombytes("RGB", (start.width_px, start.height_px), start.pixels)
+    image = Image.frombytes("RGB", (start.width_px, start.height_px), start.pixels)
     size = (request.width_px, request.height_px)
-    if picture.size != size:
-        picture = picture.resize(size, Image.Resampling.LANCZOS)
+    if image.size != size:
+        image = image.resize(size, Image.Resampling.LANCZOS)
     prepared: Tensor = pipe.image_processor.preprocess(
-        picture, height=request.height_px, width=request.width_px
+        image, height=request.height_px, width=request.width_px
     )
     return sent(prepared.to(torch.float32), device)
 
@@ -96,9 +96,9 @@ def mask_tensor(pipe: Any, request: ImageRequest, device: torch.device) -> Tenso
     mask = request.mask
     if mask is None:
         raise InvalidRequest("A mask belongs to repainting, and only to it.")
-    picture = Image.frombytes("L", (mask.width_px, mask.height_px), mask.pixels)
+    image = Image.frombytes("L", (mask.width_px, mask.height_px), mask.pixels)
     prepared: Tensor = pipe.mask_processor.preprocess(
-        picture, height=request.height_px, width=request.width_px
+        image, height=request.height_px, width=request.width_px
     )
     return sent(prepared, device)
 

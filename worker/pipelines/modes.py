@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from worker.engine.errors import InvalidRequest
-from worker.engine.request import ImageRequest, Mask, Mode, Picture
+from worker.engine.request import ImageRequest, Mask, Mode, StartImage
 from worker.pipelines.copies import sent
 from worker.pipelines.denoising import AfterStep, ModelInput
 from worker.pipelines.loader import LoadedModel
@@ -90,10 +90,10 @@ def first_latents(request: ImageRequest, drawing: Drawing) -> Start:
     prepared = drawing.pipe.image_processor.preprocess(
         _enlarged(request.start, request), height=request.height_px, width=request.width_px
     )
-    picture = sent(prepared, drawing.device)
+    image = sent(prepared, drawing.device)
     if request.mask is None:
-        return _from_picture(picture, timesteps, drawing)
-    return _from_mask(request, request.mask, picture, timesteps, drawing)
+        return _from_image(image, timesteps, drawing)
+    return _from_mask(request, request.mask, image, timesteps, drawing)
 
 
 def _from_noise(request: ImageRequest, drawing: Drawing) -> Start:
@@ -125,38 +125,38 @@ def _timesteps_left(request: ImageRequest, drawing: Drawing) -> Tensor:
     return left
 
 
-def _enlarged(start: Picture, request: ImageRequest) -> Image.Image:
+def _enlarged(start: StartImage, request: ImageRequest) -> Image.Image:
     """The start image at the size asked for; only upscaling hands in a smaller one."""
-    picture = Image.frombytes("RGB", (start.width_px, start.height_px), start.pixels)
+    image = Image.frombytes("RGB", (start.width_px, start.height_px), start.pixels)
     size = (request.width_px, request.height_px)
-    return picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS)
+    return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
 
 
-def _from_picture(picture: Tensor, timesteps: Tensor, drawing: Drawing) -> Start:
+def _from_image(image: Tensor, timesteps: Tensor, drawing: Drawing) -> Start:
     latents = drawing.pipe.prepare_latents(
-        picture, timesteps[:1], 1, 1, drawing.dtype, drawing.device, drawing.generator
+        image, timesteps[:1], 1, 1, drawing.dtype, drawing.device, drawing.generator
     )
     return Start(latents, timesteps)
 
 
 def _from_mask(
-    request: ImageRequest, mask: Mask, picture: Tensor, timesteps: Tensor, drawing: Drawing
+    request: ImageRequest, mask: Mask, image: Tensor, timesteps: Tensor, drawing: Drawing
 ) -> Start:
     pipe, size = drawing.pipe, (request.height_px, request.width_px)
-    picture = picture.to(torch.float32)
+    image = image.to(torch.float32)
     prepared = pipe.mask_processor.preprocess(
         Image.frombytes("L", (mask.width_px, mask.height_px), mask.pixels), *size
     )
     painted = sent(prepared, drawing.device)  # [1, 1, height, width], 1 repaints
     blends = not _only_repaints(pipe)
-    latents, noise, *picture_latents = pipe.prepare_latents(
+    latents, noise, *image_latents = pipe.prepare_latents(
         1,
         pipe.vae.config.latent_channels,
         *size,
         drawing.dtype,
         drawing.device,
         drawing.generator,
-        image=picture,
+        image=image,
         timestep=timesteps[:1],
         is_strength_max=request.strength == 1,
         return_noise=True,
@@ -165,7 +165,7 @@ def _from_mask(
     # Encoded even if it is not looked at: encoding draws from the generator.
     latent_mask, kept_latents = pipe.prepare_mask_latents(
         painted,
-        picture * (painted < 0.5),
+        image * (painted < 0.5),
         1,
         *size,
         drawing.dtype,
@@ -174,21 +174,21 @@ def _from_mask(
         False,
     )
     if blends:
-        hook = _keep_unmasked(pipe.scheduler, timesteps, picture_latents[0], noise, latent_mask)
+        hook = _keep_unmasked(pipe.scheduler, timesteps, image_latents[0], noise, latent_mask)
         return Start(latents, timesteps, after_step=hook)
     beside = torch.cat([torch.cat([latent_mask, kept_latents], dim=1)] * drawing.rows)
     return Start(latents, timesteps, lambda rows: torch.cat([rows, beside], dim=1))
 
 
 def _keep_unmasked(
-    scheduler: Any, timesteps: Tensor, picture: Tensor, noise: Tensor, mask: Tensor
+    scheduler: Any, timesteps: Tensor, image: Tensor, noise: Tensor, mask: Tensor
 ) -> AfterStep:
-    """After each step, put `picture` back where `mask` is 0, as noisy as the step left the rest."""
+    """After each step, put `image` back where `mask` is 0, as noisy as the step left the rest."""
 
     def put_back(latents: Tensor, index: int) -> Tensor:
-        kept = picture
+        kept = image
         if index < len(timesteps) - 1:
-            kept = scheduler.add_noise(picture, noise, torch.tensor([timesteps[index + 1]]))
+            kept = scheduler.add_noise(image, noise, torch.tensor([timesteps[index + 1]]))
         return (1 - mask) * kept + mask * latents
 
     return put_back

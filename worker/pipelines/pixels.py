@@ -47,15 +47,15 @@ def start_rendering(image: Tensor, *, decoded: Tensor, blacked_out: bool = False
     return complete
 
 
-def to_pixels(picture: np.ndarray[Any, Any]) -> tuple[bytes, int, int]:
+def to_pixels(image: np.ndarray[Any, Any]) -> tuple[bytes, int, int]:
     """Return (RGB bytes, width, height) of a [height, width, 3] float array in 0..1.
 
     Rounds as diffusers does. Raises `EngineError` if the model overflowed: such an image would
     come out black, and nobody should pay for it.
     """
-    _check_finite(bool(np.isfinite(picture).all()))
-    height_px, width_px, _channels = picture.shape
-    return (picture * 255).round().astype("uint8").tobytes(), width_px, height_px
+    _check_finite(bool(np.isfinite(image).all()))
+    height_px, width_px, _channels = image.shape
+    return (image * 255).round().astype("uint8").tobytes(), width_px, height_px
 
 
 def _check_finite(is_finite: bool) -> None:

@@ -36,8 +36,8 @@ def render(
     arguments |= _callback(pipe, scheduler, clock, step_done)
     clock.enter("encoding")
     with _denoiser_watched(pipe, clock):
-        picture = pipe(**arguments).images[0]
-    rendering = Rendering(*to_pixels(picture))
+        image = pipe(**arguments).images[0]
+    rendering = Rendering(*to_pixels(image))
     _check_drawn(rendering, request)
     return rendering
 

@@ -110,10 +110,10 @@ def _with_ones(rows: torch.Tensor) -> torch.Tensor:
     return torch.cat([rows, torch.ones(len(rows), 1, device=rows.device)], dim=1)
 
 
-def _small_webp(picture: Image.Image) -> bytes:
-    scale = LONGEST_SIDE_PX / max(picture.size)
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    enlarged = picture.resize(size, Image.Resampling.BICUBIC)
+def _small_webp(image: Image.Image) -> bytes:
+    scale = LONGEST_SIDE_PX / max(image.size)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    enlarged = image.resize(size, Image.Resampling.BICUBIC)
     for quality in _QUALITIES:
         file = io.BytesIO()
         enlarged.save(file, "WEBP", quality=quality, method=0)

@@ -56,7 +56,7 @@ export function mark(tile, isFavourite) {
   tile.querySelector("[data-star]")?.setAttribute("aria-pressed", String(isFavourite));
 }
 
-// One that is not selected: the focused picture, by a key.
+// One that is not selected: the focused image, by a key.
 export async function binOne(tile) {
   const body = new FormData(form);
   body.set("image", tile.dataset.image);

@@ -1,4 +1,4 @@
-// One picture: the star changes at once, F and Del work, and a link is made without a reload.
+// One image: the star changes at once, F and Del work, and a link is made without a reload.
 import { postForm } from "darkroom/api";
 import { letterOf } from "darkroom/letters";
 

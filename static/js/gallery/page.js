@@ -1,4 +1,4 @@
-// The wall of pictures: each part listens for itself.
+// The wall of images: each part listens for itself.
 import "darkroom/gallery/search";
 import "darkroom/gallery/wall";
 import "darkroom/gallery/selection";

@@ -1,4 +1,4 @@
-// Ctrl/Cmd+K looks for pictures; a choice among the filters is applied at once.
+// Ctrl/Cmd+K looks for images; a choice among the filters is applied at once.
 import { letterOf } from "darkroom/letters";
 
 const form = document.querySelector("[data-search]");

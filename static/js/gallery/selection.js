@@ -75,12 +75,12 @@ function onClick(event) {
   const tile = event.target.closest(".tile");
   if (!tile || event.target.closest(".over, .star") || event.ctrlKey || event.metaKey) return;
   const onTick = event.target.closest(".tick");
-  const onPicture = event.target.closest(".open");
-  if (event.shiftKey && (onTick || onPicture)) {
+  const onImage = event.target.closest(".open");
+  if (event.shiftKey && (onTick || onImage)) {
     event.preventDefault();
     if (!anchor) startAt(tile);
     extendTo(tile);
-  } else if (onPicture && form.classList.contains("selecting")) {
+  } else if (onImage && form.classList.contains("selecting")) {
     event.preventDefault();
     toggle(tile);
   }

@@ -1,4 +1,4 @@
-// The wall goes on by itself, and is where it was when somebody comes back from a picture.
+// The wall goes on by itself, and is where it was when somebody comes back from a image.
 // Tiles stand in lists of 60, which any number of columns divides; the browser lays out only the
 // lists that are near the screen (content-visibility).
 const days = document.querySelector("[data-days]");
@@ -38,7 +38,7 @@ async function loadPage() {
 
 async function fetchPage(url) {
   try {
-    // Before the pictures that are on their way: they would fill all connections.
+    // Before the images that are on their way: they would fill all connections.
     const response = await fetch(url, { headers: { Accept: "text/html" }, priority: "high" });
     return response.ok && !response.redirected ? await response.text() : null;
   } catch {
@@ -86,8 +86,8 @@ function navigation() {
 
 async function bringBack() {
   const isBack = navigation()?.type === "back_forward";
-  const fromPicture = document.referrer.startsWith(`${location.origin}/images/`);
-  const place = isBack || fromPicture ? JSON.parse(sessionStorage.getItem(KEY) ?? "null") : null;
+  const fromImage = document.referrer.startsWith(`${location.origin}/images/`);
+  const place = isBack || fromImage ? JSON.parse(sessionStorage.getItem(KEY) ?? "null") : null;
   if (!place) return;
   history.scrollRestoration = "manual";
   while (pages < Math.min(place.pages, PAGES_BROUGHT_BACK) && more.querySelector("[data-next]")) {

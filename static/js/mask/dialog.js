@@ -13,12 +13,12 @@ const dialog = document.querySelector("[data-mask]");
 const part = (name) => dialog.querySelector(`[data-mask-${name}]`);
 const announce = (sentence) => { part("said").textContent = sentence; };
 
-// `picture` and `mask` are loaded images (no mask: an empty one); `upload` takes the PNG.
-export function paintMask({ picture, mask, upload }) {
-  const paper = readPaper(mask, picture.naturalWidth, picture.naturalHeight);
+// `image` and `mask` are loaded images (no mask: an empty one); `upload` takes the PNG.
+export function paintMask({ image, mask, upload }) {
+  const paper = readPaper(mask, image.naturalWidth, image.naturalHeight);
   dialog.showModal();
   tell("");
-  const editor = open(picture, paper);
+  const editor = open(image, paper);
   return new Promise((resolve) => {
     const leaving = new AbortController();
     const { signal } = leaving;
@@ -34,8 +34,8 @@ export function paintMask({ picture, mask, upload }) {
   });
 }
 
-function open(picture, paper) {
-  const view = new View(part("view"), picture, paper);
+function open(image, paper) {
+  const view = new View(part("view"), image, paper);
   const history = new History(paper);
   const tools = new Tools(dialog, paper);
   const changed = () => showState(paper, history);

@@ -1,11 +1,11 @@
-// Masks as files: a picture whose white is drawn anew, of the start picture's size.
+// Masks as files: a image whose white is drawn anew, of the start image's size.
 import { Paper } from "darkroom/mask/paper";
 
-// The paper that a mask's picture describes; an empty one without a picture.
-export function readPaper(picture, width, height) {
-  if (!picture) return new Paper(width, height);
+// The paper that a mask's image describes; an empty one without a image.
+export function readPaper(image, width, height) {
+  if (!image) return new Paper(width, height);
   const context = blank(width, height).getContext("2d");
-  context.drawImage(picture, 0, 0, width, height);
+  context.drawImage(image, 0, 0, width, height);
   const { data } = context.getImageData(0, 0, width, height);
   const paper = new Paper(width, height);
   for (let place = 0; place < paper.values.length; place += 1) paper.values[place] = data[4 * place];

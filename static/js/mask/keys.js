@@ -1,4 +1,4 @@
-// The keyboard: letters for the tools; on the picture arrows move a cell, Space or Enter paints.
+// The keyboard: letters for the tools; on the image arrows move a cell, Space or Enter paints.
 import { letterOf } from "darkroom/letters";
 import { say } from "darkroom/strings";
 
@@ -35,8 +35,8 @@ export class Keys {
   acts(event) {
     if (event.altKey) return null;
     if (event.ctrlKey || event.metaKey) return this.steps(event);
-    const onPicture = event.target === this.view.canvas;
-    return (onPicture && this.onPicture(event)) || this.letters()[letterOf(event)];
+    const onImage = event.target === this.view.canvas;
+    return (onImage && this.onImage(event)) || this.letters()[letterOf(event)];
   }
 
   steps(event) {
@@ -59,7 +59,7 @@ export class Keys {
     if (this.view.brush) this.view.showBrush({ ...this.view.brush, radius: this.tools.radius() });
   }
 
-  onPicture(event) {
+  onImage(event) {
     const direction = ARROWS[event.key];
     if (direction) return () => (event.shiftKey ? this.pan(direction) : this.moveCell(direction));
     if (event.key === " " && !this.hasCell) return () => { this.holdsSpace = true; };

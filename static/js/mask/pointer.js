@@ -45,7 +45,7 @@ export class Pointer {
     if (this.pinch) this.movePinch();
     else if (this.panning === event.pointerId) this.view.pan(now.x - was.x, now.y - was.y);
     else if (this.strokes.isDrawing && was) this.draw(event);
-    if (event.pointerType !== "touch" && !this.keys.hasCell) this.view.showBrush({ ...this.view.inPicture(event), radius: this.tools.radius() });
+    if (event.pointerType !== "touch" && !this.keys.hasCell) this.view.showBrush({ ...this.view.inImage(event), radius: this.tools.radius() });
   }
 
   draw(event) {
@@ -79,7 +79,7 @@ export class Pointer {
 
   point(event) {
     const pressure = event.pointerType === "pen" && event.pressure ? event.pressure : 0.5;
-    return { ...this.view.inPicture(event), pressure };
+    return { ...this.view.inImage(event), pressure };
   }
 
   spread() {

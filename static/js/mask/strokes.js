@@ -12,7 +12,7 @@ export class Strokes {
 
   get isDrawing() { return this.last !== null; }
 
-  // Points are {x, y, pressure} in pixels of the picture.
+  // Points are {x, y, pressure} in pixels of the image.
   begin(point, erases = this.tools.erases) {
     this.erases = erases;
     this.history.begin();

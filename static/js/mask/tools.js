@@ -1,4 +1,4 @@
-// The brush as the controls have it: paints or erases, its size in pixels of the picture, its edge.
+// The brush as the controls have it: paints or erases, its size in pixels of the image, its edge.
 import { say } from "darkroom/strings";
 
 const SIZES = { least: 1, most: 512 };

@@ -1,13 +1,13 @@
-// What is seen: the picture, the mask as a tint over it, and where the brush is; zoomed and moved.
+// What is seen: the image, the mask as a tint over it, and where the brush is; zoomed and moved.
 const MOST = 32;
 const LEAST_SHARE = 0.5; // of the scale at which everything is in view
-// The tint's stripes by the mask's value: one of the two colours is seen on any picture.
+// The tint's stripes by the mask's value: one of the two colours is seen on any image.
 const STRIPES = [inks(255, 106, 69, 175), inks(19, 17, 16, 130)];
 
 export class View {
-  constructor(canvas, picture, paper) {
+  constructor(canvas, image, paper) {
     this.canvas = canvas;
-    this.picture = picture;
+    this.image = image;
     this.paper = paper;
     this.scale = 1;
     this.x = 0;
@@ -62,7 +62,7 @@ export class View {
     this.hold();
   }
 
-  // A corner of the picture stays in view, whatever is dragged.
+  // A corner of the image stays in view, whatever is dragged.
   hold() {
     const margin = 48;
     this.x = Math.min(this.canvas.clientWidth - margin, Math.max(margin - this.paper.width * this.scale, this.x));
@@ -70,7 +70,7 @@ export class View {
     this.draw();
   }
 
-  // Moves only as far as it takes to see that point of the picture.
+  // Moves only as far as it takes to see that point of the image.
   bringIntoView({ x, y }) {
     const margin = 32;
     const [left, top] = [this.x + x * this.scale, this.y + y * this.scale];
@@ -84,12 +84,12 @@ export class View {
     return { x: clientX - left, y: clientY - top };
   }
 
-  inPicture(event) {
+  inImage(event) {
     const { x, y } = this.inCanvas(event);
     return { x: (x - this.x) / this.scale, y: (y - this.y) / this.scale };
   }
 
-  // {x, y, radius, isCell}: where the brush is, in pixels of the picture; null hides it.
+  // {x, y, radius, isCell}: where the brush is, in pixels of the image; null hides it.
   showBrush(brush) {
     this.brush = brush;
     this.draw();
@@ -119,12 +119,12 @@ export class View {
     context.clearRect(0, 0, canvas.width, canvas.height);
     context.setTransform(scale * devicePixelRatio, 0, 0, scale * devicePixelRatio, x * devicePixelRatio, y * devicePixelRatio);
     context.imageSmoothingEnabled = scale < 4;
-    context.drawImage(this.picture, 0, 0, this.paper.width, this.paper.height);
+    context.drawImage(this.image, 0, 0, this.paper.width, this.paper.height);
     context.drawImage(this.layer, 0, 0);
     if (this.brush) this.paintBrush(this.brush);
   }
 
-  // A dark line within a light one is seen on any picture.
+  // A dark line within a light one is seen on any image.
   paintBrush({ x, y, radius, isCell }) {
     const lines = [{ colour: "rgb(0 0 0 / .75)", thick: 3.5 }, { colour: "#fff", thick: 1.5 }];
     for (const { colour, thick } of lines) {

@@ -1,4 +1,4 @@
-// How a start picture comes in: picked, dropped anywhere on the page, pasted, or an own one dragged.
+// How a start image comes in: picked, dropped anywhere on the page, pasted, or an own one dragged.
 const panel = document.querySelector("[data-start]");
 const picker = panel.querySelector("[data-start-file]");
 const OWN = /\/images\/([0-9a-f-]{36})\//;
@@ -9,8 +9,8 @@ export function watchIntake({ tookFile, tookImage }) {
     picker.value = ""; // so that the same file can be picked again
   });
   document.addEventListener("paste", (event) => {
-    const file = pictureIn(event.clipboardData.files);
-    // What a word processor copies is words first, with a picture of them beside.
+    const file = imageIn(event.clipboardData.files);
+    // What a word processor copies is words first, with a image of them beside.
     const isWords = event.clipboardData.types.includes("text/plain") && event.target.closest("input, textarea");
     if (!file || isWords || isCovered()) return;
     event.preventDefault();
@@ -38,7 +38,7 @@ function watchDrops(tookFile, tookImage) {
   });
 }
 
-// A link or a picture of this page is taken where it is dropped on the panel alone.
+// A link or a image of this page is taken where it is dropped on the panel alone.
 function isWelcome({ dataTransfer, target }) {
   if (isCovered()) return false;
   if (dataTransfer.types.includes("text/uri-list")) return panel.contains(target);
@@ -46,4 +46,4 @@ function isWelcome({ dataTransfer, target }) {
 }
 
 const isCovered = () => panel.hidden || document.querySelector("dialog[open]") !== null;
-const pictureIn = (files) => [...files].find((file) => file.type.startsWith("image/"));
+const imageIn = (files) => [...files].find((file) => file.type.startsWith("image/"));

@@ -1,4 +1,4 @@
-// How much noise a start picture gets at a strength: x_t = signal * x_0 + noise * e, at the first
+// How much noise a start image gets at a strength: x_t = signal * x_0 + noise * e, at the first
 // time that the strength keeps. Times are spaced as the samplers of diffusers space them.
 const samplers = JSON.parse(document.getElementById("samplers").textContent);
 const SMALLEST = 1e-5;

@@ -1,11 +1,11 @@
-// The start picture: what is chosen stands in the form's hidden fields, and is shown beside them.
+// The start image: what is chosen stands in the form's hidden fields, and is shown beside them.
 import { clearWrong, showWrong } from "darkroom/composer";
 import { announce } from "darkroom/headline";
 import { nearestShape } from "darkroom/settings";
 import { bringIntoView, focusInPlace } from "darkroom/standing";
 import { watchIntake } from "darkroom/start/intake";
 import { showStrength, watchStrength } from "darkroom/start/strength";
-import { takeImage, uploadMask, uploadPicture, urlOf } from "darkroom/start/upload";
+import { takeImage, uploadMask, uploadImage, urlOf } from "darkroom/start/upload";
 import { say } from "darkroom/strings";
 
 const studio = document.querySelector("[data-studio]");
@@ -20,7 +20,7 @@ const maskOpener = panel.querySelector("[data-mask-open]");
 const maskRemover = panel.querySelector("[data-mask-remove]");
 const shortcut = document.querySelector("[data-start-shortcut]");
 /** @type {Record<"start" | "mask", HTMLImageElement>} */
-let shown = { start: null, mask: null }; // the pictures that are loaded, by the fields' ids
+let shown = { start: null, mask: null }; // the images that are loaded, by the fields' ids
 let newest = 0; // the newest upload: an older one that comes later is not wanted any more
 let removed = null;
 
@@ -39,7 +39,7 @@ export function startPanel() {
 }
 
 function tookFile(file) {
-  return take((told) => uploadPicture(file, told));
+  return take((told) => uploadImage(file, told));
 }
 
 async function tookImage(image, { edits = false } = {}) {
@@ -88,7 +88,7 @@ function showBusy(share) {
   part("busy-text").textContent = say(share === 1 ? "start_reading" : "start_sending");
 }
 
-// A picture of another shape asks for its own, unless the shape is right already.
+// A image of another shape asks for its own, unless the shape is right already.
 function fitShape(width, height) {
   const shape = document.querySelector("[data-shape]");
   const wanted = String(nearestShape(width, height));
@@ -121,11 +121,11 @@ async function load(name) {
   const id = fields[name].value;
   if (!id) return null;
   if (shown[name]?.alt === id) return shown[name];
-  const picture = new Image();
-  picture.alt = id;
-  picture.src = urlOf(id);
-  await picture.decode();
-  return picture;
+  const image = new Image();
+  image.alt = id;
+  image.src = urlOf(id);
+  await image.decode();
+  return image;
 }
 
 function showShortcut() {
@@ -169,7 +169,7 @@ async function openMask() {
   const isSheetOpen = settings.matches(":popover-open"); // the window over everything closes it
   try {
     const { paintMask } = await import("darkroom/mask/dialog");
-    const made = await paintMask({ picture: shown.start, mask: shown.mask, upload: uploadMask });
+    const made = await paintMask({ image: shown.start, mask: shown.mask, upload: uploadMask });
     if (made) await chooseMode("inpaint", { mask: made.id });
   } catch (error) {
     refuse(error instanceof TypeError ? new Error(say("offline")) : error);

@@ -1,28 +1,28 @@
-// The start picture as drawing begins from it: cut to the shape, with the noise of the strength.
+// The start image as drawing begins from it: cut to the shape, with the noise of the strength.
 const LONGEST = 304;
 const context = (canvas) => canvas.getContext("2d", { willReadFrequently: true });
 
-// `level` is what noise.js finds (null: no noise is shown); under a `mask` picture only what is
+// `level` is what noise.js finds (null: no noise is shown); under a `mask` image only what is
 // white gets noise. Cut as the worker cuts: filled and centred.
-export function showPreview(canvas, { picture, mask, width, height, level }) {
+export function showPreview(canvas, { image, mask, width, height, level }) {
   const scale = LONGEST / Math.max(width, height);
   canvas.width = Math.max(1, Math.round(width * scale));
   canvas.height = Math.max(1, Math.round(height * scale));
-  const pixels = cut(canvas, picture);
+  const pixels = cut(canvas, image);
   if (level) addNoise(pixels.data, level, mask && cut(canvas, mask).data);
   context(canvas).putImageData(pixels, 0, 0);
 }
 
-// True where the picture's sides are in another proportion than the request's.
-export function isCut(picture, width, height) {
-  return Math.abs(Math.log(picture.naturalWidth / picture.naturalHeight / (width / height))) > 0.02;
+// True where the image's sides are in another proportion than the request's.
+export function isCut(image, width, height) {
+  return Math.abs(Math.log(image.naturalWidth / image.naturalHeight / (width / height))) > 0.02;
 }
 
-function cut(canvas, picture) {
-  const { naturalWidth: across, naturalHeight: down } = picture;
+function cut(canvas, image) {
+  const { naturalWidth: across, naturalHeight: down } = image;
   const scale = Math.max(canvas.width / across, canvas.height / down);
   const [wide, high] = [across * scale, down * scale];
-  context(canvas).drawImage(picture, (canvas.width - wide) / 2, (canvas.height - high) / 2, wide, high);
+  context(canvas).drawImage(image, (canvas.width - wide) / 2, (canvas.height - high) / 2, wide, high);
   return context(canvas).getImageData(0, 0, canvas.width, canvas.height);
 }
 

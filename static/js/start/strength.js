@@ -1,4 +1,4 @@
-// The strength: a number in per cent, a slider, and what they mean for the picture.
+// The strength: a number in per cent, a slider, and what they mean for the image.
 import { firstLevel, stepsKept } from "darkroom/start/noise";
 import { isCut, showPreview } from "darkroom/start/preview";
 import { say } from "darkroom/strings";
@@ -33,7 +33,7 @@ export function showStrength(fields, { start, mask }) {
   panel.querySelector("[data-start-says]").textContent = says;
   slider.setAttribute("aria-valuetext", `${slider.value} %. ${says}`);
   panel.querySelector("[data-start-cut]").hidden = !isCut(start, width, height);
-  showPreview(panel.querySelector("[data-start-preview]"), { picture: start, mask: mask || null, width, height, level });
+  showPreview(panel.querySelector("[data-start-preview]"), { image: start, mask: mask || null, width, height, level });
 }
 
 function sentence(level, kept, steps, isMasked) {

@@ -1,4 +1,4 @@
-// Pictures go up with their progress told; what comes back is {id, url, width_px, height_px, image}.
+// Images go up with their progress told; what comes back is {id, url, width_px, height_px, image}.
 import { ApiError, postForm } from "darkroom/api";
 import { say } from "darkroom/strings";
 
@@ -8,7 +8,7 @@ const MOST_BYTES = 20 * 1024 * 1024;
 
 export const urlOf = (id) => `${panel.dataset.uploads}${id}/`;
 
-export function uploadPicture(file, told) {
+export function uploadImage(file, told) {
   if (file.size > MOST_BYTES) return Promise.reject(new ApiError(say("start_too_large"), { field: "start" }));
   return send(panel.dataset.uploads, bodyOf({ kind: "start", file }), told);
 }

@@ -192,7 +192,7 @@ def measure_paces() -> dict[str, Pace]:
     newest: dict[str, deque[Drawn]] = defaultdict(lambda: deque(maxlen=NEWEST_OF_A_MODEL))
     for drawn in _read_newest():
         newest[drawn.slug].append(drawn)
-    return {slug: _pace_of(pictures) for slug, pictures in newest.items()}
+    return {slug: _pace_of(images) for slug, images in newest.items()}
 
 
 def _form_lines(workers: list[dict[str, Any]]) -> list[WorkerLine]:
@@ -233,12 +233,12 @@ def _seconds(before_s: float | None, own_s: float | None, hands: int) -> int | N
     return max(1, ceil(before_s / hands + own_s))
 
 
-def _pace_of(pictures: Iterable[Drawn]) -> Pace:
+def _pace_of(images: Iterable[Drawn]) -> Pace:
     """Sums, not a median: of images that finish together the first one waits for all."""
-    cost = sum(drawn.cost for drawn in pictures)
+    cost = sum(drawn.cost for drawn in images)
     return Pace(
-        worker_s=sum(drawn.worker_s for drawn in pictures) / cost,
-        own_s=sum(drawn.own_s for drawn in pictures) / cost,
+        worker_s=sum(drawn.worker_s for drawn in images) / cost,
+        own_s=sum(drawn.own_s for drawn in images) / cost,
     )
 
 

@@ -33,7 +33,7 @@ from webapp.generation.models import DiscardedFile, Generation, Image
 from webapp.generation.queueing import doorbell, queue
 from webapp.generation.queueing.claims import Claim, Ending, attempt, end_lease
 from webapp.generation.queueing.limits import check_group_limits
-from webapp.generation.request.checks import check_spec, hold_pictures
+from webapp.generation.request.checks import check_spec, hold_images
 from webapp.generation.request.spec import SEEDS, GenerationSpec, stored_values
 from webapp.generation.storage import StoredFile, file_names
 
@@ -264,7 +264,7 @@ def _create_generation(
     owner: User, model: DiffusionModel, spec: GenerationSpec, key: str, digest: str, quote: Quote
 ) -> Generation:
     with transaction.atomic():
-        hold_pictures(owner=owner, model=model, spec=spec)
+        hold_images(owner=owner, model=model, spec=spec)
         with sent_together():
             generation = _write_rows(owner, model, spec, key, digest, quote)
             balance = ledger.hold_for_images(

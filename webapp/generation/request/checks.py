@@ -74,7 +74,7 @@ def check_spec(spec: GenerationSpec, *, model: DiffusionModel) -> None:
     _check_words(spec, model=model)
 
 
-def hold_pictures(*, owner: User, model: DiffusionModel, spec: GenerationSpec) -> None:
+def hold_images(*, owner: User, model: DiffusionModel, spec: GenerationSpec) -> None:
     """None if the images that the spec names are the owner's and suit it; raises InvalidInput
     otherwise. The sweeper can't take them until the caller's transaction ends."""
     ids = [one for one in (spec.start_id, spec.mask_id) if one]
@@ -86,7 +86,7 @@ def hold_pictures(*, owner: User, model: DiffusionModel, spec: GenerationSpec) -
         raise InvalidInput(_("The mask no longer exists. Paint it again."), field="mask")
     if spec.start_id:
         mask = found[spec.mask_id] if spec.mask_id else None
-        _check_pictures(spec, model=model, start=found[spec.start_id], mask=mask)
+        _check_start(spec, model=model, start=found[spec.start_id], mask=mask)
     _hold_parent(owner, spec)
 
 
@@ -198,7 +198,7 @@ def _check_begins_with_image(model: DiffusionModel, *, mode: str) -> None:
         raise InvalidInput(sentence % {"model": model.name}, field="start")
 
 
-def _check_pictures(
+def _check_start(
     spec: GenerationSpec, *, model: DiffusionModel, start: Upload, mask: Upload | None
 ) -> None:
     """None if the images suit the request and each other; raises InvalidInput otherwise."""

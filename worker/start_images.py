@@ -9,21 +9,21 @@ from PIL import Image, ImageOps
 from webapp.generation.queueing.claims import Claim
 from webapp.generation.storage import StorageAway, read_file
 from worker.engine.errors import InvalidRequest
-from worker.engine.request import UPSCALE, Mask, Picture
+from worker.engine.request import UPSCALE, Mask, StartImage
 
 logger = logging.getLogger(__name__)
 
 
-class StartPictureLost(InvalidRequest):
+class StartImageLost(InvalidRequest):
     """An image that the request brought along can't be read any more."""
 
     code = "start_picture_lost"
     default_sentence = "The start image or its mask no longer exists. Add it again."
 
 
-def read_pictures(claim: Claim) -> dict[str, Any]:
+def read_start_images(claim: Claim) -> dict[str, Any]:
     """The arguments `start` and `mask` of the claim's `ImageRequest`; empty from words alone.
-    Raises StartPictureLost, and StorageAway if nobody can say.
+    Raises StartImageLost, and StorageAway if nobody can say.
 
     Start image and mask cover the size asked for and are cropped around their middle, both in
     the same way; an enlargement begins at half the size.
@@ -36,17 +36,17 @@ def read_pictures(claim: Claim) -> dict[str, Any]:
     start = _read(claim.start_file, "RGB", size)
     mask = _read(claim.mask_file, "L", size).tobytes() if claim.mask_file else None
     return {
-        "start": Picture(start.tobytes(), *size),
+        "start": StartImage(start.tobytes(), *size),
         "mask": Mask(mask, *size) if mask else None,
     }
 
 
 def _read(name: str, mode: str, size: tuple[int, int]) -> Image.Image:
     try:
-        with Image.open(io.BytesIO(read_file(name))) as picture:
-            return ImageOps.fit(picture.convert(mode), size, Image.Resampling.LANCZOS)
+        with Image.open(io.BytesIO(read_file(name))) as image:
+            return ImageOps.fit(image.convert(mode), size, Image.Resampling.LANCZOS)
     except StorageAway:  # whether it is gone, nobody knows
         raise
     except OSError as error:
         logger.warning("%s can't be read: %s", name, error)
-        raise StartPictureLost(detail=str(error)) from error
+        raise StartImageLost(detail=str(error)) from error
