@@ -90,7 +90,7 @@ def test_many_are_topped_up_from_a_file_that_was_looked_at(
     form.get_by_role("button", name="Preview the file").click()
     page.get_by_role("button", name="Post 10.00 credits").click()
     give_password(page)
-    expect(page.get_by_text("10.00 credits were posted for 2 people.")).to_be_visible()
+    expect(page.get_by_text("10.00 credits were posted for 2 users.")).to_be_visible()
     expect(page.get_by_text("205.00")).to_have_count(2)
 
 

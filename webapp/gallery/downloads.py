@@ -50,7 +50,9 @@ def encode(image: Image, *, name: str, with_metadata: bool, asker: object) -> tu
     and Unavailable if no turn to encode it comes soon.
     """
     if name not in FORMATS:
-        sentence = _("An image can be had as: %(allowed)s.") % {"allowed": ", ".join(FORMATS)}
+        sentence = _("An image can be downloaded as: %(allowed)s.") % {
+            "allowed": ", ".join(FORMATS)
+        }
         raise InvalidInput(sentence, field="format")
     if name == "png" and with_metadata:
         return read_kept(image.file), FORMATS[name]

@@ -108,13 +108,13 @@ def _read_place(text: str) -> str:
         return text
     collection_id = find_id(text)
     if collection_id is None:
-        raise InvalidInput(_("There is no such place in the gallery."), field="in")
+        raise InvalidInput(_("There is no such section in the gallery."), field="in")
     return str(collection_id)
 
 
 def _read_text(text: str, *, field: str, most: int) -> str:
     if len(text) > most:
-        sentence = _("A search can have up to %(most)d letters.") % {"most": most}
+        sentence = _("A search can have up to %(most)d characters.") % {"most": most}
         raise InvalidInput(sentence, field=field)
     return text.strip()
 

@@ -174,7 +174,7 @@ def read_kept(name: str) -> bytes:
 
 def lost() -> NotFound:
     """The error of an image whose file is gone."""
-    return NotFound(_("There is no image here, or not any more."))
+    return NotFound(_("This image was not found. It may have been deleted."))
 
 
 @contextmanager

@@ -113,7 +113,7 @@ def get_people(*, actor: User, choice_id: uuid.UUID) -> QuerySet[User]:
     """The people that `keep_people` remembered. Raises NotFound after an hour, or to others."""
     chosen: list[int] | None = cache.get(_key("people", actor, choice_id))
     if chosen is None:
-        raise NotFound(_("This choice of people was too long ago. Choose them again."))
+        raise NotFound(_("This selection of users has expired. Select them again."))
     return User.objects.filter(pk__in=chosen)
 
 
@@ -148,7 +148,7 @@ def get_draft(*, actor: User, draft_id: uuid.UUID) -> Draft:
     """The draft that this administrator made. Raises NotFound after an hour, or to others."""
     draft: Draft | None = cache.get(_key("draft", actor, draft_id))
     if draft is None:
-        raise NotFound(_("This preview is gone: it is kept for an hour. Start again."))
+        raise NotFound(_("This preview has expired: previews are kept for an hour. Start again."))
     return draft
 
 
@@ -212,9 +212,9 @@ def _join(line: FileLine, person: tuple[int, int] | None, times: Counter[str]) -
 
 def _find_problem(line: Line, times: int) -> str:
     if line.user_id is None:
-        return _("Nobody has this address.")
+        return _("No user has this e-mail address.")
     if times > 1:
-        return _("This person is in the file %(times)d times.") % {"times": times}
+        return _("This user is in the file %(times)d times.") % {"times": times}
     if line.after_ucr < 0:
         return only_available(line.before_ucr)
     return ""
@@ -224,7 +224,7 @@ def _check_count(people: int) -> None:
     if not people:
         raise InvalidInput(_("No one matches. Change the filter."), field="lines")
     if people > MAX_LINES:
-        sentence = _("One batch holds at most %(most)d people: choose fewer.")
+        sentence = _("A batch can have at most %(most)d users. Select fewer.")
         raise InvalidInput(sentence % {"most": MAX_LINES}, field="lines")
 
 

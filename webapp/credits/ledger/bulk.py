@@ -69,15 +69,15 @@ def top_up_many(
 
 def _check_lines(lines: Lines) -> None:
     if not lines:
-        raise InvalidInput(_("There is nobody in this batch."), field="lines")
+        raise InvalidInput(_("This batch has no users."), field="lines")
     seen: set[int] = set()
     for number, (user_id, amount_ucr) in enumerate(lines, start=1):
         if amount_ucr == 0:
-            raise _refusal(number, _("0 credits change nothing."))
+            raise _refusal(number, _("The amount must not be 0."))
         if abs(amount_ucr) > MAX_BY_HAND_UCR:
             raise _refusal(number, most_at_once())
         if user_id in seen:
-            raise _refusal(number, _("This person is in the batch twice."))
+            raise _refusal(number, _("This user is in the batch twice."))
         seen.add(user_id)
 
 
@@ -85,14 +85,14 @@ def _check_accounts(lines: Lines, accounts: Mapping[int, Account]) -> None:
     for number, (user_id, amount_ucr) in enumerate(lines, start=1):
         account = accounts.get(user_id)
         if account is None:
-            raise _refusal(number, _("There is no account of this person."))
+            raise _refusal(number, _("This user has no account."))
         if account.available_ucr + amount_ucr < 0:
             raise _refusal(number, only_available(account.available_ucr))
 
 
 def only_available(available_ucr: int) -> str:
     """The sentence for who would have less than nothing."""
-    sentence = _("Only %(available)s credits are available to take.")
+    sentence = _("Only %(available)s credits can be taken away.")
     return sentence % {"available": format_credits(available_ucr)}
 
 

@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from webapp.accounts.models import User
-from webapp.core.decoding import CleanPicture, check_size, clean_picture, decoding_turn
+from webapp.core.decoding import CleanImage, check_size, clean_image, decoding_turn
 from webapp.core.errors import Conflict, InvalidInput, NotFound, Unavailable
 from webapp.core.rates import count_attempt
 from webapp.generation.models import DiscardedFile, Generation, Image, Upload
@@ -45,8 +45,8 @@ def create_upload(*, owner: User, file: "File[Any]", size_bytes: int, kind: str)
     check_size(size_bytes)
     _count_attempt(owner)
     with decoding_turn(owner.pk) as child:
-        picture = clean_picture(child, file, size_bytes=size_bytes, kind=kind)
-        return _keep(uuid.uuid4(), owner=owner, kind=kind, picture=picture)
+        clean = clean_image(child, file, size_bytes=size_bytes, kind=kind)
+        return _keep(uuid.uuid4(), owner=owner, kind=kind, clean=clean)
 
 
 def create_upload_from_image(*, owner: User, image: Image) -> Upload:
@@ -63,10 +63,10 @@ def create_upload_from_image(*, owner: User, image: Image) -> Upload:
     with decoding_turn(owner.pk) as child:
         try:
             with default_storage.open(image.file) as file:
-                picture = clean_picture(child, file, size_bytes=image.size_bytes, kind=kind)
+                clean = clean_image(child, file, size_bytes=image.size_bytes, kind=kind)
         except FileNotFoundError as error:
             raise lost() from error
-        return _keep(upload_id, owner=owner, kind=kind, picture=picture)
+        return _keep(upload_id, owner=owner, kind=kind, clean=clean)
 
 
 def get_owned_upload(*, owner: User, upload_id: uuid.UUID) -> Upload:
@@ -104,24 +104,24 @@ def _count_attempt(owner: User) -> None:
     count_attempt(name=f"upload:user:{owner.pk}", limit=UPLOADS_PER_HOUR, window_s=HOUR_S)
 
 
-def _keep(upload_id: uuid.UUID, *, owner: User, kind: str, picture: CleanPicture) -> Upload:
+def _keep(upload_id: uuid.UUID, *, owner: User, kind: str, clean: CleanImage) -> Upload:
     upload, _is_new = Upload.objects.get_or_create(
         pk=upload_id,
         defaults={
             "owner": owner,
             "kind": kind,
             "file": f"uploads/{upload_id.hex[:2]}/{upload_id.hex}-{secrets.token_hex(6)}.png",
-            "width_px": picture.width_px,
-            "height_px": picture.height_px,
-            "sha256": hashlib.sha256(picture.png).hexdigest(),
-            "size_bytes": len(picture.png),
+            "width_px": clean.width_px,
+            "height_px": clean.height_px,
+            "sha256": hashlib.sha256(clean.png).hexdigest(),
+            "size_bytes": len(clean.png),
         },
     )
     # One that was made before is as good as new: another day until it is swept.
     if not Upload.objects.filter(pk=upload.pk).update(created_at=Now()):
-        raise Conflict(_("This image was just put away. Try again."))
-    _write(upload.file, picture.png)
-    _write(upload.thumbnail, picture.thumbnail_webp)
+        raise Conflict(_("This image was just removed. Try again."))
+    _write(upload.file, clean.png)
+    _write(upload.thumbnail, clean.thumbnail_webp)
     return upload
 
 
@@ -133,7 +133,9 @@ def _write(name: str, content: bytes) -> None:
             saved = default_storage.save(name, ContentFile(content))
     except OSError as error:
         logger.error("an upload could not be written: %s", error)
-        sentence = _("The image could not be kept: the studio's storage is full or away.")
+        sentence = _(
+            "The image could not be stored: the studio's storage is full or not available."
+        )
         raise Unavailable(sentence) from error
     if saved != name:  # somebody beside us has written the same
         delete_files(saved)
