@@ -159,7 +159,8 @@ def test_only_who_may_add_invitations_makes_or_revokes_them(admin: Client) -> No
 
 
 @pytest.mark.parametrize(
-    ("mode", "words"), [("open", "Anybody can"), ("invite", "alone"), ("closed", "is closed")]
+    ("mode", "words"),
+    [("open", "Anybody can"), ("invite", "invitation-only"), ("closed", "is closed")],
 )
 def test_the_form_says_what_an_invitation_is_good_for(
     admin: Client, settings: Any, mode: str, words: str

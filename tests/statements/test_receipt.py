@@ -45,7 +45,7 @@ def page_of(client: Client, image: Image) -> str:
 
 def test_a_finished_picture_says_what_was_held_and_charged(as_alice: Client, drawn: Image) -> None:
     page = page_of(as_alice, drawn)
-    for words in ("quoted", "held", "0.20", "charged", "−0.20", "worker-1", "CPU", "drawing"):
+    for words in ("quoted", "held", "0.20", "charged", "−0.20", "worker-1", "CPU", "generating"):
         assert words in page
     assert "0.20 an image, any size and steps" in page
     assert f'href="/credits/?image={drawn.pk}#lines"' in page
