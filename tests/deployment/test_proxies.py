@@ -151,8 +151,12 @@ def running(command: list[str], port: int, *, environment: dict[str, str]) -> It
 
 @pytest.fixture(scope="module")
 def nginx_inner(studio: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    yield from inner(studio, tmp_path_factory.mktemp("inner"))
+
+
+def inner(studio: int, folder: Path) -> Iterator[int]:
     """compose.conf as it is, but for its port and the address of `web`."""
-    folder, port = tmp_path_factory.mktemp("inner"), free_port()
+    port = free_port()
     text = text_of("nginx/compose.conf")
     for old, new in (
         ("listen 8000;", f"listen 127.0.0.1:{port};"),
@@ -348,3 +352,13 @@ def test_the_proxy_of_compose_adds_itself_and_passes_on_what_ended_tls(nginx_inn
         assert seen["X-Forwarded-For"] == "203.0.113.9, 127.0.0.1"
         assert seen["X-Forwarded-Proto"] == "https"
         assert json.loads(ask(connection, "GET", "/")[1])["X-Forwarded-Proto"] == "http"
+
+
+@with_nginx
+def test_nginx_says_503_when_no_studio_answers(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    for port in inner(free_port(), tmp_path_factory.mktemp("alone")):
+        with closing(plainly(port, DEPLOY)) as connection:
+            status, body = ask(connection, "GET", "/")
+    assert (status, body[:10]) == (503, b"The studio")
