@@ -23,6 +23,7 @@ from webapp.credits.code_text import derive_code, digest_code, read_code, write_
 from webapp.credits.ledger.mailbox_grants import digests_of
 from webapp.credits.ledger.posting import lock_account
 from webapp.credits.models import Account, Code, CodeBatch, CodeUse, MailboxGrant, Transaction
+from webapp.credits.requests import check_text
 
 MAX_CODES = 10_000
 MAX_USES = 1_000_000
@@ -108,7 +109,7 @@ def revoke_batch(*, batch_id: uuid.UUID, actor: User, reason: str) -> None:
     was revoked before.
     """
     batch = get_batch(batch_id=batch_id)
-    _check_text(reason, field="reason", most=MAX_REASON_LENGTH)
+    check_text(reason, field="reason", most=MAX_REASON_LENGTH)
     now = timezone.now()
     if not CodeBatch.objects.filter(pk=batch_id, revoked_at=None).update(revoked_at=now):
         raise Conflict(_("These codes are already revoked."))
@@ -283,7 +284,7 @@ def _write_codes(batch: CodeBatch) -> None:
 
 
 def _check_batch(body: Mapping[str, Any]) -> None:
-    _check_text(body["name"], field="name", most=MAX_NAME_LENGTH)
+    check_text(body["name"], field="name", most=MAX_NAME_LENGTH)
     if not 0 < body["amount_ucr"] <= ledger.MAX_BY_HAND_UCR:
         sentence = _("A code gives more than 0 and at most %(most)s credits.")
         most_credits = format_credits(ledger.MAX_BY_HAND_UCR)
@@ -298,12 +299,15 @@ def _check_batch(body: Mapping[str, Any]) -> None:
             raise InvalidInput(sentence, field=field)
 
 
+<<<<<<< HEAD
 def _check_text(text: str, *, field: str, most: int) -> None:
     if not 0 < len(text.strip()) <= most:
         sentence = _("Enter 1 to %(most)d characters.") % {"most": most}
         raise InvalidInput(sentence, field=field)
 
 
+=======
+>>>>>>> 491739e (Private files are answered, and short texts checked, in one place each)
 def _check_expiry(expires_at: datetime | None) -> None:
     if expires_at is not None and expires_at <= timezone.now():
         raise InvalidInput(_("Codes can only expire in the future."), field="expires_at")

@@ -37,7 +37,7 @@ def ask_for_credits(*, user: User, amount_ucr: int, reason: str) -> CreditReques
     of the user is open already, and TooMany beyond five within a day (withdrawn ones count).
     """
     _check_amount(amount_ucr)
-    _check_text(reason, field="reason", most=MAX_REASON_LENGTH)
+    check_text(reason, field="reason", most=MAX_REASON_LENGTH)
     since = timezone.now() - timedelta(days=1)
     if CreditRequest.objects.filter(user=user, created_at__gte=since).count() >= ASKED_A_DAY:
         sentence = _("You can send %(most)d requests a day. Try again tomorrow.")
@@ -73,7 +73,7 @@ def approve_request(
     granted_ucr = asked.amount_ucr if amount_ucr is None else amount_ucr
     _check_amount(granted_ucr)
     if answer.strip():
-        _check_text(answer, field="answer", most=MAX_ANSWER_LENGTH)
+        check_text(answer, field="answer", most=MAX_ANSWER_LENGTH)
     _close(
         asked,
         state=Answered.APPROVED,
@@ -99,7 +99,7 @@ def decline_request(*, request_id: int, actor: User, answer: str) -> CreditReque
     """Answers the request without credits; the user sees why. Raises as `approve_request`, and
     InvalidInput without an answer."""
     asked = get_request(request_id=request_id)
-    _check_text(answer, field="answer", most=MAX_ANSWER_LENGTH)
+    check_text(answer, field="answer", most=MAX_ANSWER_LENGTH)
     _close(asked, state=Answered.DECLINED, answer=answer.strip(), decided_by=actor)
     _record(asked, actor=actor, action="request.decline")
     return asked
@@ -175,7 +175,8 @@ def _check_amount(amount_ucr: int) -> None:
         raise InvalidInput(sentence % {"most": most}, field="amount")
 
 
-def _check_text(text: str, *, field: str, most: int) -> None:
+def check_text(text: str, *, field: str, most: int) -> None:
+    """Raises InvalidInput for an empty text and a longer one."""
     if not 0 < len(text.strip()) <= most:
         sentence = _("Enter 1 to %(most)d characters.") % {"most": most}
         raise InvalidInput(sentence, field=field)

@@ -16,8 +16,8 @@ from webapp.gallery.development_page import (
     place_dots,
     sample_strip,
 )
-from webapp.gallery.file_views import private_bytes
 from webapp.generation.models import Image
+from webapp.generation.private_files import private_bytes
 from webapp.generation.selectors import get_owned_image
 
 

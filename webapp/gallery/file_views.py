@@ -16,8 +16,8 @@ from webapp.core.methods import require_GET, require_POST
 from webapp.core.zipping import stream_zip
 from webapp.gallery.downloads import download_name, encode, list_entries
 from webapp.gallery.selection import read_selection
+from webapp.generation.private_files import private_bytes, private_file
 from webapp.generation.selectors import get_owned_image
-from webapp.generation.storage import read_kept
 
 
 @login_required
@@ -25,7 +25,7 @@ from webapp.generation.storage import read_kept
 def image_file(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
     """The owner's image as it was stored, PNG. Raises NotFound for anybody else's."""
     image = get_owned_image(owner=request.user, image_id=image_id)
-    return _private(image.file, content_type="image/png")
+    return private_file(image.file, content_type="image/png")
 
 
 @login_required
@@ -33,7 +33,7 @@ def image_file(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
 def image_thumbnail(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
     """A small copy of the owner's image, WebP. Raises NotFound for anybody else's."""
     image = get_owned_image(owner=request.user, image_id=image_id)
-    return _private(image.thumbnail, content_type="image/webp")
+    return private_file(image.thumbnail, content_type="image/webp")
 
 
 @login_required
@@ -41,7 +41,7 @@ def image_thumbnail(request: SignedInRequest, image_id: uuid.UUID) -> HttpRespon
 def image_strip(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
     """The previews of its run side by side, WebP; 404 if none were kept."""
     image = get_owned_image(owner=request.user, image_id=image_id)
-    return _private(image.strip, content_type="image/webp")
+    return private_file(image.strip, content_type="image/webp")
 
 
 @login_required
@@ -79,20 +79,7 @@ def archive(request: SignedInRequest) -> HttpResponseBase:
     return response
 
 
-def private_bytes(body: bytes, *, content_type: str) -> HttpResponse:
-    """An answer that no cache keeps, no other site embeds and no browser takes for a page."""
-    response = HttpResponse(body, content_type=content_type)
-    response["Cache-Control"] = "private, no-store"
-    response["X-Content-Type-Options"] = "nosniff"
-    response["Cross-Origin-Resource-Policy"] = "same-origin"
-    return response
-
-
 def _read_metadata(text: str) -> bool:
     if text not in {"yes", "no"}:
         raise InvalidInput(_("metadata can be one of: yes, no."), field="metadata")
     return text == "yes"
-
-
-def _private(name: str, *, content_type: str) -> HttpResponse:
-    return private_bytes(read_kept(name), content_type=content_type)

@@ -12,9 +12,9 @@ from webapp.core.errors import InvalidInput
 from webapp.core.ids import read_optional_id
 from webapp.core.methods import require_GET, require_POST
 from webapp.generation.models import Upload
+from webapp.generation.private_files import private_file
 from webapp.generation.request import uploads
 from webapp.generation.selectors import get_owned_image
-from webapp.generation.storage import read_kept
 
 
 @login_required
@@ -53,7 +53,7 @@ def upload_file(request: SignedInRequest, upload_id: uuid.UUID) -> HttpResponse:
     """The upload's PNG, which no cache keeps: the owner is asked for on every fetch. Raises
     NotFound for anybody else's, and if its file is gone."""
     upload = uploads.get_owned_upload(owner=request.user, upload_id=upload_id)
-    return _private(upload.file, content_type="image/png")
+    return private_file(upload.file, content_type="image/png")
 
 
 @login_required
@@ -61,7 +61,7 @@ def upload_file(request: SignedInRequest, upload_id: uuid.UUID) -> HttpResponse:
 def upload_thumbnail(request: SignedInRequest, upload_id: uuid.UUID) -> HttpResponse:
     """A small copy of it, WebP; raises the same."""
     upload = uploads.get_owned_upload(owner=request.user, upload_id=upload_id)
-    return _private(upload.thumbnail, content_type="image/webp")
+    return private_file(upload.thumbnail, content_type="image/webp")
 
 
 def upload_facts(upload: Upload) -> dict[str, str | int]:
@@ -75,11 +75,3 @@ def upload_facts(upload: Upload) -> dict[str, str | int]:
         "url": reverse("upload_file", args=[upload.pk]),
         "thumbnail_url": reverse("upload_thumbnail", args=[upload.pk]),
     }
-
-
-def _private(name: str, *, content_type: str) -> HttpResponse:
-    response = HttpResponse(read_kept(name), content_type=content_type)
-    response["Cache-Control"] = "private, no-store"
-    response["X-Content-Type-Options"] = "nosniff"
-    response["Cross-Origin-Resource-Policy"] = "same-origin"
-    return response
