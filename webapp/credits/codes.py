@@ -299,15 +299,6 @@ def _check_batch(body: Mapping[str, Any]) -> None:
             raise InvalidInput(sentence, field=field)
 
 
-<<<<<<< HEAD
-def _check_text(text: str, *, field: str, most: int) -> None:
-    if not 0 < len(text.strip()) <= most:
-        sentence = _("Enter 1 to %(most)d characters.") % {"most": most}
-        raise InvalidInput(sentence, field=field)
-
-
-=======
->>>>>>> 491739e (Private files are answered, and short texts checked, in one place each)
 def _check_expiry(expires_at: datetime | None) -> None:
     if expires_at is not None and expires_at <= timezone.now():
         raise InvalidInput(_("Codes can only expire in the future."), field="expires_at")
