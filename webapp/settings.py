@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from webapp import env
 from webapp.admin_theme import UNFOLD as UNFOLD
 from webapp.core.languages import offered_languages
+from webapp.core.probes import PROBES
 from webapp.core.secrets import load_or_create_secret
 from webapp.database import celery_broker, django_database
 from webapp.embedded.paths import VarLayout
@@ -38,7 +39,7 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS and HSTS in {"subdomains", "preload"}
 SECURE_HSTS_PRELOAD = HTTPS and HSTS == "preload"
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]  # they want just that of everybody
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
-SECURE_REDIRECT_EXEMPT = [r"^healthz/$"]
+SECURE_REDIRECT_EXEMPT = [f"^{probe[1:]}$" for probe in PROBES]
 SECURE_REFERRER_POLICY = "same-origin"
 # The form's token is read by scripts of ours.
 SESSION_COOKIE_HTTPONLY = LANGUAGE_COOKIE_HTTPONLY = True

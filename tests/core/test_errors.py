@@ -104,8 +104,8 @@ def test_what_broke_stays_in_the_log(static_files: None, monkeypatch: pytest.Mon
     def break_down(*args: Any, **options: Any) -> None:
         raise ZeroDivisionError("a secret detail")
 
-    monkeypatch.setattr("webapp.operations.views.connection.cursor", break_down)
-    response = Client(raise_request_exception=False).get("/healthz/")
+    monkeypatch.setattr("webapp.operations.readiness.connection.cursor", break_down)
+    response = Client(raise_request_exception=False).get("/readyz/")
     assert response.status_code == 500
     assert "Something went wrong on our side." in response.content.decode()
     assert "secret detail" not in response.content.decode()
@@ -141,14 +141,17 @@ def test_a_database_that_is_away_is_answered_with_503_and_when_to_come_back(
             ["get", "/studio/state/", "application/json"],
             ["get", "/admin/", "text/html"],
             ["post", "/accounts/login/", "text/html"],
+            ["get", "/readyz/", "*/*"],
             ["get", "/healthz/", "*/*"],
         ],
         DATABASE_URL="postgresql://darkroom@/darkroom?host=/nowhere",
     )
-    for status, retry_after, body in answers[:-1]:
+    for status, retry_after, body in answers[:-2]:
         assert (status, retry_after) == (503, "5")
         assert "The studio is busy." in body
-    assert answers[-1] == [503, None, '{"status": "unavailable"}']
+    status, _retry_after, body = answers[-2]
+    assert (status, json.loads(body)["database"]) == (503, "away")
+    assert answers[-1] == [200, None, '{"status": "ok"}']
 
 
 def test_people_sign_in_and_up_while_valkey_is_away(static_files: None, db: None) -> None:

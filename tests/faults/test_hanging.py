@@ -52,7 +52,7 @@ def test_pages_say_in_time_that_postgresql_stands_still_and_are_back_soon_after(
         seconds, wrong = seconds_of(studio, "/")
         assert "answered 503" in wrong
         assert seconds < AWAY_S
-        for path in ("/gallery/", "/healthz/"):
+        for path in ("/gallery/", "/readyz/"):
             seconds, wrong = seconds_of(studio, path)
             assert "answered 503" in wrong
             assert seconds < SOON_S

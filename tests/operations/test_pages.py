@@ -1,8 +1,7 @@
-"""The set-up page, the health check, and the page behind every error."""
+"""The set-up page, and the page behind every error."""
 
 import pytest
 from django.conf import LazySettings
-from django.db import OperationalError, connection
 from django.template.loader import render_to_string
 from django.test import Client
 
@@ -18,25 +17,6 @@ pytestmark = pytest.mark.usefixtures("plain_static")
 @pytest.fixture
 def plain_static(settings: LazySettings) -> None:
     serve_plain_static(settings)
-
-
-@pytest.mark.django_db
-def test_the_health_check_answers_anybody(client: Client) -> None:
-    response = client.get("/healthz/")
-    said = {"status": "ok", "books": "unchecked"}
-    assert (response.status_code, response.json()) == (200, said)
-
-
-@pytest.mark.django_db
-def test_the_health_check_fails_when_the_database_is_away(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse() -> None:
-        raise OperationalError("connection refused")
-
-    monkeypatch.setattr(connection, "cursor", refuse)
-    response = client.get("/healthz/")
-    assert (response.status_code, response.json()) == (503, {"status": "unavailable"})
 
 
 @pytest.mark.django_db

@@ -108,6 +108,7 @@ EXPECTED = {
     "setup": everybody(404),
     "welcome": Expected((302, 403, 403, 200)),
     "healthz": everybody(200),
+    "readyz": everybody(503),  # no worker is alive
     "account_login": Expected((200, 302, 302, 302)),
     "account_signup": Expected((200, 302, 302, 302)),
     "account_logout": Expected((302, 200, 200, 200)),

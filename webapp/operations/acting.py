@@ -27,6 +27,7 @@ from webapp.core import audit
 from webapp.core.errors import Conflict, DarkroomError
 from webapp.core.middleware import error_response
 from webapp.core.models import AuditLine
+from webapp.core.probes import PROBES
 from webapp.operations.people import read_reason
 
 SESSION_KEY = "acting_as"
@@ -107,8 +108,8 @@ class ActingAs:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """The person's page; 403 with a sentence for what is more than looking."""
         has_session = settings.SESSION_COOKIE_NAME in request.COOKIES
-        # The health check answers for itself if the database, and with it the session, is away.
-        if not has_session or request.path == reverse("healthz"):
+        # Probes answer for themselves if the database, and with it the session, is away.
+        if not has_session or request.path in PROBES:
             return self.get_response(request)
         kept = request.session.get(SESSION_KEY)
         return self.get_response(request) if kept is None else self._look(request, kept)

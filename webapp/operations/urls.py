@@ -17,4 +17,5 @@ urlpatterns = [
     path("language/", account_views.choose_language, name="choose_language"),
     path("acting/end/", acting_views.end, name="end_acting"),
     path("healthz/", views.healthz, name="healthz"),
+    path("readyz/", views.readyz, name="readyz"),
 ]
