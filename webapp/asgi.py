@@ -13,6 +13,7 @@ from django.http.response import HttpResponseBase
 
 from webapp.core.bodies import BoundedBodies
 from webapp.core.files import allow_open_files
+from webapp.core.trail import RequestIds
 from webapp.core.visitors import BoundedVisitors
 from webapp.embedded.private import keep_files_private
 from webapp.postgres import limits
@@ -47,8 +48,11 @@ sys.setswitchinterval(SWITCH_INTERVAL_S)
 allow_open_files()
 limits.limit_answers(limits.WEB_S)
 storages["default"]  # a bucket's libraries take a second to load: not while somebody waits
-application = BoundedVisitors(
-    BoundedBodies(OneHopHandler()),
-    most=settings.CONNECTIONS_PER_ADDRESS,
+application = RequestIds(
+    BoundedVisitors(
+        BoundedBodies(OneHopHandler()),
+        most=settings.CONNECTIONS_PER_ADDRESS,
+        trusted_proxies=settings.TRUSTED_PROXIES,
+    ),
     trusted_proxies=settings.TRUSTED_PROXIES,
 )

@@ -6,6 +6,7 @@ Every reader is called with a literal name, so that the settings table of the RE
 
 import os
 from decimal import Decimal
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -79,6 +80,17 @@ def decimal(name: str, default: str, *, minimum: Decimal, maximum: Decimal) -> D
 def words(name: str, default: str = "") -> list[str]:
     """The comma-separated parts of the variable, without blanks."""
     return [part.strip() for part in text(name, default).split(",") if part.strip()]
+
+
+def networks(name: str) -> list[IPv4Network | IPv6Network]:
+    """The comma-separated addresses and networks (10.0.0.0/8); raises ImproperlyConfigured for what
+    is neither."""
+    found = words(name)
+    try:
+        return [ip_network(word) for word in found]
+    except ValueError as error:
+        sentence = "say IP addresses or networks, such as 10.0.0.5,10.1.0.0/16."
+        raise ImproperlyConfigured(f"{name}={','.join(found)!r}: {sentence}") from error
 
 
 def choice(name: str, default: str, *, allowed: set[str]) -> str:

@@ -43,6 +43,7 @@ def build_config(options: dict[str, Any]) -> uvicorn.Config:
         lifespan="off",
         proxy_headers=False,
         access_log=False,
+        log_config=None,  # its lines have the form of all others
         **options,
     )
 

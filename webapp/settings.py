@@ -95,6 +95,7 @@ INSTALLED_APPS = [
     "webapp.operations",
 ]
 MIDDLEWARE = [
+    "webapp.core.counting.CountedRequests",
     "django.middleware.security.SecurityMiddleware",
     "webapp.core.static.StaticFiles",
     "webapp.core.middleware.KeptByNobody",
@@ -109,6 +110,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "webapp.core.gate.CleanBody",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "webapp.core.trail.KnownVisitor",
     "webapp.operations.acting.ActingAs",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -340,12 +342,18 @@ FORMAT_MODULE_PATH = ["webapp.formats"]
 LANGUAGES = offered_languages(LOCALE_PATHS[0])
 TIME_ZONE = CELERY_TIMEZONE = env.text("DARKROOM_TIME_ZONE", "UTC")
 USE_TZ = True
+METRICS_TOKEN = env.secret("DARKROOM_METRICS_TOKEN")
+METRICS_ADDRESSES = env.networks("DARKROOM_METRICS_ADDRESSES")
 LOG_LEVEL = env.text("DARKROOM_LOG_LEVEL", "INFO")
+LOG_FORMAT = env.choice("DARKROOM_LOG_FORMAT", "text", allowed={"text", "json"})
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "text": {"()": "webapp.core.logs.TextFormatter"},
+        "json": {"()": "webapp.core.logs.JsonFormatter"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
         "django.server": {"handlers": ["console"], "propagate": False},

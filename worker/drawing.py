@@ -5,11 +5,12 @@ import logging
 import queue
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import redis
 
+from webapp.core.trail import Trail
 from webapp.embedded.worker_health import STALLED_S
 from webapp.generation import events
 from webapp.generation.queueing import claims, services, sweeping
@@ -35,6 +36,7 @@ from worker.pace import StepPace
 from worker.patience import Patience
 from worker.start_images import StartImageLost
 from worker.storage_watch import RETRY_S, StorageWatch
+from worker.tally import Tally
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +53,7 @@ class Bench:
     storage: StorageWatch
     patience: Patience
     draining: threading.Event
+    tally: Tally = field(default_factory=Tally)
 
 
 class Drawing:
@@ -93,10 +96,14 @@ class Drawing:
         except EngineStopped:
             self.give_back()
         except EngineError as error:
-            failure = error
-            self.bench.patience.patiently(lambda: report_failure(self.claim, failure))
+            self.fail(error)
         else:
             self.hand_in(rendered)
+
+    def fail(self, error: EngineError) -> None:
+        """The image cannot be drawn. Raises GaveUp."""
+        self.bench.patience.patiently(lambda: report_failure(self.claim, error))
+        self.bench.tally.note_failed()
 
     def give_back(self) -> None:
         """The image is for another worker, or for another time."""
@@ -220,7 +227,7 @@ class Drawing:
     def hand_in(self, rendered: RenderedImage) -> None:
         """Writes the files, then commits charge and image; a lost lease deletes its own files."""
         if rendered.blacked_out:
-            self.bench.patience.patiently(lambda: report_failure(self.claim, Withheld()))
+            self.fail(Withheld())
             return
         started = time.monotonic()
         finished = finish(rendered, parameters=parameters_text(self.claim))
@@ -259,7 +266,10 @@ class Drawing:
         )
         if not stored:
             self.delete_own_files()
-        elif self.claim.model.problem:
+            return
+        logger.info("image %s is stored", self.claim.image_id)
+        self.bench.tally.note_stored(timings_s)
+        if self.claim.model.problem:
             services.withdraw_problem(model=self.claim.model)
 
     def delete_own_files(self) -> None:
@@ -280,6 +290,11 @@ class Drawing:
             strip_webp=strip.webp if strip else b"",
             strip_steps=strip.steps if strip else (),
         )
+
+
+def trail_of(claim: Claim) -> Trail:
+    """Whom and what the lines of the log belong to while this image is drawn."""
+    return Trail(claim.request_id, str(claim.image_id), find_user_id=lambda: claim.owner_id)
 
 
 def newer(before: Progress | None, now: Progress) -> Progress:

@@ -26,18 +26,18 @@ from django.db import close_old_connections
 
 from webapp.core.connections import let_go_of_database
 from webapp.core.notices import withdraw
+from webapp.core.trail import on_trail
 from webapp.embedded.worker_health import default_node
 from webapp.generation.queueing import claims, heartbeat
 from webapp.generation.queueing.claims import Claim
 from worker.config import ConfigError, EngineConfig
-from worker.drawing import Bench, Drawing
+from worker.drawing import Bench, Drawing, trail_of
 from worker.ending import end_worker, is_failing
 from worker.engine.engine import Engine
 from worker.engine.errors import EngineError
 from worker.engine.snapshot import EngineSnapshot
 from worker.engine_door import EngineDoor
 from worker.engine_watch import STOPPED, start_watch, write_end
-from worker.failures import report_failure
 from worker.leases import LeaseKeeper
 from worker.patience import DATABASE_AWAY, GaveUp, Patience
 from worker.storage_watch import StorageWatch
@@ -182,15 +182,16 @@ class Desk:
     def draw(self, drawing: Drawing) -> None:
         """Draws one image in this thread, then makes room for the next. What cannot be told to the
         database before the worker stops is left to the sweeper."""
-        try:
-            self.draw_or_fail(drawing)
-        except GaveUp:
-            logger.warning("image %s is left to the sweeper", drawing.claim.image_id)
-        finally:
-            with self.changed:
-                del self.drawing[drawing.claim.lease_token]
-            self.ring()
-            let_go_of_database()
+        with on_trail(trail_of(drawing.claim)):
+            try:
+                self.draw_or_fail(drawing)
+            except GaveUp:
+                logger.warning("image %s is left to the sweeper", drawing.claim.image_id)
+            finally:
+                with self.changed:
+                    del self.drawing[drawing.claim.lease_token]
+                self.ring()
+                let_go_of_database()
 
     def draw_or_fail(self, drawing: Drawing) -> None:
         """Draws one image, or fails it. Raises GaveUp."""
@@ -201,7 +202,7 @@ class Desk:
         except Exception as error:  # the thread's edge: one image must not end the others
             logger.exception("image %s failed unexpectedly", drawing.claim.image_id)
             unexpected = EngineError(detail=f"{type(error).__name__}: {error}")
-            self.patience.patiently(lambda: report_failure(drawing.claim, unexpected))
+            drawing.fail(unexpected)
 
     def drain(self) -> None:
         """Nearly finished images finish, the others give their lease back. Who cannot say so by
@@ -296,8 +297,7 @@ def open_desk(sender: Any, **_signal: Any) -> None:
             return
         start_watch(opened.engine, node=node)
         withdraw_notice(opened.patience)
-        snapshot = opened.engine.snapshot
-        heartbeat.beat_forever(name=worker_name(), node=node, describe=lambda: vars_of(snapshot()))
+        heartbeat.beat_forever(name=worker_name(), node=node, describe=lambda: facts_of(opened))
 
     threading.Thread(target=beat, name="heartbeat", daemon=True).start()
 
@@ -317,6 +317,11 @@ def close_desk(**_signal: Any) -> None:
         threading.Thread(target=desk().drain, name="drain").start()
 
 
+def facts_of(desk: Desk) -> dict[str, Any]:
+    """What this worker says of itself with each beat."""
+    return vars_of(desk.engine.snapshot()) | {"done": desk.bench.tally.read()}
+
+
 def vars_of(snapshot: EngineSnapshot) -> dict[str, Any]:
     """The engine's gauges as JSON; memory in bytes."""
     gauges = asdict(snapshot.gauges)
@@ -326,6 +331,8 @@ def vars_of(snapshot: EngineSnapshot) -> dict[str, Any]:
         "model": snapshot.resident_model or "",
         "rows": snapshot.rows,
         "row_cap": snapshot.row_cap,
+        "calls": snapshot.calls,
+        "rows_in_all": snapshot.rows_in_all,
         **gauges,
     }
 

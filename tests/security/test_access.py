@@ -109,6 +109,7 @@ EXPECTED = {
     "welcome": Expected((302, 403, 403, 200)),
     "healthz": everybody(200),
     "readyz": everybody(503),  # no worker is alive
+    "metrics": everybody(404),  # nobody has set who may
     "account_login": Expected((200, 302, 302, 302)),
     "account_signup": Expected((200, 302, 302, 302)),
     "account_logout": Expected((302, 200, 200, 200)),

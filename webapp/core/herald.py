@@ -20,6 +20,7 @@ from kombu.exceptions import OperationalError
 
 from webapp.celery import app
 from webapp.core.neighbours import VALKEY
+from webapp.core.trail import Trail, current_trail, on_trail
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ class Herald:
     """The thread and what waits for it. What comes while so much waits is not sent."""
 
     def __init__(self, *, most: int = MOST_WAITING) -> None:
-        self._waiting: queue.Queue[tuple[str, Callable[[], object]]] = queue.Queue(most)
+        self._waiting: queue.Queue[tuple[str, Callable[[], object], Trail]] = queue.Queue(most)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._is_full = False
@@ -41,7 +42,7 @@ class Herald:
         """Has `send` called soon; `what` is for the log. Returns at once, and raises nothing."""
         self._begin()
         try:
-            self._waiting.put_nowait((what, send))
+            self._waiting.put_nowait((what, send, current_trail()))
         except queue.Full:
             if not self._is_full:
                 logger.error("more waits to be sent than is kept: %s is lost, and more", what)
@@ -67,16 +68,19 @@ class Herald:
 
     def _work(self) -> None:
         while True:
-            what, send = self._waiting.get()
-            try:
-                send()
-            except ERRORS as error:
-                logger.warning("%s was not sent: %s", what, error)
-            except Exception:  # the thread's edge: one mistake must not silence all others
-                logger.exception("%s was not sent", what)
-            finally:
-                self._waiting.task_done()
+            what, send, trail = self._waiting.get()
+            with on_trail(trail):
+                self._send(what, send)
+            self._waiting.task_done()
             self._is_full = self._is_full and not self._waiting.empty()
+
+    def _send(self, what: str, send: Callable[[], object]) -> None:
+        try:
+            send()
+        except ERRORS as error:
+            logger.warning("%s was not sent: %s", what, error)
+        except Exception:  # the thread's edge: one mistake must not silence all others
+            logger.exception("%s was not sent", what)
 
 
 _herald = Herald()

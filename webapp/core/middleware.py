@@ -23,10 +23,10 @@ from redis.exceptions import RedisError
 
 from webapp.core.errors import DarkroomError, NotAllowed, Unavailable
 from webapp.core.neighbours import NeighbourAway
+from webapp.core.probes import PROBES
 
 logger = logging.getLogger(__name__)
 
-HEALTH_PATH = "/healthz/"
 # PostgreSQL, the image storage, the mail server, or Valkey if something cannot do without it.
 SERVER_ERRORS = (OperationalError, InterfaceError, RedisError, NeighbourAway)
 
@@ -75,14 +75,14 @@ def server_away(request: HttpRequest, error: BaseException) -> HttpResponse:
 
 
 class HostOfPages(CommonMiddleware):
-    """Django's, which refuses a request for a host that is not ours. The health check is answered
-    whatever it was asked by: a container or a load balancer knows an address and no name, and the
-    answer names no host."""
+    """Django's, which refuses a request for a host that is not ours. Probes are answered whatever
+    they were asked by: a container, a load balancer or Prometheus knows an address and no name, and
+    the answer names no host."""
 
     def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
         """None if the request may go on, else a redirect to the address with its slash. Raises
         DisallowedHost."""
-        if request.path_info == HEALTH_PATH:
+        if request.path_info in PROBES:
             return None
         return super().process_request(request)
 

@@ -32,6 +32,8 @@ from django.utils.translation import gettext_lazy as _
 from webapp.catalog.models import DiffusionModel, PriceList
 from webapp.generation.failures import tell_failure
 
+REQUEST_ID = "request_id"
+
 
 class Upload(models.Model):
     """An image handed in as a start, or a mask: decoded, without metadata, encoded anew.
@@ -74,7 +76,8 @@ class Generation(models.Model):
     that the request was made from, if it is one of the owner's.
 
     `spec.GenerationSpec` says which columns are the request's; `more` are the values of its fields
-    that have none of their own, but for those at their defaults.
+    that have none of their own, but for those at their defaults, and under `REQUEST_ID` the id that
+    the HTTP request had in the log.
     """
 
     class Mode(models.TextChoices):

@@ -13,7 +13,7 @@ from typing import Any
 import redis
 from django.conf import settings
 from django.core.cache import cache
-from django.db.models import Count, F, Max, Min, Q, Sum
+from django.db.models import Count, F, Max, Min, Q, QuerySet, Sum
 from django.db.models.functions import TruncDay, TruncHour
 from django.utils import timezone
 
@@ -175,7 +175,7 @@ def _remember(key: str, read: Callable[[], Month]) -> Month:
 
 def _sum_month(today: date) -> Month:
     days = [today - timedelta(days=DAYS - 1 - back) for back in range(DAYS)]
-    lines = _people_lines_since(start_of(days[0]))
+    lines = lines_since(start_of(days[0]))
     sums = {
         (row["day"].date(), row["kind"]): row["total"]
         for row in lines.filter(kind__in=[*GIVEN, Kind.CAPTURE])
@@ -193,7 +193,7 @@ def _sum_month(today: date) -> Month:
     )
 
 
-def _people_lines_since(moment: datetime) -> Any:
+def lines_since(moment: datetime) -> QuerySet[Entry]:
     """The lines of people's accounts since then. Ids and times rise together but for the length
     of a transaction: from an hour before on, the primary key leads there."""
     first = (

@@ -18,4 +18,5 @@ urlpatterns = [
     path("acting/end/", acting_views.end, name="end_acting"),
     path("healthz/", views.healthz, name="healthz"),
     path("readyz/", views.readyz, name="readyz"),
+    path("metrics", views.metrics, name="metrics"),
 ]

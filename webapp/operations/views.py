@@ -7,11 +7,13 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from webapp.accounts.requests import SignedInRequest
-from webapp.core.errors import Forbidden, InvalidInput
+from webapp.core.errors import NOTHING_HERE, Forbidden, InvalidInput, NotFound
 from webapp.core.methods import require_GET, require_http_methods
 from webapp.operations import setup as first_run
+from webapp.operations.metrics import may_read, write_metrics
 from webapp.operations.readiness import studio
 from webapp.operations.welcome import describe_studio
 
@@ -57,6 +59,18 @@ def readyz(request: HttpRequest) -> JsonResponse:
     ready = studio.read()
     said = {"status": "ok" if ready.is_ready else "unavailable", **ready.parts}
     return JsonResponse({**said, "books": ready.books}, status=200 if ready.is_ready else 503)
+
+
+@never_cache
+@require_GET
+def metrics(request: HttpRequest) -> HttpResponse:
+    """What Prometheus reads. Raises NotFound while neither a token nor addresses are set, and
+    Forbidden for whoever has neither."""
+    if not (settings.METRICS_TOKEN or settings.METRICS_ADDRESSES):
+        raise NotFound(NOTHING_HERE)
+    if not may_read(request):
+        raise Forbidden(_("You may not open this page."))
+    return HttpResponse(write_metrics(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 def _create_admin(request: HttpRequest, token: str) -> HttpResponse:

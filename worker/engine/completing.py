@@ -38,7 +38,7 @@ class Completions:
 
     def _complete(self, job: Job, complete: Callable[[], RenderedImage], began_s: float) -> None:
         try:
-            image = complete()
+            image = job.run(complete)
         # Rust's libraries panic with a BaseException, and whoever waits must be told of that too.
         except BaseException as error:
             if is_device_lost(error):

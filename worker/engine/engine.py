@@ -56,6 +56,7 @@ class Engine:
         self._jobs = Jobs(self._scheduler)
         self._finished: deque[Job] = deque()  # denoised, not decoded
         self._last_call = (0, 0)  # rows, row cap
+        self._called = (0, 0)  # how often, rows in all
         self._resident_model: str | None = None
         self._closed = False
         self._loss: DeviceLost | None = None
@@ -143,9 +144,8 @@ class Engine:
         """Return what the engine is doing now."""
         gauges = self._asked.gauges()
         current, queued = self._jobs.count()
-        return EngineSnapshot(
-            current, queued, self._resident_model, *self._last_call, gauges=gauges
-        )
+        called = (*self._last_call, *self._called)
+        return EngineSnapshot(current, queued, self._resident_model, *called, gauges=gauges)
 
     def _note_loss(self, error: BaseException) -> None:
         """From any thread: the device is lost, and the engine ends at its next round."""
@@ -234,7 +234,7 @@ class Engine:
         self._jobs.enter(job, "encoding", 0)
         job.begun_s = time.monotonic()
         try:
-            job.denoising = self._asked.begin(job.request)
+            job.denoising = job.run(lambda: self._asked.begin(job.request))
         except Exception as error:  # one bad request, whatever it raises, fails alone
             self._jobs.fail(job, error)
             return
@@ -257,7 +257,7 @@ class Engine:
         self._jobs.enter(job, "decoding", job.calls)
         began_s = time.monotonic()
         try:
-            complete = self._asked.start_finish(job.request, denoising)
+            complete = job.run(lambda: self._asked.start_finish(job.request, denoising))
         except Exception as error:
             self._jobs.fail(job, error)
             return
@@ -289,6 +289,7 @@ class Engine:
             self._row_cap.note_memory(shape, self._asked.row_limit(denoisings[0]))
         self._jobs.note_progress()
         self._last_call = (rows, self._row_cap.cap(shape))
+        self._called = (self._called[0] + 1, self._called[1] + rows)
         for job, failure in zip(jobs, outcomes, strict=True):
             if failure is not None:
                 self._jobs.fail(job, failure)
@@ -303,7 +304,7 @@ class Engine:
             raise device_lost(error)
         if len(jobs) == 1 and isinstance(error, OutOfMemory) and not jobs[0].had_room_made:
             jobs[0].had_room_made = True
-            self._asked.make_way(jobs[0].request, error)
+            jobs[0].run(lambda: self._asked.make_way(jobs[0].request, error))
         elif len(jobs) == 1:
             self._jobs.fail(jobs[0], error)
         elif isinstance(error, OutOfMemory):
@@ -338,7 +339,11 @@ class Engine:
             job.tell(stage, step, steps, preview, None if preview is None else step)
 
         try:
-            image = self._asked.render(job.request, on_step=on_step, should_stop=job.should_stop)
+            image = job.run(
+                lambda: self._asked.render(
+                    job.request, on_step=on_step, should_stop=job.should_stop
+                )
+            )
         except Exception as error:
             self._jobs.fail(job, error)
             return

@@ -4,7 +4,9 @@ import logging
 import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from worker.engine.errors import Cancelled, EngineError
 from worker.engine.request import BatchRows, ImageRequest, Progress, RenderedImage, Stage, Timings
@@ -15,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 LEAST_PREVIEWS = 6
 OnProgress = Callable[[Progress], None]
+Answer = TypeVar("Answer")
 
 
 @dataclass(slots=True, eq=False)
@@ -25,6 +28,8 @@ class Job:
     on_progress: OnProgress | None
     entry: Scheduled
     future: Future[RenderedImage] = field(default_factory=Future)
+    # Of whoever submitted it, so that what is logged for it says for whom.
+    context: Context = field(default_factory=copy_context)
     submitted_s: float = field(default_factory=time.monotonic)
     stop_reason: EngineError | None = None
     # True once somebody has undertaken to resolve the future: exactly one thread may.
@@ -65,6 +70,10 @@ class Job:
         """True once `stop` was called: the request ends at the next step."""
         return self.stop_reason is not None
 
+    def run(self, act: Callable[[], Answer]) -> Answer:
+        """What `act` returns, called for this request: what it logs says so."""
+        return self.context.copy().run(act)  # a copy: several threads may work for it at once
+
     def tell(
         self,
         stage: Stage,
@@ -80,8 +89,8 @@ class Job:
         try:
             self.on_progress(Progress(name, stage, step, steps, preview, preview_step))
         # A listener's bug is not the image's problem.
-        except Exception:
-            logger.exception("progress of request %s was not told", self.request.request_id)
+        except Exception as error:
+            self.log_error("progress of request %s was not told", error)
 
     def needs_preview(self, *, every: int) -> bool:
         """True if a preview is due and somebody hears of it, 0 being never.
@@ -134,10 +143,15 @@ class Job:
         """`error`, or an `EngineError` around what nobody expected."""
         if isinstance(error, EngineError):
             return error
-        logger.error("request %s failed unexpectedly", self.request.request_id, exc_info=error)
+        self.log_error("request %s failed unexpectedly", error)
         wrapped = EngineError(detail=f"{type(error).__name__}: {error}")
         wrapped.__cause__ = error
         return wrapped
+
+    def log_error(self, sentence: str, error: BaseException) -> None:
+        """Writes the sentence, which has a place for the request's id, and the error's traceback
+        into the log."""
+        self.run(lambda: logger.error(sentence, self.request.request_id, exc_info=error))
 
 
 def entry_of(request: ImageRequest) -> Scheduled:

@@ -1,6 +1,5 @@
 """Previews of images under way: begun by the engine's thread, finished and told by another."""
 
-import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,7 +7,7 @@ from worker.engine.device_errors import is_device_lost
 from worker.engine.job import Job
 from worker.engine.runner import Runner
 
-logger = logging.getLogger(__name__)
+FAILED = "a preview of request %s failed"
 
 
 class Previews:
@@ -37,7 +36,7 @@ class Previews:
             job.previewing = False
             if is_device_lost(error):
                 raise
-            _log_failure(job)
+            job.log_error(FAILED, error)
 
     def close(self) -> None:
         """Take no more; what is begun ends by itself."""
@@ -45,17 +44,13 @@ class Previews:
 
     def _tell(self, job: Job, preview: Callable[[], bytes | None], step: int) -> None:
         try:
-            shown = preview()
+            shown = job.run(preview)
         except Exception as error:
             if is_device_lost(error):
                 self._on_lost(error)
             else:
-                _log_failure(job)
+                job.log_error(FAILED, error)
             shown = None
         job.previewing = False
         if shown and job.stage == "denoising" and job.stop_reason is None:
             job.tell("denoising", job.done, job.calls, shown, step)
-
-
-def _log_failure(job: Job) -> None:
-    logger.exception("a preview of request %s failed", job.request.request_id)

@@ -4,6 +4,7 @@ Doors (views, tasks, commands) call these and nothing else; no file, GPU or netw
 inside a transaction. Locks: upload, image, hold, account, entry, queue share.
 """
 
+import logging
 import secrets
 import uuid
 from collections.abc import Mapping
@@ -24,18 +25,21 @@ from webapp.core.errors import Conflict, DarkroomError, NotFound, TooMany
 from webapp.core.idempotency import check_key
 from webapp.core.notices import tell_admins, withdraw_all
 from webapp.core.round_trips import sent_together
+from webapp.core.trail import current_trail
 from webapp.core.units import format_credits
 from webapp.credits import ledger
 from webapp.credits.selectors import Balance
 from webapp.generation import events
 from webapp.generation.failures import BY_CODE
-from webapp.generation.models import DiscardedFile, Generation, Image
+from webapp.generation.models import REQUEST_ID, DiscardedFile, Generation, Image
 from webapp.generation.queueing import doorbell, queue
 from webapp.generation.queueing.claims import Claim, Ending, attempt, end_lease
 from webapp.generation.queueing.limits import check_group_limits
 from webapp.generation.request.checks import check_spec, hold_images
 from webapp.generation.request.spec import SEEDS, GenerationSpec, stored_values
 from webapp.generation.storage import StoredFile, file_names
+
+logger = logging.getLogger(__name__)
 
 # A queued image: nobody draws it.
 NOT_STARTED: dict[str, Any] = {"started_at": None, "drawing_since": None, "worker": ""}
@@ -274,6 +278,7 @@ def _create_generation(
         check_group_limits(owner=owner, images=spec.count, each_ucr=quote.price_each_ucr)
         _check_queue_limit(queue.join(owner_id=owner.pk, model_id=model.pk, images=spec.count))
         transaction.on_commit(lambda: _announce_queued(owner, model, spec.count, balance))
+    logger.info("generation %s: %d images are queued", generation.pk, spec.count)
     return generation
 
 
@@ -283,7 +288,7 @@ def _write_rows(
     """The generation, with its images as `just_queued`."""
     seed = secrets.randbelow(SEEDS) if spec.seed is None else spec.seed
     generation = Generation.objects.create(
-        **stored_values(replace(spec, seed=seed)),
+        **_named(stored_values(replace(spec, seed=seed))),
         owner=owner,
         model=model,
         price_each_ucr=quote.price_each_ucr,
@@ -304,6 +309,12 @@ def _write_rows(
         for index in range(spec.count)
     )
     return generation
+
+
+def _named(values: dict[str, Any]) -> dict[str, Any]:
+    """The columns, with the id of the request that asks: the worker's log carries it on."""
+    request_id = current_trail().request_id
+    return values | {"more": values["more"] | {REQUEST_ID: request_id}} if request_id else values
 
 
 def _check_queue_limit(queued: int) -> None:
