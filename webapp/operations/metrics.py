@@ -38,7 +38,7 @@ KEPT_S = 5.0
 BEARER = "Bearer "
 # What a heartbeat says as it is: the figure's name there, the gauge's name, its help.
 WORKER_GAUGES = (
-    ("in_flight", "images", "Images that are drawn"),
+    ("in_flight", "images_in_flight", "Images that are drawn"),
     ("rows", "rows", "Rows of its last denoiser call"),
     ("row_cap", "row_cap", "Rows that its last denoiser call could have had"),
     ("memory_used", "memory_used_bytes", "Memory of its device that is in use"),

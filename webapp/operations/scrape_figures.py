@@ -71,7 +71,7 @@ def _count_recent() -> dict[str, int]:
     """How many images ended in the last ten minutes, by state."""
     since = timezone.now() - RECENT
     ended = Image.objects.filter(finished_at__gte=since).values_list("state")
-    return {state: 0 for state in ENDED} | dict(ended.annotate(Count("pk")).order_by("state"))
+    return {str(state): 0 for state in ENDED} | dict(ended.annotate(Count("pk")).order_by("state"))
 
 
 def _sum_held() -> int:
