@@ -324,6 +324,7 @@ CELERY_BEAT_SCHEDULE = {
     "give_allowances": {"task": "webapp.credits.tasks.give_allowances", "schedule": 3600},
     "tell_low_balances": {"task": "webapp.credits.tasks.tell_low_balances", "schedule": 60},
     "empty_bins": {"task": "webapp.gallery.tasks.empty_bins", "schedule": 60},
+    "watch_studio": {"task": "webapp.operations.tasks.watch_studio", "schedule": 60},
     "finish_deletions": {"task": "webapp.operations.tasks.finish_deletions", "schedule": 60},
     "check_nightly": {
         "task": "webapp.operations.tasks.check_nightly",

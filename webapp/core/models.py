@@ -9,7 +9,8 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Notice(models.Model):
-    """One standing problem (a broken model, a full disk); told again, it counts up."""
+    """One standing problem (a broken model, a full disk); told again, it counts up. `mailed_at` is
+    when administrators got a mail of it, if it is one that cannot wait."""
 
     code = models.CharField(_("code"), max_length=100, unique=True)
     sentence = models.TextField(_("what happened"))
@@ -17,6 +18,7 @@ class Notice(models.Model):
     times = models.PositiveIntegerField(_("times"), default=1)
     first_at = models.DateTimeField(_("first"), auto_now_add=True)
     last_at = models.DateTimeField(_("last"), auto_now=True)
+    mailed_at = models.DateTimeField(_("mailed"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("notice")

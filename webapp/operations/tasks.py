@@ -10,12 +10,16 @@ from django.utils import timezone
 from webapp.core.idempotency import purge_old_keys
 from webapp.core.valkey import valkey
 from webapp.credits.welcomes import forget_networks
+from webapp.operations.alerts import mail_notices
 from webapp.operations.audit import check_books
 from webapp.operations.people import end_work_of_the_suspended
 from webapp.operations.people import finish_deletions as finish_all_deletions
+from webapp.operations.studio_watch import StudioWatch
 from webapp.postgres.limits import CHECK_S, answers_within
 
 logger = logging.getLogger(__name__)
+
+studio_watch = StudioWatch()
 
 # Reading every image can take hours, and the broker hands out a task anew after one.
 CHECKING_KEY = "darkroom:books-check"
@@ -34,6 +38,17 @@ def check_nightly() -> None:
         logger.error("the ledger check is put off, the database does not answer: %s", error)
     finally:
         valkey().delete(CHECKING_KEY)
+
+
+@shared_task(name="webapp.operations.tasks.watch_studio")
+def watch_studio() -> None:
+    """Every minute: tells administrators of what keeps the studio from its work, and mails what
+    cannot wait."""
+    try:
+        studio_watch.look()
+        mail_notices()
+    except OperationalError as error:
+        logger.error("the studio is looked at later, the database does not answer: %s", error)
 
 
 @shared_task(name="webapp.operations.tasks.purge")
