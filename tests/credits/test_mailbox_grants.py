@@ -107,7 +107,7 @@ def test_codes_of_a_batch_are_counted_over_the_accounts_of_a_mailbox(charlie: Us
     leave(first)
     again = sign_up()
     codes.redeem_code(user=again, text=text_of(batch, 2))
-    with pytest.raises(Conflict, match="2 codes of this kind already"):
+    with pytest.raises(Conflict, match="already redeemed 2 codes of this kind"):
         codes.redeem_code(user=again, text=text_of(batch, 3))
 
 
