@@ -65,7 +65,7 @@ def test_a_line_leads_to_its_receipt_and_the_receipt_to_its_lines(
     receipt = page.get_by_role("region", name="Receipt")
     expect(receipt).to_contain_text("charged")
     receipt.get_by_text("waited").click()
-    expect(receipt.get_by_text("drawing")).to_be_visible()
+    expect(receipt.get_by_text("generating")).to_be_visible()
     page.get_by_role("link", name="Its lines in your statement").click()
     expect(page.locator(".table-frame tbody tr")).to_have_count(1)
     expect(page.get_by_text("Only the lines of one image.")).to_be_visible()

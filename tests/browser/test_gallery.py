@@ -169,7 +169,7 @@ def test_pictures_go_into_a_new_collection_and_out_again(
     page.get_by_role("button", name="Add to a collection").click()
     page.get_by_label("New collection").fill("Foxes")
     page.get_by_role("button", name="Create").click()
-    expect(page.get_by_text("The collection Foxes is made.")).to_be_visible()
+    expect(page.get_by_text("The collection Foxes was created.")).to_be_visible()
     page.get_by_role("link", name="Collections").click()
     page.get_by_role("link", name="Foxes").click()
     assert prompts(page) == ["a fox"]

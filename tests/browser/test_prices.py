@@ -107,7 +107,7 @@ def test_an_administrator_changes_prices_after_seeing_what_changes(
     page.get_by_role("link", name="Change the prices").click()
     row = page.get_by_role("group", name="Large")
     expect(row.get_by_label("Factor")).to_be_hidden()
-    row.get_by_label("Price").select_option("by size and steps")
+    row.get_by_label("Price", exact=True).select_option("by size and steps")
     expect(row.get_by_label("Factor")).to_have_value("0.00000216")
     row.get_by_label("Minimum price").fill("0.1")
     page.get_by_role("button", name="Show what changes").click()

@@ -254,7 +254,7 @@ def test_in_korean_offers_keep_the_ending(
     chip.click()
     expect(prompt).to_have_value("고양이가 집에서")
     expect(line_of(page)).to_contain_text("모두 아는 단어입니다.")
-    page.get_by_role("button", name="아는 것", exact=True).click()
+    page.get_by_role("button", name="아는 단어", exact=True).click()
     expect(page.locator("#vocabulary [data-things]")).to_contain_text("생일 케이크")
 
 

@@ -14,12 +14,11 @@ MINE = uuid.UUID("5d3a2f0e-7c55-4a51-9f3b-1f6c1a0f6b1e")
 WEBAPP = Path(__file__).parents[2] / "webapp"
 # Names of files, and cursors that the studio wrote itself, which are read whole.
 OTHERS = {
+    "core/cursors.py",
     "core/ids.py",
     "gallery/filters.py",
-    "gallery/selectors.py",
     "generation/orphans.py",
     "generation/request/uploads.py",
-    "generation/studio/prompts.py",
     "operations/admin/codes.py",
 }
 

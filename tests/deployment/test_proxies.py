@@ -161,8 +161,8 @@ def inner(studio: int, folder: Path) -> Iterator[int]:
     for old, new in (
         ("listen 8000;", f"listen 127.0.0.1:{port};"),
         ("web:8000", f"127.0.0.1:{studio}"),
+        ("/tmp/", f"{folder}/"),  # noqa: S108 - before a path of ours, which may lie below it
         ("/etc/darkroom/", f"{DEPLOY}/nginx/"),
-        ("/tmp/", f"{folder}/"),  # noqa: S108
         ("    resolver 127.0.0.11 valid=5s ipv6=off;\n", ""),
     ):
         assert old in text

@@ -154,7 +154,7 @@ def test_a_model_that_no_worker_serves_has_no_place(
     work(offered_model)
     mine = look_at_queue(owner_ids=[alice.pk]).places[alice.pk]
     assert mine[served.pk].number == 1
-    assert mine[unserved.pk].facts() == {"place": None, "seconds": None}
+    assert mine[unserved.pk].facts() == {"place": None, "sentence": "place_none", "wait": None}
 
 
 def test_a_model_of_two_kinds_of_workers_counts_at_the_narrower_line(alice: User) -> None:
@@ -354,7 +354,7 @@ def test_the_state_carries_places_and_workers(
     work(offered_model)
     assert as_alice.get("/studio/state/").json()["queue"] == {
         "workers": 1,
-        "places": {str(image.pk): {"place": 1, "seconds": 5}},
+        "places": {str(image.pk): {"place": 1, "sentence": "place_next", "wait": ["about_s", 5]}},
     }
 
 
