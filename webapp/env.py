@@ -38,6 +38,16 @@ def secret(name: str) -> str:
         raise ImproperlyConfigured(f"{name}_FILE={path!r} cannot be read: {error}") from error
 
 
+def address(name: str) -> str:
+    """An address to send to, or the content of the file that `NAME_FILE` names; "" without both.
+    Raises ImproperlyConfigured if it does not begin with https:// or http://; it may be a secret,
+    and is not repeated."""
+    value = secret(name)
+    if value and not value.startswith(("https://", "http://")):
+        raise ImproperlyConfigured(f"{name}: say an address that begins with https://.")
+    return value
+
+
 def boolean(name: str, default: bool) -> bool:
     """True or False; raises ImproperlyConfigured for any other word."""
     value = os.environ.get(name)

@@ -1,9 +1,11 @@
 """What a worker has done since it began, for its heartbeat: `/metrics` shows it."""
 
 import threading
-from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
+
+# Each from 0 on: what Prometheus first sees at a later figure has no rise.
+STAGES = ("queue", "wait", "load", "encode", "denoise", "decode", "finish")
 
 
 class Tally:
@@ -12,14 +14,14 @@ class Tally:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._images = {"stored": 0, "failed": 0}
-        self._stages_s: defaultdict[str, float] = defaultdict(float)
+        self._stages_s = dict.fromkeys(STAGES, 0.0)
 
     def note_stored(self, timings_s: Mapping[str, float]) -> None:
-        """An image is stored; these are its seconds by stage, under names such as `encode_s`."""
+        """An image is stored; these are its seconds by stage, `encode_s` and so on of `STAGES`."""
         with self._lock:
             self._images["stored"] += 1
-            for name, seconds in timings_s.items():
-                self._stages_s[name.removesuffix("_s")] += seconds
+            for stage in STAGES:
+                self._stages_s[stage] += timings_s[f"{stage}_s"]
 
     def note_failed(self) -> None:
         """An image could not be drawn."""

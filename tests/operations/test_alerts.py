@@ -19,13 +19,14 @@ from webapp.core.neighbours import MailAway
 from webapp.core.notices import tell_admins, withdraw
 from webapp.generation.queueing.heartbeat import beat_once
 from webapp.operations import studio_watch, tasks
-from webapp.operations.alerts import mail_notices
+from webapp.operations.alerts import tell_urgent_notices
+from webapp.operations.disks import Disk
 from webapp.operations.studio_watch import NO_WORKER_S, StudioWatch, is_low
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey_is_empty")]
 
 GB = 1_000_000_000
-Disk = namedtuple("Disk", "total used free")
+Usage = namedtuple("Usage", "total used free")
 
 
 class Clock:
@@ -49,8 +50,8 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """The disk that everything lies on, with room on it."""
     sizes = {"total": 1000 * GB, "free": 500 * GB}
 
-    def usage(_folder: Path) -> Disk:
-        return Disk(sizes["total"], 0, sizes["free"])
+    def usage(_folder: Path) -> Usage:
+        return Usage(sizes["total"], 0, sizes["free"])
 
     monkeypatch.setattr(shutil, "disk_usage", usage)
     return sizes
@@ -124,7 +125,8 @@ def test_a_disk_that_is_nearly_full_is_told_until_there_is_room(disk: dict[str, 
 def test_few_bytes_are_five_in_a_hundred_within_bounds(
     size_gb: float, free_gb: float, low: bool
 ) -> None:
-    assert is_low(free=int(free_gb * GB), size=int(size_gb * GB)) is low
+    disk = Disk("var", Path("/"), size_bytes=int(size_gb * GB), free_bytes=int(free_gb * GB))
+    assert is_low(disk) is low
 
 
 def test_every_superuser_is_mailed_once_what_cannot_wait(alice: User, charlie: User) -> None:
@@ -133,7 +135,7 @@ def test_every_superuser_is_mailed_once_what_cannot_wait(alice: User, charlie: U
     tell_admins(code="books:violated", sentence="The ledger check found 2 faults.")
     tell_admins(code="disk_low:host:var", sentence="The disk is nearly full.")
     tell_admins(code="model:tiny", sentence="This can wait.")
-    assert (mail_notices(), mail_notices()) == (2, 0)
+    assert (tell_urgent_notices(), tell_urgent_notices()) == (2, 0)
     assert sorted(one.to[0] for one in mail.outbox) == sorted([charlie.email, other.email])
     first = mail.outbox[0]
     assert first.subject == "Darkroom: 2 problems need you"
@@ -147,12 +149,12 @@ def test_a_problem_that_comes_back_is_mailed_again_and_one_that_stands_is_not(
     charlie: User,
 ) -> None:
     tell_admins(code="no_worker", sentence="No worker.")
-    mail_notices()
+    tell_urgent_notices()
     tell_admins(code="no_worker", sentence="No worker.")
-    assert mail_notices() == 0
+    assert tell_urgent_notices() == 0
     withdraw(code="no_worker")
     tell_admins(code="no_worker", sentence="No worker.")
-    assert mail_notices() == 1
+    assert tell_urgent_notices() == 1
 
 
 @pytest.mark.parametrize("error", [MailAway("silent"), smtplib.SMTPServerDisconnected("gone")])
@@ -165,8 +167,8 @@ def test_a_mail_server_that_is_away_is_tried_again(
     tell_admins(code="no_worker", sentence="No worker.")
     with monkeypatch.context() as patch:
         patch.setattr(EmailBackend, "send_messages", refuse)
-        assert mail_notices() == 0
-    assert mail_notices() == 1
+        assert tell_urgent_notices() == 0
+    assert tell_urgent_notices() == 1
 
 
 def test_what_cannot_be_written_is_tried_again(
@@ -181,8 +183,8 @@ def test_what_cannot_be_written_is_tried_again(
     with monkeypatch.context() as patch:
         patch.setattr("webapp.operations.alerts.render_to_string", break_down)
         with pytest.raises(ZeroDivisionError):
-            mail_notices()
-    assert mail_notices() == 1
+            tell_urgent_notices()
+    assert tell_urgent_notices() == 1
 
 
 def test_an_address_that_is_refused_keeps_no_other_from_the_mail(
@@ -198,14 +200,14 @@ def test_an_address_that_is_refused_keeps_no_other_from_the_mail(
 
     monkeypatch.setattr(EmailBackend, "send_messages", refuse_first)
     tell_admins(code="no_worker", sentence="No worker.")
-    assert mail_notices() == 1
+    assert tell_urgent_notices() == 1
     assert [one.to[0].partition("@")[0] for one in mail.outbox] == ["dora"]
 
 
 def test_without_a_mail_server_nothing_is_marked(charlie: User, settings: LazySettings) -> None:
     settings.EMAIL_HOST = ""
     tell_admins(code="no_worker", sentence="No worker.")
-    assert mail_notices() == 0
+    assert tell_urgent_notices() == 0
     assert Notice.objects.get().mailed_at is None
 
 

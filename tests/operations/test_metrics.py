@@ -255,3 +255,15 @@ def test_a_scrape_costs_a_fixed_number_of_queries_and_none_again_soon(
         client.get("/metrics", headers=BEARER)
     assert len(first) <= 14
     assert len(again) == 0
+
+
+def test_a_folder_that_is_not_there_yet_is_left_out(client: Client, db: None) -> None:
+    """A fresh studio has no media: nothing was drawn."""
+    folders = {one.labels["folder"] for one in scrape(client)["darkroom_disk_bytes"].samples}
+    assert folders == {"var"}
+
+
+def test_no_sample_says_when_a_count_began(client: Client, db: None) -> None:
+    client.get("/prices/")
+    names = {one.name for family in scrape(client).values() for one in family.samples}
+    assert [name for name in names if name.endswith("_created")] == []

@@ -9,8 +9,9 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Notice(models.Model):
-    """One standing problem (a broken model, a full disk); told again, it counts up. `mailed_at` is
-    when administrators got a mail of it, if it is one that cannot wait."""
+    """One standing problem (a broken model, a full disk); told again, it counts up. `mailed_at` and
+    `posted_at` are when administrators were told of one that cannot wait, by mail and by the
+    webhook."""
 
     code = models.CharField(_("code"), max_length=100, unique=True)
     sentence = models.TextField(_("what happened"))
@@ -19,6 +20,7 @@ class Notice(models.Model):
     first_at = models.DateTimeField(_("first"), auto_now_add=True)
     last_at = models.DateTimeField(_("last"), auto_now=True)
     mailed_at = models.DateTimeField(_("mailed"), null=True, blank=True)
+    posted_at = models.DateTimeField(_("sent to the webhook"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("notice")

@@ -9,7 +9,6 @@ them, not the sum). Whatever is away is left out, and `darkroom_ready` says whic
 import hmac
 import ipaddress
 import logging
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from webapp.core.counting import REGISTRY
 from webapp.core.neighbours import ALL, silent_neighbours
 from webapp.generation.models import Image
 from webapp.generation.queueing.heartbeat import hear_workers
+from webapp.operations.disks import measure_disks
 from webapp.operations.readiness import OK, studio
 from webapp.operations.scrape_figures import ScrapeFigures, read_figures
 from webapp.postgres.limits import HEALTH_S, answers_within
@@ -190,17 +190,9 @@ def _tell_work_done(workers: list[dict[str, Any]]) -> Iterator[Metric]:
 def _tell_disks() -> Iterator[Metric]:
     free = _gauge("disk_free_bytes", "Room left on the disk below a folder", "folder")
     size = _gauge("disk_bytes", "Size of the disk below a folder", "folder")
-    folders = {"var": settings.VAR.var_dir}
-    if not settings.S3_BUCKET:
-        folders["media"] = settings.MEDIA_ROOT
-    for name, folder in folders.items():
-        try:
-            usage = shutil.disk_usage(folder)
-        except OSError as error:
-            logger.warning("the room on the disk of %s is not known: %s", folder, error)
-            continue
-        free.add_metric([name], usage.free)
-        size.add_metric([name], usage.total)
+    for disk in measure_disks():
+        free.add_metric([disk.name], disk.free_bytes)
+        size.add_metric([disk.name], disk.size_bytes)
     yield from (free, size)
 
 

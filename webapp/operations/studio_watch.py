@@ -2,17 +2,15 @@
 disk is nearly full."""
 
 import os
-import shutil
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-from django.conf import settings
 from django.utils.translation import gettext as _
 
 from webapp.core.connections import let_go_of_database
 from webapp.core.notices import tell_admins, withdraw
 from webapp.generation.queueing.heartbeat import hear_workers
+from webapp.operations.disks import Disk, measure_disks
 
 # A worker that is started anew, with a large model, is away for a while.
 NO_WORKER_S = 300.0
@@ -52,8 +50,8 @@ class StudioWatch:
     def look(self) -> None:
         """Looks at workers and disks. Raises the database's errors."""
         self._look_for_workers()
-        for name, folder in _folders().items():
-            self._look_at_disk(name, folder)
+        for disk in measure_disks():
+            self._look_at_disk(disk)
 
     def _look_for_workers(self) -> None:
         let_go_of_database()
@@ -67,33 +65,24 @@ class StudioWatch:
             sentence = _("No worker is alive, so nothing is drawn. Start one, or look at its log.")
             self._no_worker.note(stands=not workers, sentence=sentence)
 
-    def _look_at_disk(self, name: str, folder: Path) -> None:
-        try:
-            disk = shutil.disk_usage(folder)
-        except FileNotFoundError:  # nothing was written yet
-            return
+    def _look_at_disk(self, disk: Disk) -> None:
         host = os.uname().nodename
-        told = self._low_disks.setdefault(name, Standing(f"disk_low:{host}:{name}"))
+        told = self._low_disks.setdefault(disk.name, Standing(f"disk_low:{host}:{disk.name}"))
         sentence = _(
             "The disk of %(host)s below %(folder)s is nearly full: %(free).1f of %(size).1f GB are"
             " free."
         )
         facts = {
             "host": host,
-            "folder": folder,
-            "free": disk.free / GIGABYTE,
-            "size": disk.total / GIGABYTE,
+            "folder": disk.folder,
+            "free": disk.free_bytes / GIGABYTE,
+            "size": disk.size_bytes / GIGABYTE,
         }
-        told.note(stands=is_low(free=disk.free, size=disk.total), sentence=sentence % facts)
+        told.note(stands=is_low(disk), sentence=sentence % facts)
 
 
-def is_low(*, free: int, size: int) -> bool:
-    """Whether so many bytes free are few: less than 5 % of the disk, but no more than 20 GB and no
-    less than 2 GB are asked for."""
-    return free < max(LEAST_BYTES, min(MOST_BYTES, LEAST_SHARE * size))
-
-
-def _folders() -> dict[str, Path]:
-    """Where this host's data lies; images in a bucket lie nowhere here."""
-    folders = {"var": settings.VAR.var_dir}
-    return folders if settings.S3_BUCKET else {**folders, "media": Path(settings.MEDIA_ROOT)}
+def is_low(disk: Disk) -> bool:
+    """Whether little is free: less than 5 % of the disk, but no more than 20 GB and no less than
+    2 GB are asked for."""
+    wanted_bytes = min(MOST_BYTES, LEAST_SHARE * disk.size_bytes)
+    return disk.free_bytes < max(LEAST_BYTES, wanted_bytes)

@@ -10,7 +10,7 @@ from django.utils import timezone
 from webapp.core.idempotency import purge_old_keys
 from webapp.core.valkey import valkey
 from webapp.credits.welcomes import forget_networks
-from webapp.operations.alerts import mail_notices
+from webapp.operations.alerts import tell_urgent_notices
 from webapp.operations.audit import check_books
 from webapp.operations.people import end_work_of_the_suspended
 from webapp.operations.people import finish_deletions as finish_all_deletions
@@ -42,11 +42,11 @@ def check_nightly() -> None:
 
 @shared_task(name="webapp.operations.tasks.watch_studio")
 def watch_studio() -> None:
-    """Every minute: tells administrators of what keeps the studio from its work, and mails what
-    cannot wait."""
+    """Every minute: tells administrators of what keeps the studio from its work, and sends out
+    what cannot wait."""
     try:
         studio_watch.look()
-        mail_notices()
+        tell_urgent_notices()
     except OperationalError as error:
         logger.error("the studio is looked at later, the database does not answer: %s", error)
 
