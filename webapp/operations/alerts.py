@@ -8,12 +8,11 @@ nobody twice. If a way reaches nobody its marks are taken back, and the next run
 import json
 import logging
 import smtplib
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPMessage
-from typing import IO
+from http.client import HTTPException
+from typing import Any
 
 from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
@@ -155,16 +154,8 @@ def _post(notices: Sequence[Notice]) -> bool:
 class _StayHere(urllib.request.HTTPRedirectHandler):
     """What is posted goes to the address that was set, and to no other."""
 
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: HTTPMessage,
-        newurl: str,
-    ) -> None:
-        raise urllib.error.HTTPError(req.full_url, code, "it leads elsewhere", headers, fp)
+    def redirect_request(self, *_words: Any, **_options: Any) -> None:
+        """None: then it is answered as the error that it is here."""
 
 
 _opener = urllib.request.build_opener(_StayHere)
