@@ -34,7 +34,7 @@ from worker.finishing.strip import FinishedStrip, Strip
 from worker.leases import LeaseKeeper
 from worker.pace import StepPace
 from worker.patience import Patience
-from worker.start_images import StartImageLost
+from worker.start_images import StorageFailed
 from worker.storage_watch import RETRY_S, StorageWatch
 from worker.tally import Tally
 
@@ -159,16 +159,21 @@ class Drawing:
 
     def read_request(self) -> ImageRequest:
         """What the engine is asked for; waits for a storage that is away. Raises InvalidRequest,
-        if the rest can be read for long and this cannot, too, and EngineStopped or Cancelled
-        if there is no time to wait."""
+        StorageFailed if it was waited for in vain, and EngineStopped or Cancelled if there is no
+        time to wait."""
         patience_ends_s = time.monotonic() + STALLED_S
         while True:
             try:
-                return image_request(self.claim)
+                request = image_request(self.claim)
             except StorageAway as error:
                 logger.warning("image %s waits for its start image: %s", self.request_id, error)
                 if time.monotonic() > patience_ends_s:
-                    raise StartImageLost(detail=str(error)) from error
+                    self.bench.storage.note_unread(error)
+                    raise StorageFailed(detail=str(error)) from error
+            else:
+                if request.start is not None:
+                    self.bench.storage.note_read()
+                return request
             if self.is_lost.wait(RETRY_S):
                 raise Cancelled
             if self.bench.draining.is_set():

@@ -3,6 +3,10 @@
 from webapp.generation.queueing import services
 from webapp.generation.queueing.claims import Claim
 from worker.engine.errors import EngineError, InvalidRequest, OutOfMemory
+from worker.start_images import StorageFailed
+
+# None of these is a fault of the model.
+NO_FAULT_OF_THE_MODEL = (InvalidRequest, OutOfMemory, StorageFailed)
 
 
 class Withheld(EngineError):
@@ -13,14 +17,15 @@ class Withheld(EngineError):
 
 
 def report_failure(claim: Claim, error: EngineError) -> None:
-    """Fails the image with the error's sentence, gives the credits back, tells the admins."""
+    """Fails the image with the error's sentence, gives the credits back, and tells administrators
+    if it is the model's."""
     services.fail_image(
         image_id=claim.image_id,
         lease_token=claim.lease_token,
         code=error.code,
         sentence=error.sentence,
     )
-    if not isinstance(error, Withheld | InvalidRequest | OutOfMemory):
+    if not isinstance(error, (Withheld, *NO_FAULT_OF_THE_MODEL)):
         services.report_problem(
             model=claim.model, code=error.code, sentence=error.sentence, detail=error.detail
         )

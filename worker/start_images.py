@@ -8,7 +8,7 @@ from PIL import Image, ImageOps
 
 from webapp.generation.queueing.claims import Claim
 from webapp.generation.storage import StorageAway, read_file
-from worker.engine.errors import InvalidRequest
+from worker.engine.errors import EngineError, InvalidRequest
 from worker.engine.request import UPSCALE, Mask, StartImage
 
 logger = logging.getLogger(__name__)
@@ -19,6 +19,14 @@ class StartImageLost(InvalidRequest):
 
     code = "start_picture_lost"
     default_sentence = "The start image or its mask no longer exists. Add it again."
+
+
+class StorageFailed(EngineError):
+    """The storage did not give an image that the request brought along, for as long as anybody
+    waits; nothing is wrong with the request or its model."""
+
+    code = "storage_failed"
+    default_sentence = "The studio's storage did not answer. Ask for the image again later."
 
 
 def read_start_images(claim: Claim) -> dict[str, Any]:

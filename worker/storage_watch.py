@@ -26,7 +26,7 @@ class StorageWatch:
         self._is_away = False
         self._size_bytes = 0
         # A notice may stand that an earlier process of this host wrote.
-        self._is_notice_right = False
+        self._is_notice_right = self._is_unread_right = False
 
     @property
     def is_away(self) -> bool:
@@ -48,6 +48,24 @@ class StorageWatch:
                 return written
             if not self._wait(is_over):
                 return None
+
+    def note_unread(self, error: StorageAway) -> None:
+        """An image was given up because the storage did not give its start image. Raises GaveUp."""
+        self._is_unread_right = False
+        told = (
+            f"{self.host} cannot read start images: its storage is away or refuses to give them."
+            " Images that need one fail, and cost nothing."
+        )
+        self.patience.patiently(
+            lambda: tell_admins(code=self._unread_code, sentence=told, detail=str(error))
+        )
+
+    def note_read(self) -> None:
+        """The storage gave a start image. Raises GaveUp."""
+        if self._is_unread_right:
+            return
+        self._is_unread_right = True
+        self.patience.patiently(lambda: withdraw(code=self._unread_code))
 
     def _wait(self, is_over: Callable[[], bool]) -> bool:
         """True when it is worth another try; False when the caller has no more time."""
@@ -115,3 +133,7 @@ class StorageWatch:
     @property
     def _code(self) -> str:
         return f"storage:{self.host}"
+
+    @property
+    def _unread_code(self) -> str:
+        return f"start_images:{self.host}"

@@ -139,6 +139,37 @@ def test_a_start_picture_that_cannot_be_read_just_now_is_waited_for(
     assert not refusals
 
 
+def test_a_start_picture_that_the_storage_never_gives_fails_as_the_storages_fault(
+    alice: User, tiny: DiffusionModel, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = create_upload(
+        owner=alice, file=ContentFile(picture_bytes()), size_bytes=1, kind="start"
+    )
+    asked: dict[str, Any] = {"mode": "image", "start_id": upload.pk, "strength": 0.5}
+    submit(alice, tiny, **asked)
+
+    def refuse(_name: str, _mode: str = "rb") -> Any:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("worker.drawing.STALLED_S", 0.0)
+    with monkeypatch.context() as broken:
+        broken.setattr(default_storage, "open", refuse)
+        desk.answer()
+    image = Image.objects.get()
+    assert (image.state, image.failure_code) == ("failed", "storage_failed")
+    assert image.failure == "The studio's storage did not answer. Ask for the image again later."
+    notice = Notice.objects.get()
+    assert "storage" in notice.sentence
+    assert "Input/output error" in notice.detail
+    tiny.refresh_from_db()
+    assert tiny.problem == "", "nothing is wrong with the model"
+    assert get_balance(user=alice).available_ucr == START_UCR
+    submit(alice, tiny, key="again", **asked)
+    desk.answer()
+    assert not Notice.objects.exists(), "the storage gives start images again"
+    assert not list(find_violations())
+
+
 def test_a_database_that_is_away_for_a_moment_costs_no_picture(
     alice: User, tiny: DiffusionModel, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

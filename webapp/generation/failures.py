@@ -13,6 +13,7 @@ BY_CODE: Final[dict[str, Promise]] = {
     "model_unavailable": _("The model is not available."),
     "invalid_request": _("The request is not valid for this model."),
     "start_picture_lost": _("The start image or its mask no longer exists. Add it again."),
+    "storage_failed": _("The studio's storage did not answer. Ask for the image again later."),
     # Of images that an earlier version drew: workers wait for their storage now.
     "storagefailed": _(
         "The image could not be saved: the studio's storage is full or not available."

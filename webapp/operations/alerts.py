@@ -42,6 +42,7 @@ URGENT = (
     studio_watch.NO_WORKER,
     "disk_low:",
     "storage:",
+    "start_images:",
     "no_engine:",
     "device_lost:",
     "engine_failed:",

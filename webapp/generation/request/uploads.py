@@ -23,7 +23,7 @@ from webapp.core.decoding import CleanImage, check_size, clean_image, decoding_t
 from webapp.core.errors import Conflict, InvalidInput, NotFound, Unavailable
 from webapp.core.rates import count_attempt
 from webapp.generation.models import DiscardedFile, Generation, Image, Upload
-from webapp.generation.storage import delete_files, has_file, lost, storage_errors
+from webapp.generation.storage import delete_files, has_file, read_kept, storage_errors
 
 logger = logging.getLogger(__name__)
 
@@ -61,11 +61,8 @@ def create_upload_from_image(*, owner: User, image: Image) -> Upload:
     _count_attempt(owner)
     upload_id, kind = uuid.uuid5(OF_IMAGES, str(image.pk)), Upload.Kind.START
     with decoding_turn(owner.pk) as child:
-        try:
-            with default_storage.open(image.file) as file:
-                clean = clean_image(child, file, size_bytes=image.size_bytes, kind=kind)
-        except FileNotFoundError as error:
-            raise lost() from error
+        stored = ContentFile(read_kept(image.file))
+        clean = clean_image(child, stored, size_bytes=image.size_bytes, kind=kind)
         return _keep(upload_id, owner=owner, kind=kind, clean=clean)
 
 
