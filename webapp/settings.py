@@ -14,6 +14,7 @@ from webapp.core.probes import PROBES
 from webapp.core.secrets import load_or_create_secret
 from webapp.database import celery_broker, django_database
 from webapp.embedded.paths import VarLayout
+from webapp.media import media_problem, media_storages
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR = VarLayout(Path(env.text("DARKROOM_VAR", str(BASE_DIR / "var"))).resolve())
@@ -167,23 +168,28 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 MEDIA_ROOT = Path(env.text("DARKROOM_MEDIA", str(VAR.media)))
 MODELS_ROOT = Path(env.text("DARKROOM_MODELS", str(VAR.var_dir / "models")))
 S3_BUCKET = env.text("DARKROOM_S3_BUCKET")
-MEDIA_STORAGE = (
-    {
-        "BACKEND": "webapp.core.buckets.BucketStorage",
-        "OPTIONS": {
-            "bucket_name": S3_BUCKET,
-            "endpoint_url": env.text("DARKROOM_S3_ENDPOINT") or None,
-            "access_key": env.secret("DARKROOM_S3_ACCESS_KEY") or None,
-            "secret_key": env.secret("DARKROOM_S3_SECRET_KEY") or None,
-            "default_acl": "private",
-            "file_overwrite": True,
-        },
-    }
-    if S3_BUCKET
-    else {"BACKEND": "webapp.generation.storage.DurableFileSystemStorage"}
+S3_ENDPOINT = env.address("DARKROOM_S3_ENDPOINT").rstrip("/")
+S3_PUBLIC_ENDPOINT = env.address("DARKROOM_S3_PUBLIC_ENDPOINT").rstrip("/") or S3_ENDPOINT
+STORAGE = env.choice(
+    "DARKROOM_STORAGE", "bucket" if S3_BUCKET else "folder", allowed={"bucket", "folder"}
 )
+MEDIA_STORAGES = media_storages(
+    bucket=S3_BUCKET,
+    endpoint=S3_ENDPOINT,
+    public_endpoint=S3_PUBLIC_ENDPOINT,
+    region=env.text("DARKROOM_S3_REGION"),
+    access_key=env.secret("DARKROOM_S3_ACCESS_KEY"),
+    secret_key=env.secret("DARKROOM_S3_SECRET_KEY"),
+)
+SEND_IMAGES = env.choice("DARKROOM_SEND_IMAGES", "web", allowed={"web", "nginx", "bucket"})
+if problem := media_problem(
+    storage=STORAGE, bucket=S3_BUCKET, send=SEND_IMAGES, public_endpoint=S3_PUBLIC_ENDPOINT
+):
+    raise ImproperlyConfigured(problem)
+if SEND_IMAGES == "bucket":
+    CONTENT_SECURITY_POLICY["DIRECTIVES"]["img-src"].append(f"{S3_PUBLIC_ENDPOINT}/{S3_BUCKET}/")
 STORAGES = {
-    "default": MEDIA_STORAGE,
+    "default": MEDIA_STORAGES[STORAGE],
     "staticfiles": {
         "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage",
         "OPTIONS": {"file_permissions_mode": 0o644, "directory_permissions_mode": 0o755},

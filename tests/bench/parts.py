@@ -17,6 +17,7 @@ from tests.bench.holds import measure_holds
 from tests.bench.neighbours import measure_neighbours
 from tests.bench.posting import measure_posting
 from tests.bench.starting import measure_starting
+from tests.bench.storage import measure_storage
 from tests.bench.streams import measure_streams
 from tests.bench.uploads import measure_uploads
 
@@ -32,6 +33,7 @@ PARTS: dict[str, Part] = {
     "uploads": measure_uploads,
     "books": measure_books,
     "gallery": measure_gallery,
+    "storage": measure_storage,
 }
 # Measured only if named: they take as long as everything else together.
 ONLY_IF_NAMED: dict[str, Part] = {"ci": measure_ci}

@@ -1,4 +1,5 @@
-"""A bucket that can be made to hang, for tests that name the fixture `hanging_bucket`."""
+"""A bucket that can be made to hang, to refuse, and to count what it is asked, for tests that name
+the fixtures `hanging_bucket` and `bucket_calls`."""
 
 import logging
 from collections.abc import Iterator
@@ -10,11 +11,11 @@ from django.conf import LazySettings
 from django.core.files.storage import storages
 from moto.server import ThreadedMotoServer
 
+from tests.core.bucket_calls import BUCKET, BucketCalls
 from tests.faults.hanging_proxy import HangingProxy
 from webapp.core.buckets import BucketStorage
 from webapp.core.neighbours import STORAGE
 
-BUCKET = "pictures"
 KEYS = {"access_key": "an-access-key", "secret_key": "a-secret-key"}
 
 
@@ -57,3 +58,12 @@ def hanging_bucket(
         proxy.resume()
         cast("BucketStorage", storages["default"]).close()
     STORAGE.answered()
+
+
+@pytest.fixture
+def bucket_calls(hanging_bucket: HangingProxy) -> BucketCalls:
+    """Counts what is sent to the bucket from now on."""
+    calls = BucketCalls()
+    storage = cast("BucketStorage", storages["default"])
+    storage._session.events.register("before-send.s3", calls)
+    return calls

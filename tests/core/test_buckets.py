@@ -1,18 +1,23 @@
 """Images in a bucket: what is written is read, and one that hangs is waited for by few."""
 
+import hashlib
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import connection
 
+from tests.core.bucket_calls import BucketCalls
 from tests.faults.hanging_proxy import HangingProxy
 from webapp.core import buckets
 from webapp.core.neighbours import STORAGE, StorageAway, silent_neighbours
+from webapp.generation.storage import delete_files, list_files
 
 pytest_plugins = ["tests.core.buckets"]
 
@@ -121,7 +126,81 @@ def test_a_key_that_is_refused_is_an_error_of_the_storage_and_no_silence() -> No
     assert silent_neighbours() == []
 
 
-def default_storage_options() -> dict[str, str]:
+REFUSALS = [(403, "AccessDenied"), (500, "InternalError"), (503, "SlowDown"), (507, "StorageFull")]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal[1])
+def test_whatever_a_bucket_refuses_with_is_an_error_of_the_storage(
+    bucket_calls: BucketCalls, refusal: tuple[int, str]
+) -> None:
+    put(name := "images/ab/one.png")
+    bucket_calls.sent.clear()
+    bucket_calls.refusal = refusal
+    asked = (
+        lambda: put(name),
+        lambda: get(name),
+        lambda: default_storage.delete(name),
+        lambda: default_storage.exists(name),
+        lambda: default_storage.listdir("images"),
+        lambda: default_storage.size(name),
+        lambda: default_storage.get_modified_time(name),
+        lambda: list_files("images/ab"),
+        lambda: delete_files(name, "images/ab/two.png"),
+    )
+    for ask in asked:
+        with within(buckets.ANSWER_S), pytest.raises(StorageAway):
+            ask()
+        assert bucket_calls.count <= buckets.TRIES
+    assert silent_neighbours() == []
+
+
+def test_many_files_are_deleted_in_one_request(bucket_calls: BucketCalls) -> None:
+    names = [f"images/a1/{number}.png" for number in range(30)]
+    for name in names[::2]:
+        put(name)
+    assert bucket_calls.count == 15
+    delete_files("", *names)
+    assert bucket_calls.count == 1
+    assert list_files("images/a1") == []
+    delete_files("", "")
+    assert bucket_calls.count == 1, "nothing to delete is nothing to ask"
+
+
+def test_more_than_a_request_may_name_are_deleted_in_several(
+    bucket_calls: BucketCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(buckets, "NAMES_AT_ONCE", 2)
+    delete_files(*(f"images/ab/{number}.png" for number in range(5)))
+    assert bucket_calls.count == 3
+
+
+def test_a_bucket_that_cannot_delete_many_is_asked_one_by_one(bucket_calls: BucketCalls) -> None:
+    for name in ("images/a2/one.png", "images/a2/two.png"):
+        put(name)
+    bucket_calls.refusal, bucket_calls.refused = (501, "NotImplemented"), "POST"
+    delete_files("images/a2/one.png", "images/a2/two.png")
+    assert list_files("images/a2") == []
+
+
+@pytest.mark.parametrize("kind", ["bucket", "disk"])
+def test_a_folder_is_listed_with_sizes_and_times(kind: str, request: pytest.FixtureRequest) -> None:
+    calls = request.getfixturevalue("bucket_calls") if kind == "bucket" else None
+    began = datetime.now(UTC) - timedelta(seconds=5)
+    put("images/a3/one.png", b"12345")
+    put("images/a3/deeper/two.png")
+    if calls:
+        assert calls.count == 2
+    (one,) = list_files("images/a3")
+    assert (one.name, one.size_bytes) == ("images/a3/one.png", 5)
+    assert began < one.modified_at < datetime.now(UTC) + timedelta(seconds=5)
+    assert one.md5 in {"", hashlib.md5(b"12345", usedforsecurity=False).hexdigest()}
+    assert list_files("images/cd") == []
+    if calls:
+        assert calls.count == 2
+        assert one.md5
+
+
+def default_storage_options() -> dict[str, Any]:
     return {
         name: getattr(default_storage, name)
         for name in ("endpoint_url", "region_name", "access_key", "secret_key")

@@ -6,17 +6,7 @@ import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-import pytest
-from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
-
-from webapp.core.zipping import (
-    CHUNK_BYTES,
-    ZipEntry,
-    read_stored_file,
-    stream_zip,
-    write_zip,
-)
+from webapp.core.zipping import CHUNK_BYTES, ZipEntry, stream_zip, write_zip
 
 
 def pieces(*parts: bytes) -> Iterator[bytes]:
@@ -112,10 +102,3 @@ def test_entries_carry_their_time(settings: object) -> None:
     made = ZipEntry("a", lambda: pieces(b"x"), modified=moment)
     archive = zipfile.ZipFile(io.BytesIO(b"".join(write_zip([made]))))
     assert archive.getinfo("a").date_time == (2026, 5, 4, 3, 2, 2)
-
-
-def test_stored_files_are_read_in_pieces() -> None:
-    default_storage.save("images/a.png", ContentFile(b"x" * (CHUNK_BYTES + 1)))
-    assert [len(piece) for piece in read_stored_file("images/a.png")] == [CHUNK_BYTES, 1]
-    with pytest.raises(FileNotFoundError):
-        next(read_stored_file("images/b.png"))

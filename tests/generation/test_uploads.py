@@ -62,7 +62,7 @@ def test_a_picture_becomes_a_png_that_its_owner_gets_back(as_alice: Client) -> N
     assert answer.status_code == 201
     assert (facts["kind"], facts["width_px"], facts["height_px"]) == ("start", 96, 96)
     served = as_alice.get(facts["url"])
-    assert (served["Content-Type"], served["Cache-Control"]) == ("image/png", "private, no-store")
+    assert (served["Content-Type"], served["Cache-Control"]) == ("image/png", "private, no-cache")
     assert Picture.open(io.BytesIO(served.content)).mode == "RGB"
     small = as_alice.get(facts["thumbnail_url"])
     assert Picture.open(io.BytesIO(small.content)).format == "WEBP"

@@ -103,12 +103,13 @@ def test_pages_hold_no_inline_style_or_handler(client: Client, image: Image, pat
 
 
 @pytest.mark.parametrize("name", PRIVATE_MEDIA)
-def test_private_pictures_are_kept_by_nobody_on_the_way(
+def test_private_pictures_are_kept_by_nobody_on_the_way_and_asked_for_each_time(
     client: Client, image: Image, name: str
 ) -> None:
     client.force_login(image.owner)
     response = client.get(reverse(name, args=[image.pk]))
-    assert response["Cache-Control"] == "private, no-store"
+    kept = "no-store" if name == "image_download" else "no-cache"
+    assert response["Cache-Control"] == f"private, {kept}"
     assert response["X-Content-Type-Options"] == "nosniff"
     assert response["Cross-Origin-Resource-Policy"] == "same-origin"
     assert response["Content-Type"] in {"image/png", "image/webp"}

@@ -7,10 +7,11 @@ studio and all else that needs no file never meet it.
 
 import io
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
+from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import (
@@ -24,7 +25,7 @@ from storages.backends.s3 import S3Storage
 
 from webapp.core.connections import let_go_of_database
 from webapp.core.neighbours import STORAGE, StorageAway
-from webapp.core.storages import PatientStorage
+from webapp.core.storages import ListedFile, PatientStorage
 
 Words = ParamSpec("Words")
 Answer = TypeVar("Answer")
@@ -33,12 +34,17 @@ AT_ONCE = 16
 CONNECT_S, READ_S, TRIES = 2, 4, 2
 ANSWER_S = 15.0  # both tries, and what lies between them
 NOT_FOUND = 404
+NAMES_AT_ONCE = 1000  # the most that one request may delete
+# What says so deletes one file a request.
+DELETES_ONE_BY_ONE = {"NotImplemented", "MethodNotAllowed"}
+MD5_LETTERS = 32
+LINK_S = 60
 
 
 class BucketStorage(PatientStorage, S3Storage):  # type: ignore[misc]
     """Raises FileNotFoundError for a file that is not there, StorageAway for all else."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, *, public_endpoint: str = "", **settings: Any) -> None:
         bounds = Config(
             connect_timeout=CONNECT_S,
             read_timeout=READ_S,
@@ -51,6 +57,8 @@ class BucketStorage(PatientStorage, S3Storage):  # type: ignore[misc]
         transfers = TransferConfig(use_threads=False, num_download_attempts=1)
         defaults = {"client_config": bounds, "transfer_config": transfers}
         self._making = threading.Lock()
+        self._public_endpoint = public_endpoint
+        self._signer: Any = None
         super().__init__(**{**defaults, **settings})
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="bucket")
         # Once, and before anybody waits: a session takes a tenth of a second of the processor.
@@ -88,6 +96,71 @@ class BucketStorage(PatientStorage, S3Storage):  # type: ignore[misc]
             STORAGE.fell_silent()
             raise StorageAway(f"the image storage gave no answer in {ANSWER_S:g} s") from error
 
+    def delete_many(self, names: Sequence[str]) -> None:
+        """A thousand in each request; raises StorageAway if one of them is not deleted."""
+        for first in range(0, len(names), NAMES_AT_ONCE):
+            some = names[first : first + NAMES_AT_ONCE]
+            left = self.ask(self._delete_some, some)
+            if left is None:
+                super().delete_many(some)
+            elif left:
+                raise StorageAway(f"{len(left)} files were not deleted: {left[0]}")
+
+    def _delete_some(self, names: Sequence[str]) -> list[str] | None:
+        """What was not deleted, and why; None if this kind of bucket deletes one file a request."""
+        keys = [{"Key": self._normalize_name(name)} for name in names]
+        try:
+            answer = self.bucket.delete_objects(Delete={"Objects": keys, "Quiet": True})
+        except ClientError as error:
+            if error.response["Error"]["Code"] in DELETES_ONE_BY_ONE:
+                return None
+            raise
+        return [f"{one['Key']}, {one['Code']}" for one in answer.get("Errors", ())]
+
+    def link(self, name: str, *, content_type: str, disposition: str, is_head: bool) -> str:
+        """An address that anyone can read the file at, or its head, for a minute, under this type
+        and disposition alone. It is signed here; the bucket is not asked. Raises StorageAway if
+        there are no keys to sign with."""
+        words = {
+            "Bucket": self.bucket_name,
+            "Key": self._normalize_name(name),
+            "ResponseContentType": content_type,
+            "ResponseContentDisposition": disposition,
+            "ResponseCacheControl": "private, no-store",
+        }
+        act = "head_object" if is_head else "get_object"
+        try:
+            return str(self._make_signer().generate_presigned_url(act, words, ExpiresIn=LINK_S))
+        except BotoCoreError as error:
+            raise StorageAway(str(error)) from error
+
+    def _make_signer(self) -> Any:
+        """One for all threads, made when it is first needed."""
+        with self._making:
+            if self._signer is None:
+                self._signer = self._session.client(
+                    "s3",
+                    region_name=self.region_name,
+                    endpoint_url=self._public_endpoint or self.endpoint_url,
+                    config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
+                )
+            return self._signer
+
+    def list_folder(self, folder: str) -> list[ListedFile]:
+        """A thousand in each request."""
+        return self.ask(lambda: list(self._list_pages(folder)))
+
+    def _list_pages(self, folder: str) -> Iterator[ListedFile]:
+        prefix = f"{self._normalize_name(folder)}/"
+        pages = self.connection.meta.client.get_paginator("list_objects_v2")
+        for page in pages.paginate(Bucket=self.bucket_name, Prefix=prefix, Delimiter="/"):
+            for one in page.get("Contents", ()):
+                name = one["Key"].removeprefix(prefix)
+                if name:
+                    yield ListedFile(
+                        f"{folder}/{name}", one["Size"], one["LastModified"], _md5_of(one["ETag"])
+                    )
+
     def close(self) -> None:
         """Ends the threads, and with them their connections."""
         self._threads.shutdown(cancel_futures=True)
@@ -106,6 +179,13 @@ class BucketStorage(PatientStorage, S3Storage):  # type: ignore[misc]
         return File(io.BytesIO(body), name)
 
 
+def _md5_of(tag: str) -> str:
+    """An object's tag is its MD5 if it was written in one piece and is not encrypted by a key of
+    the bucket's; "" if it looks like no MD5."""
+    word = tag.strip('"')
+    return word if len(word) == MD5_LETTERS else ""
+
+
 def _told(act: Callable[[], Answer]) -> Answer:
     """The answer; what it says of the bucket is remembered. Raises StorageAway for whatever boto
     raises."""
@@ -114,7 +194,7 @@ def _told(act: Callable[[], Answer]) -> Answer:
     except (ConnectTimeoutError, ReadTimeoutError) as error:
         STORAGE.fell_silent()
         raise StorageAway(str(error)) from error
-    except (ClientError, BotoCoreError) as error:
+    except (ClientError, BotoCoreError, Boto3Error) as error:
         STORAGE.answered()  # it refuses: that costs nobody time
         raise StorageAway(str(error)) from error
     except FileNotFoundError:

@@ -1,6 +1,7 @@
 """Storages that nobody waits for with a database connection in hand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ParamSpec, TypeVar
 
@@ -11,6 +12,17 @@ from webapp.core.connections import let_go_of_database
 
 Words = ParamSpec("Words")
 Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class ListedFile:
+    """A file in a listing: its whole name, its size, when it was written by the storage's own
+    clock, and its MD5 in hexadecimal digits if the listing says it, else ""."""
+
+    name: str
+    size_bytes: int
+    modified_at: datetime
+    md5: str = ""
 
 
 class PatientStorage(Storage):
@@ -36,6 +48,16 @@ class PatientStorage(Storage):
     def delete(self, name: str) -> None:
         """Deletes the file; one that is gone already is no error."""
         self.ask(super().delete, name)
+
+    def delete_many(self, names: Sequence[str]) -> None:
+        """Deletes all of them, in as few requests as the storage can; those that are gone already
+        are no error."""
+        for name in names:
+            self.delete(name)
+
+    def list_folder(self, folder: str) -> list[ListedFile]:
+        """The files right in this folder; [] if there is no such folder."""
+        raise NotImplementedError
 
     def exists(self, name: str) -> bool:
         """True if a file has this name."""

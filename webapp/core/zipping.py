@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import IO, cast
 
 from asgiref.sync import sync_to_async
-from django.core.files.storage import default_storage
 from django.utils import timezone
 
 CHUNK_BYTES = 256 * 1024
@@ -70,13 +69,6 @@ def write_zip(entries: Iterable[ZipEntry]) -> Generator[bytes, None, None]:
         yield from _write(archive, sink, entry)
     archive.close()
     yield sink.take()
-
-
-def read_stored_file(name: str) -> Iterator[bytes]:
-    """The pieces of a file of the media storage; raises FileNotFoundError if it is gone."""
-    with default_storage.open(name) as file:
-        while piece := file.read(CHUNK_BYTES):
-            yield piece
 
 
 def _write(archive: zipfile.ZipFile, sink: _Sink, entry: ZipEntry) -> Iterator[bytes]:

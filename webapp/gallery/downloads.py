@@ -11,10 +11,10 @@ from django.utils.translation import gettext as _
 from webapp.accounts.models import User
 from webapp.core.decoding import ask_child, decoding_turn
 from webapp.core.errors import InvalidInput, TooMany
-from webapp.core.zipping import ZipEntry, read_stored_file
+from webapp.core.zipping import ZipEntry
 from webapp.gallery.selection import Selection, select_images
 from webapp.generation.models import Image
-from webapp.generation.storage import read_kept
+from webapp.generation.storage import read_kept, read_pieces
 
 NAME_LENGTH = 60
 IMAGES_MOST = 2000  # in one zip
@@ -42,8 +42,13 @@ def download_name(image: Image) -> str:
     return f"{words or 'image'}-{image.seed}.png"
 
 
+def as_stored(*, name: str, with_metadata: bool) -> bool:
+    """True for a PNG with its metadata: that is the file as it was stored."""
+    return name == "png" and with_metadata
+
+
 def encode(image: Image, *, name: str, with_metadata: bool, asker: object) -> tuple[bytes, Format]:
-    """The image's bytes in that format. A PNG with its metadata is the file as it was stored.
+    """The image's bytes in that format, made of the stored file; `as_stored` says when that is it.
     `asker` is whoever waits for it, one image at a time.
 
     Raises InvalidInput for a format that is not on offer, NotFound if the file is gone, TooMany
@@ -54,8 +59,6 @@ def encode(image: Image, *, name: str, with_metadata: bool, asker: object) -> tu
             "allowed": ", ".join(FORMATS)
         }
         raise InvalidInput(sentence, field="format")
-    if name == "png" and with_metadata:
-        return read_kept(image.file), FORMATS[name]
     with decoding_turn(asker) as child:
         stored = read_kept(image.file)
         options = {"name": name, "with_metadata": with_metadata}
@@ -72,7 +75,7 @@ def list_entries(*, owner: User, selection: Selection) -> list[ZipEntry]:
         sentence = _("At most %(most)s images fit into one zip. Select fewer.")
         raise TooMany(sentence % {"most": f"{IMAGES_MOST:,}"})
     return [
-        ZipEntry(name, partial(read_stored_file, image.file), modified=image.finished_at)
+        ZipEntry(name, partial(read_pieces, image.file), modified=image.finished_at)
         for name, image in zip(_names(found), found, strict=True)
     ]
 

@@ -1,10 +1,12 @@
 """The doors of shared links: making and revoking them, and the page that strangers see."""
 
 import uuid
+from typing import TypeVar
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -15,6 +17,9 @@ from webapp.core.middleware import wants_json
 from webapp.gallery.bulk_views import answer
 from webapp.gallery.downloads import encode
 from webapp.gallery.sharing import get_shared, revoke_share, share_image
+from webapp.generation.private_files import private_bytes, private_image
+
+Response = TypeVar("Response", bound=HttpResponseBase)
 
 
 @login_required
@@ -53,19 +58,18 @@ def shared(request: HttpRequest, token: str) -> HttpResponse:
 
 
 @require_GET
-def shared_file(request: HttpRequest, token: str) -> HttpResponse:
+def shared_file(request: HttpRequest, token: str) -> HttpResponseBase:
     """The image itself, PNG; what made it is inside only if the prompt is shown."""
     found = get_shared(token=token)
+    if found.shows_prompt:
+        return _unlisted(private_image(request, found.image.file, content_type="image/png"))
     body, form = encode(
-        found.image, name="png", with_metadata=found.shows_prompt, asker=f"link {found.image.pk}"
+        found.image, name="png", with_metadata=False, asker=f"link {found.image.pk}"
     )
-    response = HttpResponse(body, content_type=form.content_type)
-    response["X-Content-Type-Options"] = "nosniff"
-    response["Cross-Origin-Resource-Policy"] = "same-origin"
-    return _unlisted(response)
+    return _unlisted(private_bytes(body, content_type=form.content_type))
 
 
-def _unlisted(response: HttpResponse) -> HttpResponse:
+def _unlisted(response: Response) -> Response:
     """Kept by nobody, found by no search engine, and the address told to no other site."""
     response["Cache-Control"] = "private, no-store"
     response["X-Robots-Tag"] = "noindex, nofollow, noarchive"

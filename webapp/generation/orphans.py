@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from webapp.core.connections import let_go_of_database
 from webapp.generation.models import DiscardedFile, Image, Upload
-from webapp.generation.storage import delete_files, file_names, list_files, modified_at
+from webapp.generation.storage import delete_files, file_names, list_files
 
 logger = logging.getLogger(__name__)
 
@@ -68,11 +68,16 @@ def find_orphans(
     """The names of files in these folders that no row names. Raises StorageAway."""
     for folder in folders:
         let_go_of_database()
-        names = [name for name in list_files(folder) if OURS.fullmatch(name)]
+        old_enough = timezone.now() - older_than
+        names = [
+            one.name
+            for one in list_files(folder)
+            if one.modified_at < old_enough and OURS.fullmatch(one.name)
+        ]
         for first in range(0, len(names), FILES_AT_ONCE):
             unnamed = _unnamed(names[first : first + FILES_AT_ONCE])
             let_go_of_database()
-            yield from (name for name in unnamed if _is_old(name, older_than))
+            yield from unnamed
 
 
 def _unnamed(names: list[str]) -> list[str]:
@@ -109,10 +114,3 @@ def _of(name: str) -> re.Match[str]:
     if found is None:
         raise ValueError(f"{name} is none of our names")
     return found
-
-
-def _is_old(name: str, age: timedelta) -> bool:
-    try:
-        return timezone.now() - modified_at(name) > age
-    except FileNotFoundError:
-        return False

@@ -10,18 +10,21 @@ import os
 import secrets
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, default_storage
 from django.utils.translation import gettext as _
 
+from webapp.core.buckets import BucketStorage
 from webapp.core.errors import NotFound
 from webapp.core.neighbours import StorageAway as StorageAway
-from webapp.core.storages import PatientStorage
+from webapp.core.storages import ListedFile, PatientStorage
+from webapp.core.zipping import CHUNK_BYTES
 from webapp.embedded.private import open_private
 
 logger = logging.getLogger(__name__)
@@ -53,6 +56,20 @@ class DurableFileSystemStorage(PatientStorage, FileSystemStorage):
         except (FileNotFoundError, NotADirectoryError):
             return False
         return True
+
+    def list_folder(self, folder: str) -> list[ListedFile]:
+        """What its names, sizes and times are; no MD5, which would be read from the files."""
+        return self.ask(lambda: list(self._scan(folder)))
+
+    def _scan(self, folder: str) -> Iterator[ListedFile]:
+        with suppress(FileNotFoundError), os.scandir(self.path(folder)) as entries:
+            for entry in entries:
+                # One that goes meanwhile is not there.
+                with suppress(FileNotFoundError):
+                    if entry.is_file(follow_symlinks=False):
+                        facts = entry.stat(follow_symlinks=False)
+                        modified_at = datetime.fromtimestamp(facts.st_mtime, UTC)
+                        yield ListedFile(f"{folder}/{entry.name}", facts.st_size, modified_at)
 
     def _save(self, name: str, content: File) -> str:  # type: ignore[type-arg]
         target = Path(self.path(name))
@@ -146,12 +163,10 @@ def replace_file(name: str, content: bytes) -> None:
 
 
 def delete_files(*names: str) -> None:
-    """Deletes what is there of these names; a name that is gone already is fine. Raises
-    StorageAway."""
+    """Deletes what is there of these names, in as few requests as the storage can; a name that is
+    gone already is fine, and so is "". Raises StorageAway."""
     with storage_errors():
-        for name in names:
-            if name:
-                default_storage.delete(name)
+        _patient().delete_many([name for name in names if name])
 
 
 def read_file(name: str) -> bytes:
@@ -164,17 +179,31 @@ def read_file(name: str) -> bytes:
 def read_kept(name: str) -> bytes:
     """As `read_file`, for whoever asked for the image; raises NotFound for "" and if it is gone."""
     try:
-        body = read_file(name) if name else None
+        if name:
+            return read_file(name)
     except FileNotFoundError:
-        body = None
-    if body is None:
-        raise lost()
-    return body
+        pass
+    raise lost()
 
 
 def lost() -> NotFound:
     """The error of an image whose file is gone."""
     return NotFound(_("This image was not found. It may have been deleted."))
+
+
+def bucket_link(name: str, *, content_type: str, disposition: str, is_head: bool) -> str:
+    """An address at which the bucket gives the file, or its head, for a minute; nobody asks it
+    whether the file is there. Raises StorageAway if there are no keys to sign with."""
+    bucket = cast("BucketStorage", default_storage)
+    return bucket.link(name, content_type=content_type, disposition=disposition, is_head=is_head)
+
+
+def read_pieces(name: str) -> Iterator[bytes]:
+    """The file piece by piece, for a zip; raises FileNotFoundError if it is gone, StorageAway if
+    nobody can say."""
+    with open_file(name) as file:
+        while piece := file.read(CHUNK_BYTES):
+            yield piece
 
 
 @contextmanager
@@ -191,22 +220,16 @@ def has_file(name: str) -> bool:
         return default_storage.exists(name)
 
 
-def list_files(folder: str) -> list[str]:
-    """The names of the files right in this folder; [] if there is no such folder. Raises
-    StorageAway."""
+def list_files(folder: str) -> list[ListedFile]:
+    """The files right in this folder, with their sizes and times; [] if there is no such folder.
+    Raises StorageAway."""
     with storage_errors():
-        try:
-            _folders, files = default_storage.listdir(folder)
-        except FileNotFoundError:
-            return []
-        return [f"{folder}/{file}" for file in files if file]
+        return _patient().list_folder(folder)
 
 
-def modified_at(name: str) -> datetime:
-    """When the file was written, by its storage's clock. Raises FileNotFoundError and
-    StorageAway."""
-    with storage_errors():
-        return default_storage.get_modified_time(name)
+def _patient() -> PatientStorage:
+    """Both of our storages are one."""
+    return cast("PatientStorage", default_storage)
 
 
 def _fsync_folder(folder: Path) -> None:

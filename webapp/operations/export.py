@@ -19,12 +19,13 @@ from django.utils import timezone
 from webapp.accounts.models import User
 from webapp.accounts.second_step import list_second_steps
 from webapp.core.units import format_credits
-from webapp.core.zipping import ZipEntry, read_stored_file
+from webapp.core.zipping import ZipEntry
 from webapp.credits.models import Account, CreditRequest
 from webapp.gallery.downloads import download_name
 from webapp.gallery.models import Collection as ImageCollection
 from webapp.gallery.models import Share
 from webapp.generation.models import Generation, Image, Upload
+from webapp.generation.storage import read_pieces
 from webapp.statements.csv_file import read_csv
 from webapp.statements.filters import StatementFilter
 
@@ -82,7 +83,7 @@ def upload_name(upload: Upload) -> str:
 
 
 def _file(name: str, stored_name: str, row: Image | Upload) -> ZipEntry:
-    return ZipEntry(name, lambda: read_stored_file(stored_name), modified=row.created_at)
+    return ZipEntry(name, lambda: read_pieces(stored_name), modified=row.created_at)
 
 
 def _profile(user: User) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 import uuid
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse, JsonResponse
+from django.http import JsonResponse
+from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -49,19 +50,19 @@ def upload_from_image(request: SignedInRequest) -> JsonResponse:
 
 @login_required
 @require_GET
-def upload_file(request: SignedInRequest, upload_id: uuid.UUID) -> HttpResponse:
-    """The upload's PNG, which no cache keeps: the owner is asked for on every fetch. Raises
-    NotFound for anybody else's, and if its file is gone."""
+def upload_file(request: SignedInRequest, upload_id: uuid.UUID) -> HttpResponseBase:
+    """The upload's PNG; the owner is asked for on every fetch. Raises NotFound for anybody else's,
+    and if its file is gone."""
     upload = uploads.get_owned_upload(owner=request.user, upload_id=upload_id)
-    return private_file(upload.file, content_type="image/png")
+    return private_file(request, upload.file, content_type="image/png")
 
 
 @login_required
 @require_GET
-def upload_thumbnail(request: SignedInRequest, upload_id: uuid.UUID) -> HttpResponse:
+def upload_thumbnail(request: SignedInRequest, upload_id: uuid.UUID) -> HttpResponseBase:
     """A small copy of it, WebP; raises the same."""
     upload = uploads.get_owned_upload(owner=request.user, upload_id=upload_id)
-    return private_file(upload.thumbnail, content_type="image/webp")
+    return private_file(request, upload.thumbnail, content_type="image/webp")
 
 
 def upload_facts(upload: Upload) -> dict[str, str | int]:
