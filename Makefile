@@ -9,7 +9,7 @@ export STRICT
 export DENO_DIR := $(VENV)/.deno
 export DENO_NO_UPDATE_CHECK := 1
 
-.PHONY: help up demo test test-slow check audit bench chaos bench-engine install install-dev torch lock format messages clean
+.PHONY: help up demo test test-slow check audit bench chaos bench-engine install install-dev torch lock format messages clean compose-test
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -52,6 +52,9 @@ bench-engine: install-dev ## The engine against plain diffusers (ARGS="--device 
 chaos: install-dev ## A studio of its own is broken at seeded moments, and nothing may be lost (SEED=1 MINUTES=5 STORAGE=files|s3 ONLY=kill_web,flushall REPORT=docs/chaos.md)
 	@$(RUN) -m tests.chaos --seed $(or $(SEED),1) --minutes $(or $(MINUTES),5) \
 		$(if $(STORAGE),--storage $(STORAGE)) $(if $(ONLY),--only $(ONLY)) $(if $(REPORT),--report $(REPORT))
+
+compose-test: install-dev ## Both images and the stack of docker-compose.yml by this machine's Docker: sign up, draw, restart each service, scale, take it down (STAND_INS=/a/folder without a registry)
+	@$(RUN) -m tests.compose $(if $(STAND_INS),--stand-ins "$(STAND_INS)")
 
 install: $(VENV)/.installed ## The virtual environment with everything that serving needs
 
