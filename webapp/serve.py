@@ -15,6 +15,7 @@ from django.conf import settings
 
 from webapp.asgi import application  # sets Django up
 from webapp.core.addresses import InUse
+from webapp.core.clocks import watch_clock
 from webapp.core.digits import whole_argument
 from webapp.core.http_limits import BoundedHttp, HttpLimits
 
@@ -28,6 +29,7 @@ def main() -> int:
     """Serves until SIGINT or SIGTERM; 0 after that, 3 if it could not start."""
     wanted = _parser().parse_args()
     server = uvicorn.Server(build_config(vars(wanted)))
+    watch_clock()
     server.run()
     return 0 if server.started else STARTUP_FAILURE
 

@@ -28,7 +28,7 @@ from webapp.core.connections import let_go_of_database
 from webapp.core.notices import withdraw
 from webapp.core.trail import on_trail
 from webapp.embedded.worker_health import default_node
-from webapp.generation.queueing import claims, heartbeat
+from webapp.generation.queueing import claims, heartbeat, serving
 from webapp.generation.queueing.claims import Claim
 from worker.config import ConfigError, EngineConfig
 from worker.drawing import Bench, Drawing, trail_of
@@ -163,7 +163,7 @@ class Desk:
         close_old_connections()
         try:
             return claims.claim_next(
-                models=heartbeat.served_models(),
+                models=serving.served_models(),
                 worker=self.name,
                 but_not_of=self.owners_kept_out(),
             )

@@ -27,7 +27,7 @@ from webapp.credits.models import CreditRequest, Hold, Transaction
 from webapp.credits.requests import ask_for_credits
 from webapp.credits.selectors import get_balance
 from webapp.generation.models import DiscardedFile, Generation, Image
-from webapp.generation.queueing import heartbeat, services
+from webapp.generation.queueing import services, serving
 from webapp.operations.audit import find_violations
 from worker.config import EngineConfig
 from worker.engine.engine import Engine
@@ -58,7 +58,7 @@ def proxy(transactional_db: None) -> Iterator[CuttingProxy]:
 
 @pytest.fixture
 def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    monkeypatch.setattr(heartbeat, "_served", (0.0, []))
+    monkeypatch.setattr(serving, "_served", (0.0, []))
     config = EngineConfig(device="cpu", threads=1, preview_every=2)
     engine = Engine(DiffusersRunner(config), config)
     engine.start()

@@ -9,12 +9,12 @@ from django.utils import timezone
 from tests.people import claim, finish, submit
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
+from webapp.core.clocks import ClockWatch
 from webapp.core.models import Notice
 from webapp.credits.selectors import get_balance
 from webapp.generation.models import Image, QueueShare
 from webapp.generation.queueing import services, sweeping
 from webapp.generation.queueing.claims import BLIND_LOSSES, begin_drawings
-from webapp.generation.queueing.heartbeat import ClockWatch
 from webapp.generation.queueing.sweeping import Sweeper
 from webapp.operations.audit import find_violations
 

@@ -12,8 +12,9 @@ from django.conf import LazySettings
 from django.core import mail
 from django.core.mail.backends.locmem import EmailBackend
 
-from tests.people import make_user
+from tests.people import make_model, make_user
 from webapp.accounts.models import User
+from webapp.catalog.models import DiffusionModel
 from webapp.core.models import Notice
 from webapp.core.neighbours import MailAway
 from webapp.core.notices import tell_admins, withdraw
@@ -85,6 +86,27 @@ def test_a_notice_of_an_earlier_beat_goes_when_a_worker_is_there(disk: dict[str,
     watch.look()
     assert codes() == ["no_worker"]
     beat_once(name="worker-1", models=[], facts={})
+    watch.look()
+    assert codes() == []
+
+
+def test_a_model_on_offer_that_no_worker_draws_with_is_told_until_one_does(
+    offered_model: DiffusionModel, disk: dict[str, int]
+) -> None:
+    make_model("disabled", enabled=False)
+    clock = Clock()
+    watch = StudioWatch(clock_s=clock)
+    beat_once(name="worker-1", models=[], facts={})
+    watch.look()
+    clock.now_s += NO_WORKER_S - 1
+    watch.look()
+    assert codes() == []
+    clock.now_s += 1
+    watch.look()
+    watch.look()
+    notice = Notice.objects.get()
+    assert (notice.code, notice.times) == ("unserved:tiny", 1)
+    beat_once(name="worker-2", models=["tiny"], facts={})
     watch.look()
     assert codes() == []
 

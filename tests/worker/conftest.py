@@ -8,7 +8,7 @@ import pytest
 from tests.people import make_model
 from tests.pipelines.fixtures import tiny_model_dir as tiny_model_dir
 from webapp.catalog.models import DiffusionModel
-from webapp.generation.queueing import heartbeat
+from webapp.generation.queueing import serving
 from worker.config import EngineConfig
 from worker.engine.engine import Engine
 from worker.pipelines.runner import DiffusersRunner
@@ -34,5 +34,5 @@ def engine() -> Iterator[Engine]:
 @pytest.fixture
 def desk(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """It claims one image at a time."""
-    monkeypatch.setattr(heartbeat, "_served", (0.0, []))  # another test's models
+    monkeypatch.setattr(serving, "_served", (0.0, []))  # another test's models
     return Desk(engine, name="this-process", slots=1)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import threading
 import time
 import uuid
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
+from django.conf import LazySettings, settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import OperationalError
@@ -22,10 +23,11 @@ from tests.people import make_model, picture_bytes, submit
 from tests.worker.running import wait_until
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
+from webapp.catalog.services import add_local_model, enable_model
 from webapp.core.models import Notice
 from webapp.credits.selectors import get_balance
 from webapp.generation.models import Image
-from webapp.generation.queueing import claims, heartbeat, services, sweeping
+from webapp.generation.queueing import claims, services, serving, sweeping
 from webapp.generation.request.uploads import create_upload
 from webapp.operations.audit import find_violations
 from worker.drawing import Drawing
@@ -225,15 +227,52 @@ def test_a_draining_desk_claims_nothing_more(alice: User, tiny: DiffusionModel, 
 def test_one_image_that_fails_does_not_keep_the_next_one_from_being_drawn(
     alice: User, tiny: DiffusionModel, desk: Desk, tmp_path: Path
 ) -> None:
-    missing = make_model("missing", location=str(tmp_path / str(uuid.uuid4())))
-    submit(alice, missing)
+    broken = make_model("broken", location=str(tmp_path))
+    (tmp_path / "model_index.json").write_text("{}")
+    submit(alice, broken)
     submit(alice, tiny)
     desk.answer()
     states = Image.objects.order_by("created_at").values_list("model__slug", "state")
-    assert list(states) == [("missing", "failed"), ("tiny", "stored")]
-    assert Notice.objects.get().code == "model:model_unavailable:missing"
+    assert list(states) == [("broken", "failed"), ("tiny", "stored")]
+    assert Notice.objects.get().code == "model:model_unavailable:broken"
     assert get_balance(user=alice).available_ucr == START_UCR - PRICE_UCR
     assert not list(find_violations())
+
+
+def test_an_image_of_a_model_whose_files_are_on_another_host_is_left_to_its_worker(
+    alice: User, tiny: DiffusionModel, desk: Desk, settings: LazySettings, tmp_path: Path
+) -> None:
+    settings.MODELS_ROOT = tmp_path
+    there = make_model("there", location="there")
+    submit(alice, there)
+    submit(alice, tiny)
+    desk.answer()
+    states = Image.objects.order_by("created_at").values_list("model__slug", "state")
+    assert list(states) == [("there", "queued"), ("tiny", "stored")]
+    assert not Notice.objects.exists()
+
+
+def test_a_host_draws_with_a_model_that_another_host_added_below_another_folder(
+    alice: User,
+    transactional_db: None,
+    tiny_model_dir: Path,
+    desk: Desk,
+    settings: LazySettings,
+    tmp_path: Path,
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    shutil.copytree(tiny_model_dir, first / "small" / "tiny")
+    shutil.copytree(tiny_model_dir, second / "small" / "tiny")
+    settings.MODELS_ROOT = first
+    added = add_local_model(
+        path=first / "small" / "tiny", found={"kind": "folder", "family": "sd"}, side_px=128
+    )
+    enable_model(slug=added.slug)
+    settings.MODELS_ROOT = second
+    shutil.rmtree(first)
+    submit(alice, added)
+    desk.answer()
+    assert Image.objects.get().state == "stored"
 
 
 def test_one_persons_pile_leaves_a_place_for_somebody_new(
@@ -256,7 +295,7 @@ def test_one_persons_pile_leaves_a_place_for_somebody_new(
 def test_images_of_two_people_share_denoiser_calls_and_say_so(
     alice: User, bob: User, tiny: DiffusionModel, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heartbeat, "_served", (0.0, []))
+    monkeypatch.setattr(serving, "_served", (0.0, []))
     submit(alice, tiny, count=2, steps=40)
     submit(bob, tiny, count=2, steps=40)
     Desk(engine, name="this-process", slots=8).answer()
@@ -270,7 +309,7 @@ def test_images_of_two_people_share_denoiser_calls_and_say_so(
 def test_the_same_request_in_exact_mode_gives_the_same_bits_whoever_else_draws(
     alice: User, bob: User, tiny: DiffusionModel, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heartbeat, "_served", (0.0, []))
+    monkeypatch.setattr(serving, "_served", (0.0, []))
     busy = Desk(engine, name="this-process", slots=4)
     once = submit(alice, tiny, exact=True)
     busy.answer()
@@ -288,7 +327,7 @@ def test_an_image_that_comes_back_to_the_worker_that_draws_it_still_is_drawn_ane
     alice: User, tiny: DiffusionModel, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its lease ended while the worker could not renew: nobody else was there to claim it."""
-    monkeypatch.setattr(heartbeat, "_served", (0.0, []))
+    monkeypatch.setattr(serving, "_served", (0.0, []))
     desk = Desk(engine, name="this-process", slots=4)
     tell = Drawing.tell
     lost: list[uuid.UUID] = []
@@ -316,7 +355,7 @@ def test_an_image_that_comes_back_to_the_worker_that_draws_it_still_is_drawn_ane
 def test_a_suspect_is_drawn_with_nothing_else_begun_beside_it(
     alice: User, bob: User, tiny: DiffusionModel, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heartbeat, "_served", (0.0, []))
+    monkeypatch.setattr(serving, "_served", (0.0, []))
     submit(alice, tiny, steps=30)
     submit(bob, tiny, steps=30, count=3)
     Image.objects.filter(owner=alice).update(attempt=2)

@@ -17,7 +17,7 @@ from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 from webapp.generation.models import DiscardedFile, Image
 from webapp.generation.orphans import delete_discarded_files
-from webapp.generation.queueing import heartbeat, services
+from webapp.generation.queueing import services, serving
 from webapp.generation.storage import read_file
 from worker.config import EngineConfig
 from worker.engine.engine import Engine
@@ -110,7 +110,7 @@ def engine() -> Iterator[Engine]:
 
 @pytest.fixture
 def desk(engine: Engine, valkey_is_empty: None, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    monkeypatch.setattr(heartbeat, "_served", (0.0, []))
+    monkeypatch.setattr(serving, "_served", (0.0, []))
     return Desk(engine, name="this-process", slots=1)
 
 

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from webapp.accounts.models import UserGroup
 from webapp.catalog.architectures import Architecture, architecture_choices, architecture_of
+from webapp.catalog.locations import local_path
 from webapp.catalog.samplers import sampler_choices, sampler_label
 
 MAX_STEPS = 150
@@ -20,7 +21,8 @@ SLUG_PATTERN = r"^[a-z0-9][a-z0-9.-]{0,63}$"
 
 class DiffusionModel(models.Model):
     """One checkpoint. `enabled` means that users may choose it; `installed` that its files are
-    here; a hub model has neither until an admin has read its licence and downloaded it."""
+    here; a hub model has neither until an admin has read its licence and downloaded it. `location`
+    and `installed_path` are as `catalog.locations` keeps them, for every host."""
 
     class Source(models.TextChoices):
         FOLDER = "folder", _("folder in diffusers format")
@@ -32,7 +34,14 @@ class DiffusionModel(models.Model):
     summary = models.CharField(_("description"), max_length=200, blank=True)
     family = models.CharField(_("family"), max_length=16, choices=architecture_choices)
     source = models.CharField(_("source"), max_length=8, choices=Source)
-    location = models.CharField(_("folder, file or hub id"), max_length=500)
+    location = models.CharField(
+        _("folder, file or hub id"),
+        max_length=500,
+        help_text=_(
+            "Below each host's own DARKROOM_MODELS; a path that begins with / must be the same on"
+            " every host."
+        ),
+    )
     revision = models.CharField(_("revision"), max_length=64, blank=True)
     licence = models.CharField(_("licence"), max_length=120, blank=True)
     installed_path = models.CharField(
@@ -108,7 +117,12 @@ class DiffusionModel(models.Model):
 
     @property
     def path(self) -> str:
-        """The folder or file to load; "" for a hub model that was not downloaded."""
+        """The folder or file to load on this host; "" for a hub model that was not downloaded."""
+        return local_path(self.kept_at)
+
+    @property
+    def kept_at(self) -> str:
+        """The same as all hosts are told it (`catalog.locations`)."""
         return self.installed_path if self.source == self.Source.HUB else self.location
 
     @property
@@ -149,6 +163,20 @@ class ModelVocabulary(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model_id}: {self.digest[:12]}"
+
+
+class ModelManifest(models.Model):
+    """The files that a model consists of (`catalog.manifests`): name -> size and digest. Every host
+    that draws compares its own with them; who finds none writes it."""
+
+    model = models.OneToOneField(
+        DiffusionModel, on_delete=models.CASCADE, primary_key=True, related_name="manifest"
+    )
+    files = models.JSONField()
+    updated_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"{self.model_id}: {len(self.files)} files"
 
 
 def queue_name(slug: str) -> str:

@@ -11,6 +11,8 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from webapp.catalog.architectures import ARCHITECTURES, OTHER
+from webapp.catalog.locations import kept_location
+from webapp.catalog.manifests import keep_manifest, take_manifest
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.vocabulary_services import (
     keep_vocabulary,
@@ -58,6 +60,13 @@ def get_hub_model(*, slug: str) -> DiffusionModel:
     return model
 
 
+def find_model_at(path: Path) -> DiffusionModel | None:
+    """The model whose files lie there on this host, by whatever name; None if none's do."""
+    place = path.resolve()
+    models = DiffusionModel.objects.exclude(source=DiffusionModel.Source.HUB, installed_path="")
+    return next((one for one in models if Path(one.path).resolve() == place), None)
+
+
 def add_local_model(
     *,
     path: Path,
@@ -71,16 +80,17 @@ def add_local_model(
 ) -> DiffusionModel:
     """The new row, off, for a folder or file that the worker has looked at (`found`: its
     `family`, `kind` and `native_size_px`, and the `defaults` of one that no adapter knows), with
-    its vocabulary, if it carries one. Raises Conflict if it is in the catalog already, and
-    InvalidInput for a vocabulary that will not do."""
-    known = DiffusionModel.objects.filter(location=str(path)).first()
+    its vocabulary, if it carries one. Raises Conflict if it is in the catalog already,
+    InvalidInput for a vocabulary that will not do, and OSError if a file can't be read."""
+    known = find_model_at(path)
     if known is not None:
         raise Conflict(_("It is in the catalog already, as %(slug)s.") % {"slug": known.slug})
     raw = read_vocabulary(path)
+    manifest = take_manifest(path)
     with transaction.atomic():
         model = _add(
             source=DiffusionModel.Source(found["kind"]),
-            location=str(path),
+            location=kept_location(path),
             slug=slug or _slug_of(path.stem if found["kind"] == "file" else path.name),
             name=name or path.stem,
             summary=summary,
@@ -90,7 +100,16 @@ def add_local_model(
             defaults=found.get("defaults", {}),
         )
         keep_vocabulary(model=model, raw=raw)
+        keep_manifest(model=model, manifest=manifest)
     return get_model(slug=model.slug)
+
+
+def keep_location_anew(*, model: DiffusionModel, path: Path) -> bool:
+    """Keeps where the model's files lie, as it is kept now: of before may be a path of one host
+    alone. True if that is another location."""
+    column = "installed_path" if model.source == DiffusionModel.Source.HUB else "location"
+    kept = {column: kept_location(path)}
+    return bool(DiffusionModel.objects.filter(pk=model.pk).exclude(**kept).update(**kept))
 
 
 def offer_starter_model(*, path: Path) -> bool:
@@ -111,7 +130,7 @@ def offer_starter_model(*, path: Path) -> bool:
         model = DiffusionModel.objects.create(
             slug=STARTER_SLUG,
             source=DiffusionModel.Source.FOLDER,
-            location=str(path),
+            location=kept_location(path),
             **STARTER,
         )
         keep_vocabulary(model=model, raw=raw)
@@ -122,7 +141,8 @@ def offer_starter_model(*, path: Path) -> bool:
 def _refresh_starter(known: DiffusionModel, *, path: Path) -> None:
     """Other weights have other figures, and the studio may have moved."""
     row = DiffusionModel.objects.filter(pk=known.pk)
-    row.exclude(location=str(path)).update(location=str(path), problem="")
+    location = kept_location(path)
+    row.exclude(location=location).update(location=location, problem="")
     kept = audit.changed_fields(known)
     figures = {name: value for name, value in STARTER.items() if name not in kept}
     row.exclude(**figures).update(**figures)
@@ -161,13 +181,16 @@ def add_hub_model(
 
 
 def mark_downloaded(*, slug: str, path: Path, revision: str) -> DiffusionModel:
-    """Writes down where a hub model's files lie now, and of which commit they are, and takes in its
-    vocabulary, if it carries one (`vocabulary_problem` says what is wrong with it). Raises as
-    `get_hub_model`."""
+    """Writes down where a hub model's files lie now, of which commit they are and which they are,
+    and takes in its vocabulary, if it carries one (`vocabulary_problem` says what is wrong with
+    it). Raises as `get_hub_model`, and OSError if a file can't be read."""
     model = get_hub_model(slug=slug)
-    DiffusionModel.objects.filter(pk=model.pk).update(
-        installed_path=str(path), revision=revision, problem=""
-    )
+    manifest = take_manifest(path)
+    with transaction.atomic():
+        DiffusionModel.objects.filter(pk=model.pk).update(
+            installed_path=kept_location(path), revision=revision, problem=""
+        )
+        keep_manifest(model=model, manifest=manifest)
     refresh_vocabulary(model=get_model(slug=slug))
     return get_model(slug=slug)
 

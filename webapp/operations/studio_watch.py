@@ -1,12 +1,17 @@
-"""What beat looks at every minute, and tells administrators of: that no worker is alive, and that a
-disk is nearly full."""
+"""What beat looks at every minute, and tells administrators of: that no worker is alive, that none
+draws with a model that is on offer, that this host's clock is wrong, and that a disk is nearly
+full."""
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from django.utils.translation import gettext as _
 
+from webapp.catalog.models import DiffusionModel
+from webapp.catalog.selectors import INSTALLED
+from webapp.core.clocks import ClockWatch
 from webapp.core.connections import let_go_of_database
 from webapp.core.notices import tell_admins, withdraw
 from webapp.generation.queueing.heartbeat import hear_workers
@@ -39,31 +44,56 @@ class Standing:
 
 
 class StudioWatch:
-    """Remembers since when no worker was heard, and what administrators were told."""
+    """Remembers since when no worker was heard, or none with a model, and what administrators were
+    told."""
 
     def __init__(self, *, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._clock_s = clock_s
         self._heard_s = clock_s()
         self._no_worker = Standing(NO_WORKER)
+        self._served_s: dict[str, float] = {}  # by slug: when a worker with it was heard last
+        self._unserved: dict[str, Standing] = {}
+        self._clock = ClockWatch(host=os.uname().nodename)
         self._low_disks: dict[str, Standing] = {}
 
     def look(self) -> None:
-        """Looks at workers and disks. Raises the database's errors."""
-        self._look_for_workers()
+        """Looks at workers, models, this host's clock and disks. Raises the database's errors."""
+        let_go_of_database()
+        workers = hear_workers()
+        if workers is not None:  # else nobody knows
+            self._look_at_workers(workers)
+        if workers:
+            self._look_for_models(workers)
+        self._clock.look()
         for disk in measure_disks():
             self._look_at_disk(disk)
 
-    def _look_for_workers(self) -> None:
-        let_go_of_database()
-        workers = hear_workers()
-        if workers is None:  # nobody knows
-            return
+    def _look_at_workers(self, workers: Sequence[dict[str, Any]]) -> None:
         if workers:
             self._heard_s = self._clock_s()
         away_s = self._clock_s() - self._heard_s
         if workers or away_s >= NO_WORKER_S:
             sentence = _("No worker is alive, so nothing is drawn. Start one, or look at its log.")
             self._no_worker.note(stands=not workers, sentence=sentence)
+
+    def _look_for_models(self, workers: Sequence[dict[str, Any]]) -> None:
+        """Looks whether each model on offer is a worker's. What is not may be loading still."""
+        served = {slug for worker in workers for slug in worker["models"]}
+        now_s = self._clock_s()
+        for model in DiffusionModel.objects.filter(INSTALLED, enabled=True):
+            if model.slug in served:
+                self._served_s[model.slug] = now_s
+            away_s = now_s - self._served_s.setdefault(model.slug, now_s)
+            if model.slug in served or away_s >= NO_WORKER_S:
+                self._note_unserved(model, stands=model.slug not in served)
+
+    def _note_unserved(self, model: DiffusionModel, *, stands: bool) -> None:
+        told = self._unserved.setdefault(model.slug, Standing(f"unserved:{model.slug}"))
+        sentence = _(
+            "No worker draws with %(model)s, so its images wait. Copy its files to a worker's"
+            " DARKROOM_MODELS, or disable it."
+        )
+        told.note(stands=stands, sentence=sentence % {"model": model.name})
 
     def _look_at_disk(self, disk: Disk) -> None:
         host = os.uname().nodename

@@ -1,4 +1,4 @@
-"""`manage.py models add|list|enable|disable|download|scan`: which models the studio offers.
+"""`manage.py models add|list|enable|disable|download|scan|check`: which models the studio offers.
 
 The command never opens weights itself: it asks `worker.pipelines` in a process of its own, so
 that the deep-learning libraries stay out of Django.
@@ -14,6 +14,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from webapp.catalog import services
 from webapp.catalog.architectures import ARCHITECTURES, OTHER
+from webapp.catalog.locations import is_anywhere, is_builtin, kept_location
+from webapp.catalog.manifests import compare_manifest, is_here, keep_manifest, take_manifest
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.vocabulary_services import describe_vocabulary, refresh_vocabulary
 from webapp.core.digits import whole_argument
@@ -27,7 +29,7 @@ BAR_WIDTH = 30
 class Command(BaseCommand):
     """Lists, adds, finds, downloads, enables and disables models."""
 
-    help = "Manages the models on offer: list, add, scan, download, enable, disable."
+    help = "Manages the models on offer: list, add, scan, check, download, enable, disable."
 
     def add_arguments(self, parser: CommandParser) -> None:
         commands = parser.add_subparsers(dest="action", required=True)
@@ -51,6 +53,9 @@ class Command(BaseCommand):
         download.add_argument("--yes", action="store_true", help="I have read the licence")
         scan = commands.add_parser("scan", help="add every model that lies below a folder")
         scan.add_argument("folder", nargs="?", default="")
+        check = commands.add_parser("check", help="compare this host's files with what was added")
+        check.add_argument("slug", nargs="?", default="", help="of one model; otherwise of all")
+        check.add_argument("--accept", action="store_true", help="from now on these are its files")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Runs the sub-command. Raises CommandError with one sentence, which ends the command with
@@ -68,6 +73,7 @@ class Command(BaseCommand):
         for model in DiffusionModel.objects.all():
             state = "on " if model.enabled and model.is_installed else "off"
             here = model.path or f"not downloaded: {model.location} ({model.licence})"
+            here += "" if is_anywhere(model.kept_at) else " (must be there on every host)"
             star = "*" if model.is_default else " "
             self.stdout.write(f"{state} {star} {model.slug:24} {model.family:5} {here}")
 
@@ -80,7 +86,7 @@ class Command(BaseCommand):
             return
         found = inspect(path)
         model = services.add_local_model(
-            path=path.resolve(),
+            path=path,
             found=found,
             slug=options["slug"],
             name=options["name"],
@@ -89,6 +95,11 @@ class Command(BaseCommand):
             steps=options["steps"],
         )
         self.stdout.write(f"Added {model.slug} ({model.get_family_display()}).")
+        if not is_anywhere(model.location):
+            self.stdout.write(
+                f"It lies outside of {settings.MODELS_ROOT} (DARKROOM_MODELS): only hosts that have"
+                f" it at {model.location} can draw with it."
+            )
         if model.vocabulary_digest:
             self.stdout.write(describe_vocabulary(model))
         if options["enable"] or options["default"]:
@@ -152,26 +163,59 @@ class Command(BaseCommand):
         self.stdout.flush()
 
     def run_scan(self, *, folder: str, **options: Any) -> None:
-        """Adds what is new below the folder, and reads the vocabulary of what is known already;
-        what cannot be used is printed with its reason. Raises CommandError if it is no folder."""
+        """Adds what is new below the folder, and reads the vocabulary, and keeps the place, of what
+        is known already; what cannot be used is printed with its reason. Raises CommandError if it
+        is no folder."""
         root = Path(folder or settings.MODELS_ROOT)
         if not root.is_dir():
             raise CommandError(f"{root} is not a folder.")
         for path in sorted(candidates(root)):
             try:
                 found = inspect(path)
-                model = services.add_local_model(path=path.resolve(), found=found)
+                model = services.add_local_model(path=path, found=found)
             except (CommandError, DarkroomError) as error:
                 self.stdout.write(f"left out {path}: {error}")
-                self.read_vocabulary_again(path.resolve())
+                self.look_again(path)
             else:
                 self.stdout.write(f"added {model.slug} from {path}; enable it when you like")
 
-    def read_vocabulary_again(self, path: Path) -> None:
+    def look_again(self, path: Path) -> None:
         """Says what changed, if a model of the catalog lies there."""
-        for model in DiffusionModel.objects.filter(location=str(path)):
-            if said := refresh_vocabulary(model=model):
-                self.stdout.write(said)
+        model = services.find_model_at(path)
+        if model is None:
+            return
+        if services.keep_location_anew(model=model, path=path):
+            self.stdout.write(f"{model.name} is kept as {kept_location(path)} from now on.")
+        if said := refresh_vocabulary(model=services.get_model(slug=model.slug)):
+            self.stdout.write(said)
+
+    def run_check(self, *, slug: str, accept: bool, **options: Any) -> None:
+        """Says of each model whether its files on this host are those that were added; with
+        `accept` they are from now on, and every other host must have the same. Raises CommandError
+        if they differ, or are to be accepted and are not here."""
+        if accept and not slug:
+            raise CommandError("Name the model whose files are to be accepted.")
+        models = [services.get_model(slug=slug)] if slug else DiffusionModel.objects.all()
+        differing = [model.slug for model in models if not self.check_files(model, accept=accept)]
+        if differing:
+            raise CommandError(f"Other files than were added: {', '.join(differing)}.")
+
+    def check_files(self, model: DiffusionModel, *, accept: bool) -> bool:
+        """False if the files are others than were added."""
+        if is_builtin(model.location):
+            self.stdout.write(f"{model.slug}: comes with Darkroom, as this version has it")
+            return True
+        if not is_here(model):
+            if accept:
+                raise CommandError(f"The files of {model.slug} are not on this host.")
+            self.stdout.write(f"{model.slug}: not on this host")
+            return True
+        manifest = take_manifest(Path(model.path))
+        if accept:
+            keep_manifest(model=model, manifest=manifest)
+        others = compare_manifest(model=model, manifest=manifest)
+        self.stdout.write(f"{model.slug}: {', '.join(others) or 'the same'}")
+        return not others
 
 
 def candidates(root: Path) -> Iterator[Path]:
