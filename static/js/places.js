@@ -3,13 +3,28 @@ import { say } from "darkroom/strings";
 
 let known = {}; // image id -> place, as the server said last
 const banner = document.querySelector("[data-no-worker]");
+const more = document.querySelector("[data-more-waiting]");
+const queuedTiles = () => document.querySelectorAll('[data-image][data-state="queued"]');
 
-// What the server said last: `workers` is null where it does not know.
-export function heardQueue({ workers, places }) {
+// What the server said last: `workers` is null where it does not know. `waiting` counts all of the
+// visitor's queued images, of which `places` has the first ones.
+export function heardQueue({ workers, waiting, places }) {
   banner.hidden = workers !== 0;
   known = places;
-  document.querySelectorAll('[data-image][data-state="queued"]').forEach(placeTile);
-  if (workers === 0) document.querySelectorAll('[data-image][data-state="queued"]').forEach(forgetPlace);
+  queuedTiles().forEach(workers === null ? placeTile : placeOrForget);
+  tellMore(waiting - queuedTiles().length);
+}
+
+function placeOrForget(tile) {
+  forgetPlace(tile);
+  placeTile(tile);
+}
+
+// Of older requests, which the page does not show.
+function tellMore(count) {
+  more.hidden = count <= 0;
+  const number = count.toLocaleString(document.documentElement.lang);
+  more.textContent = say(count === 1 ? "more_waiting_one" : "more_waiting", { count: number });
 }
 
 // The answer to a request comes without places: they may have been heard before it.

@@ -20,6 +20,7 @@ from tests.bench.starting import measure_starting
 from tests.bench.storage import measure_storage
 from tests.bench.streams import measure_streams
 from tests.bench.uploads import measure_uploads
+from tests.bench.waiting import measure_waiting
 
 Part = Callable[[Bench], Iterator[Figure]]
 
@@ -34,6 +35,7 @@ PARTS: dict[str, Part] = {
     "books": measure_books,
     "gallery": measure_gallery,
     "storage": measure_storage,
+    "waiting": measure_waiting,
 }
 # Measured only if named: they take as long as everything else together.
 ONLY_IF_NAMED: dict[str, Part] = {"ci": measure_ci}

@@ -141,8 +141,8 @@ def test_nobody_sees_the_places_of_another(
     work(offered_model)
     view = look_at_queue(owner_ids=[bob.pk])
     assert list(view.places) == [bob.pk]
-    assert view.facts_of(bob.pk)["places"].keys() == {str(mine.pk)}
-    assert view.facts_of(alice.pk)["places"] == {}
+    assert view.facts_of(bob.pk, waiting=1)["places"].keys() == {str(mine.pk)}
+    assert view.facts_of(alice.pk, waiting=10)["places"] == {}
 
 
 def test_a_model_that_no_worker_serves_has_no_place(
@@ -350,10 +350,15 @@ def test_the_state_carries_places_and_workers(
 ) -> None:
     measure(alice, offered_model, seconds=4.5)
     image = submit(alice, offered_model).images.get()
-    assert as_alice.get("/studio/state/").json()["queue"] == {"workers": 0, "places": {}}
+    assert as_alice.get("/studio/state/").json()["queue"] == {
+        "workers": 0,
+        "waiting": 1,
+        "places": {},
+    }
     work(offered_model)
     assert as_alice.get("/studio/state/").json()["queue"] == {
         "workers": 1,
+        "waiting": 1,
         "places": {str(image.pk): {"place": 1, "sentence": "place_next", "wait": ["about_s", 5]}},
     }
 
@@ -363,4 +368,5 @@ def test_a_state_without_a_queue_asks_the_database_nothing_about_it(
 ) -> None:
     monkeypatch.setattr(places, "measure_paces", lambda: pytest.fail("nobody waits"))
     work(offered_model)
-    assert as_alice.get("/studio/state/").json()["queue"] == {"workers": 1, "places": {}}
+    told = as_alice.get("/studio/state/").json()["queue"]
+    assert told == {"workers": 1, "waiting": 0, "places": {}}

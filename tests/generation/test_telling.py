@@ -120,10 +120,10 @@ async def test_a_page_that_was_told_the_same_is_left_in_peace(alice: User) -> No
 async def test_a_database_that_is_away_ends_nothing(
     alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers: list[Any] = [OperationalError("away"), QueueView(2)]
+    answers: list[Any] = [OperationalError("away"), (QueueView(2), {})]
 
-    def look(_user_ids: object) -> QueueView:
-        answer = answers.pop(0) if answers else QueueView(2)
+    def look(_user_ids: object) -> Any:
+        answer = answers.pop(0) if answers else (QueueView(2), {})
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -135,7 +135,7 @@ async def test_a_database_that_is_away_ends_nothing(
         while not page.told:
             await asyncio.sleep(0.05)
     task.cancel()
-    assert page.told[0] == {"type": "places", "workers": 2, "places": {}}
+    assert page.told[0] == {"type": "places", "workers": 2, "waiting": 0, "places": {}}
 
 
 def test_a_look_serves_all_who_wait_and_asks_nothing_of_those_who_do_not(
@@ -143,9 +143,10 @@ def test_a_look_serves_all_who_wait_and_asks_nothing_of_those_who_do_not(
 ) -> None:
     heartbeat.beat_once(name="worker-1", models=["tiny"], facts={})
     queue_for(alice, offered_model, 1)
-    view = streams._look([alice.pk, bob.pk])
+    view, waiting = streams._look([alice.pk, bob.pk])
+    assert waiting == {alice.pk: 1}
     assert list(view.places) == [alice.pk]
     image = Image.objects.get()
     services.cancel_image(owner=alice, image_id=image.pk)
-    assert streams._look([alice.pk, bob.pk]) == QueueView(1)
+    assert streams._look([alice.pk, bob.pk]) == (QueueView(1), {})
     events.publish_queue_moved()

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from allauth.usersessions.models import UserSession
 from django.conf import LazySettings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
@@ -49,6 +50,7 @@ def test_the_printed_link_makes_one_administrator_and_signs_them_in(
     assert client.get(link).status_code == 200
     assert client.post(link, FORM)["Location"] == "/setup/"
     assert client.get("/admin/").status_code == 200
+    assert UserSession.objects.get().session_key == client.session.session_key
     assert (client.get(link).status_code, client.post(link, FORM).status_code) == (404, 404)
     assert User.objects.count() == 1
 

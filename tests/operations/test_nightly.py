@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from celery.schedules import crontab
 from django.conf import LazySettings
+from django.contrib.sessions.models import Session
 from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
@@ -83,6 +84,16 @@ def test_old_keys_are_forgotten(transactional_db: None) -> None:
     IdempotencyKey.objects.update(started_at=timezone.now() - timedelta(hours=25))
     tasks.purge()
     assert not IdempotencyKey.objects.exists()
+
+
+def test_sessions_that_are_over_are_forgotten(db: None) -> None:
+    now = timezone.now()
+    for key, hours in (("over", -1), ("open", 1)):
+        Session.objects.create(
+            session_key=key, session_data="", expire_date=now + timedelta(hours=hours)
+        )
+    tasks.purge()
+    assert Session.objects.get().session_key == "open"
 
 
 def test_a_database_that_is_away_is_told_to_the_log(

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from allauth.account.models import EmailAddress
-from django.contrib.sessions.models import Session
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import IntegrityError, connection, transaction
@@ -244,16 +243,6 @@ def test_a_worker_that_draws_meanwhile_stores_nothing(
     assert is_clean()
 
 
-def test_the_sessions_rows_go_too_and_nobody_elses(busy: User, bob: User, charlie: User) -> None:
-    hers, his = sign_in(busy), sign_in(bob)
-    assert Session.objects.count() == 2
-    delete(busy, charlie)
-    finish_deletions()
-    assert Session.objects.count() == 1
-    assert is_in(his)
-    assert not is_in(hers)
-
-
 def test_only_those_who_asked_are_deleted(busy: User, bob: User, charlie: User) -> None:
     suspend(bob, charlie)
     delete(busy, charlie)
@@ -262,7 +251,7 @@ def test_only_those_who_asked_are_deleted(busy: User, bob: User, charlie: User) 
     assert set(User.objects.all()) == {bob, charlie}
 
 
-STEPS = ["cancel_all", "erase_images", "_erase_sessions", "_erase_row"]
+STEPS = ["cancel_all", "erase_images", "_erase_row"]
 
 
 @pytest.mark.parametrize("step", STEPS)

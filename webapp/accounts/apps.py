@@ -12,9 +12,12 @@ class AccountsConfig(AppConfig):
     verbose_name = _("Users")
 
     def ready(self) -> None:
-        """Registers the checks, and what signing in and two-factor authentication bring along."""
+        """Registers the checks, and what signing in, two-factor authentication and the end of a
+        session bring along."""
         from allauth.mfa.signals import authenticator_added
+        from allauth.usersessions.models import UserSession
         from django.contrib.auth.signals import user_logged_in
+        from django.db.models.signals import post_delete
 
         from webapp.accounts import checks, languages, sessions
 
@@ -24,3 +27,6 @@ class AccountsConfig(AppConfig):
             dispatch_uid="accounts.end_sessions_without_second_step",
         )
         user_logged_in.connect(languages.notice_language, dispatch_uid="accounts.notice_language")
+        post_delete.connect(
+            sessions.erase_session, sender=UserSession, dispatch_uid="accounts.erase_session"
+        )

@@ -7,6 +7,8 @@ from typing import Any
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.contrib.auth import update_session_auth_hash
+from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.models import Session
 from django.utils.crypto import get_random_string
 from django.utils.translation import gettext as _
 
@@ -41,7 +43,7 @@ def list_sign_ins(request: SignedInRequest) -> list[SignIn]:
     One that ended meanwhile is forgotten on the way; this one is written down if a studio older
     than the list did not.
     """
-    _write_down(request)
+    write_down(request)
     kept = UserSession.objects.purge_and_list(request.user)
     here = request.session.session_key
     found = [
@@ -70,7 +72,7 @@ def end_other_sessions(request: SignedInRequest) -> None:
     user.session_epoch = new_epoch()
     user.save(update_fields=["session_epoch"])
     update_session_auth_hash(request, user)
-    _write_down(request)
+    write_down(request)
 
 
 def end_sessions_without_second_step(
@@ -87,6 +89,19 @@ def end_sessions_without_second_step(
         end_other_sessions(request)
 
 
-def _write_down(request: SignedInRequest) -> None:
+def erase_session(sender: type[UserSession], instance: UserSession, **kwargs: Any) -> None:
+    """Called when the line of a browser goes, with its user or without: the session goes along.
+    Its row names the user, and nothing else would say whose it is."""
+    Session.objects.filter(pk=instance.session_key).delete()
+
+
+def forget_ended_sessions() -> None:
+    """Deletes the rows of sessions that are over."""
+    SessionStore.clear_expired()
+
+
+def write_down(request: SignedInRequest) -> None:
+    """Adds the visitor's browser to their list. Whatever signs somebody in does that, or calls
+    this: without it nobody would find the session when the user is deleted."""
     if not UserSession.objects.filter(session_key=request.session.session_key).exists():
         UserSession.objects.create_from_request(request)

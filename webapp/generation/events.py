@@ -5,7 +5,7 @@ Channel `darkroom:events:<user id>` carries JSON objects:
     {"type": "progress", "id", "generation", "stage", "step", "steps", "left", "left_s"?,
      "preview"?}
     {"type": "balance",  "available_ucr", "available", "held"}
-    {"type": "places",   "workers", "places": image id -> {"place", "sentence", "wait"}}
+    {"type": "places",   "workers", "waiting", "places": image id -> {"place", "sentence", "wait"}}
 `left` and `wait` are a sentence's key and its number, or null (`told.py`).
 The last is written by the web process that the page listens to (`streams`), whenever channel
 `darkroom:queue` says that the queue moved.

@@ -6,8 +6,6 @@ transactions by `finish_deletions`, which may be killed anywhere and run again.
 
 import logging
 
-from django.contrib.auth import SESSION_KEY
-from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -25,7 +23,6 @@ logger = logging.getLogger(__name__)
 
 MAX_REASON_LENGTH = 200
 FINISH_DELETIONS = "webapp.operations.tasks.finish_deletions"
-SESSIONS_AT_ONCE = 500
 
 
 def suspend_user(*, user: User, actor: User, reason: str) -> None:
@@ -116,10 +113,7 @@ def finish_deletions() -> int:
     """Erases everybody who is marked for it; who can't be erased now is tried again at the next
     tick. Returns how many are gone."""
     marked = User.objects.filter(deletion_asked_at__isnull=False).order_by("deletion_asked_at")
-    people = list(marked)
-    if people:
-        _erase_sessions({str(user.pk) for user in people})
-    return sum(_erase_person(user) for user in people)
+    return sum(_erase_person(user) for user in list(marked))
 
 
 def end_work_of_the_suspended() -> int:
@@ -155,16 +149,6 @@ def _erase_row(user: User) -> bool:
         raise Conflict(_("Images of this account are still being generated. Cancel them first."))
     row.delete()
     return True
-
-
-def _erase_sessions(user_ids: set[str]) -> None:
-    """They are over since the deletion was asked for, but their rows still name the address."""
-    theirs = [
-        session.pk
-        for session in Session.objects.iterator(SESSIONS_AT_ONCE)
-        if session.get_decoded().get(SESSION_KEY) in user_ids
-    ]
-    Session.objects.filter(pk__in=theirs).delete()
 
 
 def _keep_an_administrator(*, but: User) -> None:

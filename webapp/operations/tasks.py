@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import OperationalError
 from django.utils import timezone
 
+from webapp.accounts.sessions import forget_ended_sessions
 from webapp.core.idempotency import purge_old_keys
 from webapp.core.valkey import valkey
 from webapp.credits.welcomes import forget_networks
@@ -53,10 +54,11 @@ def watch_studio() -> None:
 
 @shared_task(name="webapp.operations.tasks.purge")
 def purge() -> None:
-    """Forgets the keys of requests that were sent more than a day ago, and from where people
-    signed up a week ago."""
+    """Forgets the keys of requests that were sent more than a day ago, from where people signed up
+    a week ago, and sessions that are over."""
     try:
         purge_old_keys()
+        forget_ended_sessions()
         forget_networks(today=timezone.localdate())
     except OperationalError as error:
         logger.error("the purge is put off, the database does not answer: %s", error)

@@ -1,5 +1,7 @@
 """The doors of those who run the studio: the set-up page, and how the studio is."""
 
+from typing import cast
+
 from django.conf import settings
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_required
@@ -10,6 +12,7 @@ from django.views.decorators.cache import never_cache
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from webapp.accounts.requests import SignedInRequest
+from webapp.accounts.sessions import write_down
 from webapp.core.errors import NOTHING_HERE, Forbidden, InvalidInput, NotFound
 from webapp.core.methods import require_GET, require_http_methods
 from webapp.operations import setup as first_run
@@ -81,4 +84,5 @@ def _create_admin(request: HttpRequest, token: str) -> HttpResponse:
         context = {"email": email, "error": error}
         return render(request, "operations/setup.html", context, status=error.status)
     login(request, admin)
+    write_down(cast(SignedInRequest, request))
     return redirect("welcome")

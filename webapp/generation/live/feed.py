@@ -14,10 +14,12 @@ from webapp.core.errors import NotFound
 from webapp.generation.events import image_facts, read_progress
 from webapp.generation.live.strings import say_left, say_place, say_wait
 from webapp.generation.models import Generation, Image
-from webapp.generation.queueing.places import Place, look_at_queue
+from webapp.generation.queueing.places import Place, count_waiting, look_at_queue
 from webapp.generation.request.styles import style_name
 
 GROUPS_SHOWN = 20
+# Live images that a page is told of without having asked for them.
+MOST_TOLD = 100
 UNCHARGED = (Image.State.FAILED, Image.State.CANCELLED)
 
 
@@ -101,18 +103,27 @@ def get_group(*, owner: User, generation_id: uuid.UUID) -> Group:
 
 
 def read_state(*, owner: User, ids: list[uuid.UUID]) -> dict[str, Any]:
-    """The owner's live images and those of the ids that are theirs, as `events.image_facts`; the
-    newest progress of those that run; the queue as their page is told it."""
+    """The owner's live images of their newest generations, as many as are shown, those that run and
+    those of the ids that are theirs, as `events.image_facts`; the newest progress of those that
+    run; the queue as their page is told it. However many wait, it costs the same."""
     mine = Image.objects.filter(owner=owner)
-    live = list(mine.filter(state__in=Image.LIVE))
-    known = {image.pk: image_facts(image) for image in (*live, *mine.filter(pk__in=ids))}
-    running = [image.pk for image in live if image.state == Image.State.RUNNING]
-    view = look_at_queue(owner_ids=[owner.pk] if len(running) < len(live) else [])
+    running = list(mine.filter(state=Image.State.RUNNING).order_by("-started_at")[:MOST_TOLD])
+    told = (*running, *_newest_live(owner), *mine.filter(pk__in=ids))
+    known = {image.pk: image_facts(image) for image in told}
+    waiting = count_waiting(owner_ids=[owner.pk]).get(owner.pk, 0)
+    view = look_at_queue(owner_ids=[owner.pk] if waiting else [])
     return {
         "images": list(known.values()),
-        "progress": read_progress(running),
-        "queue": view.facts_of(owner.pk),
+        "progress": read_progress([image.pk for image in running]),
+        "queue": view.facts_of(owner.pk, waiting=waiting),
     }
+
+
+def _newest_live(owner: User) -> QuerySet[Image]:
+    newest = Generation.objects.filter(owner=owner).order_by("-created_at", "-pk")
+    ids = list(newest.values_list("pk", flat=True)[:GROUPS_SHOWN])
+    live = Image.objects.filter(generation__in=ids, state__in=Image.LIVE)
+    return live.order_by("-created_at", "index")[:MOST_TOLD]
 
 
 def has_no_worker() -> bool:

@@ -24,8 +24,7 @@ from django.db import InterfaceError, OperationalError, connection
 from redis.exceptions import RedisError
 
 from webapp.generation.events import QUEUE_CHANNEL, channel
-from webapp.generation.models import QueueShare
-from webapp.generation.queueing.places import QueueView, look_at_queue
+from webapp.generation.queueing.places import QueueView, count_waiting, look_at_queue
 
 logger = logging.getLogger(__name__)
 
@@ -103,21 +102,23 @@ class Teller:
 
     async def _tell(self) -> None:
         try:
-            view = await sync_to_async(_look, thread_sensitive=False)(list(self.streams))
+            look = sync_to_async(_look, thread_sensitive=False)
+            view, waiting = await look(list(self.streams))
         except (OperationalError, InterfaceError) as error:
             logger.warning("the queue could not be looked at: %s", error)
             return
         for user_id, pages in list(self.streams.items()):
-            facts = json.dumps({"type": "places", **view.facts_of(user_id)})
+            told = view.facts_of(user_id, waiting=waiting.get(user_id, 0))
+            facts = json.dumps({"type": "places", **told})
             for page in pages:
                 page.tell_places(facts)
 
 
-def _look(user_ids: Sequence[int]) -> QueueView:
+def _look(user_ids: Sequence[int]) -> tuple[QueueView, dict[int, int]]:
     """In a thread of its own, whose connection goes back at once."""
     try:
-        waiting = QueueShare.objects.filter(owner_id__in=user_ids, queued__gt=0)
-        return look_at_queue(owner_ids=set(waiting.values_list("owner_id", flat=True)))
+        waiting = count_waiting(owner_ids=user_ids)
+        return look_at_queue(owner_ids=waiting), waiting
     finally:
         connection.close()
 

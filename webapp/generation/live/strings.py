@@ -34,6 +34,8 @@ def studio_strings() -> dict[str, str]:
     return _waiting_strings() | {
         "step": _("step {step} of {steps}"),
         "stage_waiting": _("waiting"),
+        "more_waiting_one": _("One more image is waiting."),
+        "more_waiting": _("{count} more images are waiting."),
         "stage_loading": _("loading the model"),
         "stage_encoding": _("reading the prompt"),
         "stage_denoising": _("generating"),

@@ -3,7 +3,8 @@
 `claims.claim_next` takes the share with the least served cost, and of it the oldest image, whose
 cost is then added to the share. So the turn of an image is its share's served cost and the cost of
 what its owner has before it; sorted by turn, the queue is in the order in which it is handed out.
-What comes after the last turn that is asked for (the horizon) is not looked at.
+What comes after the last turn that is asked for (the horizon) is not looked at. An owner is told
+the places of their first images; of more than those a page shows the number.
 
 Workers that serve the same models stand at one line. A model that several lines serve counts at the
 narrowest: whoever else takes from that line only makes it shorter.
@@ -20,8 +21,9 @@ from math import ceil
 from typing import Any
 
 from django.db import connection
+from django.db.models import Sum
 
-from webapp.generation.models import Image
+from webapp.generation.models import Image, QueueShare
 from webapp.generation.queueing.heartbeat import hear_workers
 from webapp.generation.told import place_sentence, seconds_sentence
 
@@ -32,6 +34,11 @@ LEAST_LEFT = 0.1
 # there are. A model that none of them was drawn with has not been measured lately.
 NEWEST = 300
 NEWEST_OF_A_MODEL = 20
+
+# Places that one owner is told. With as many images beside them, an answer stays below 50 KB.
+PLACES_TOLD = 100
+# Images of one share that are looked at: places after the last one of them are not known.
+READ_OF_A_SHARE = 1000
 
 # One statement, so that all numbers are of one moment. Costs are pixels times steps. `worker_s`
 # and `own_s` are seconds for one unit of cost (`Pace`): of a worker's time, which images that
@@ -44,16 +51,17 @@ WITH served AS (
 ), member AS (
     SELECT served.*, model.id AS model_id
     FROM served JOIN catalog_diffusionmodel model USING (slug)
--- The last turn that anybody asks for, by line: the owner's served cost after their last image.
--- Shares whose turn comes after it are not read, however long the queue is.
+-- The last turn that anybody asks for, by line: the owner's served cost after the last image that
+-- they are told of. Shares whose turn comes after it are not read, however long the queue is.
 ), horizon AS (
     SELECT line, MAX(until) AS until FROM (
         SELECT member.line, share.served_cost + SUM(image.cost) AS until
         FROM member
         JOIN generation_queueshare share ON share.model_id = member.model_id
             AND share.owner_id = ANY(%(owners)s) AND share.queued > 0
-        JOIN generation_image image ON image.owner_id = share.owner_id
-            AND image.model_id = share.model_id AND image.state = 'queued'
+        CROSS JOIN LATERAL (SELECT cost FROM generation_image
+            WHERE owner_id = share.owner_id AND model_id = share.model_id AND state = 'queued'
+            ORDER BY created_at, index LIMIT %(told)s) image
         GROUP BY member.line, share.id) AS mine
     GROUP BY line
 -- The turn of each image until then: what its owner was served, and all of theirs before it. The
@@ -67,15 +75,23 @@ WITH served AS (
     FROM member JOIN horizon USING (line)
     JOIN generation_queueshare share ON share.model_id = member.model_id AND share.queued > 0
         AND share.served_cost <= horizon.until
-    JOIN generation_image image ON image.owner_id = share.owner_id
-        AND image.model_id = share.model_id AND image.state = 'queued'
+    CROSS JOIN LATERAL (SELECT id, cost, created_at, index FROM generation_image
+        WHERE owner_id = share.owner_id AND model_id = share.model_id AND state = 'queued'
+        ORDER BY created_at, index LIMIT %(read)s) image
+-- Where a share has more images than were read, places are known up to the last one that was.
+), known AS (
+    SELECT line, LEAST(until, MIN(last)) AS until
+    FROM horizon LEFT JOIN (
+        SELECT line, MAX(turn) AS last FROM turns GROUP BY line, share_id HAVING COUNT(*) = %(read)s
+    ) AS cut USING (line)
+    GROUP BY line, until
 -- Sorted by turn, that is the order in which images are handed out, ties as claims break them.
 -- `measured` is smaller than `number` if the seconds of one before it are not known.
 ), placed AS (
     SELECT line, id, own_s, ROW_NUMBER() OVER before_it AS number,
         SUM(worker_s) OVER before_it - worker_s AS ahead_s,
         COUNT(worker_s) OVER before_it AS measured
-    FROM turns JOIN horizon USING (line) WHERE turn <= until
+    FROM turns JOIN known USING (line) WHERE turn <= until
     WINDOW before_it AS (PARTITION BY line ORDER BY turn, share_id, created_at, index
         ROWS UNBOUNDED PRECEDING)
 -- What the line's workers have in hand: the rest of each image's seconds, by how long it has run.
@@ -91,18 +107,23 @@ WITH served AS (
     WHERE image.state = 'running' AND image.lease_until > clock_timestamp()
     GROUP BY worker.line
 )
--- Every queued image of the owners, each by its home line; without a living worker that serves its
--- model there is no line, and all numbers are NULL.
-SELECT image.owner_id, image.id, home.line, placed.number,
+-- The first queued images of the owners, each by its home line; without a living worker that serves
+-- its model there is no line, and all numbers are NULL.
+SELECT share.owner_id, image.id, home.line, placed.number,
     CASE WHEN placed.measured = placed.number AND COALESCE(drawing.measured = drawing.images, TRUE)
         THEN placed.ahead_s + COALESCE(drawing.left_s, 0) END, placed.own_s
-FROM generation_image image
-JOIN catalog_diffusionmodel model ON model.id = image.model_id
+FROM generation_queueshare share
+JOIN catalog_diffusionmodel model ON model.id = share.model_id
+CROSS JOIN LATERAL (SELECT id FROM generation_image
+    WHERE owner_id = share.owner_id AND model_id = share.model_id AND state = 'queued'
+    ORDER BY created_at, index LIMIT %(told)s) image
 LEFT JOIN unnest(%(homes)s::int[], %(home_slugs)s::text[]) AS home(line, slug)
     ON home.slug = model.slug
 LEFT JOIN placed ON placed.id = image.id AND placed.line = home.line
 LEFT JOIN drawing ON drawing.line = home.line
-WHERE image.owner_id = ANY(%(owners)s) AND image.state = 'queued'
+WHERE share.owner_id = ANY(%(owners)s) AND share.queued > 0
+    AND (home.line IS NULL OR placed.number IS NOT NULL)
+ORDER BY placed.number NULLS LAST
 """
 
 
@@ -147,16 +168,18 @@ class Place:
 @dataclass(frozen=True, slots=True)
 class QueueView:
     """The queue as some people see it: `workers` alive, None if Valkey does not say; their
-    queued images' places by owner and image, none of them if no worker is known."""
+    first queued images' places by owner and image, none of them if no worker is known."""
 
     workers: int | None
     places: dict[int, dict[uuid.UUID, Place]] = field(default_factory=dict)
 
-    def facts_of(self, owner_id: int) -> dict[str, Any]:
-        """What one owner's page is told, as JSON."""
+    def facts_of(self, owner_id: int, *, waiting: int) -> dict[str, Any]:
+        """What one owner's page is told, as JSON; `waiting` is how many of their images are
+        queued."""
         mine = self.places.get(owner_id, {})
         return {
             "workers": self.workers,
+            "waiting": waiting,
             "places": {str(image_id): place.facts() for image_id, place in mine.items()},
         }
 
@@ -170,8 +193,8 @@ class WorkerLine:
 
 
 def look_at_queue(*, owner_ids: Collection[int]) -> QueueView:
-    """The living workers, and the places of everything that these owners have queued. Two queries
-    if there are workers and owners, else none."""
+    """The living workers, and the places of the first `PLACES_TOLD` images that each of these
+    owners has queued. Two queries if there are workers and owners, else none."""
     workers = hear_workers()
     if not workers or not owner_ids:
         return QueueView(None if workers is None else len(workers))
@@ -182,8 +205,16 @@ def look_at_queue(*, owner_ids: Collection[int]) -> QueueView:
         for owner_id, image_id, line, number, before_s, own_s in cursor.fetchall():
             hands = len(lines[line].workers) if line is not None else 0
             place = Place(number, _seconds(before_s, own_s, hands))
-            places.setdefault(owner_id, {})[image_id] = place
+            mine = places.setdefault(owner_id, {})
+            if len(mine) < PLACES_TOLD:
+                mine[image_id] = place
     return QueueView(len(workers), places)
+
+
+def count_waiting(*, owner_ids: Collection[int]) -> dict[int, int]:
+    """How many images each of these owners has queued; who has none is not in it. One query."""
+    waiting = QueueShare.objects.filter(owner_id__in=owner_ids, queued__gt=0)
+    return dict(waiting.values_list("owner_id").annotate(Sum("queued")))
 
 
 def measure_paces() -> dict[str, Pace]:
@@ -223,6 +254,8 @@ def _arguments(
         "homes": list(homes.values()),
         "home_slugs": list(homes),
         "least_left": LEAST_LEFT,
+        "told": PLACES_TOLD,
+        "read": READ_OF_A_SHARE,
         "owners": list(owner_ids),
     }
 

@@ -156,12 +156,12 @@ def cancel_image(request: SignedInRequest, image_id: uuid.UUID) -> HttpResponse:
 @login_required
 @require_GET
 def studio_state(request: SignedInRequest) -> JsonResponse:
-    """What a page compares itself with: who is signed in, the live images, those of `?ids=` (at
-    most 500, separated by commas), and the balance. Raises InvalidInput for what are no ids, or
+    """What a page compares itself with: who is signed in, the newest live images, those of `?ids=`
+    (at most 500, separated by commas), and the balance. Raises InvalidInput for what are no ids, or
     more."""
     state = read_state(owner=request.user, ids=_ids(request.GET.get("ids", "")))
     who = {"user": str(request.user.public_id), "balance": _balance(request.user)}
-    return JsonResponse(state | who)
+    return JsonResponse(state | who, json_dumps_params={"separators": (",", ":")})
 
 
 @never_cache
