@@ -97,3 +97,15 @@ class IdempotencyKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.scope} {self.key} {self.state}"
+
+
+class Leadership(models.Model):
+    """Which of several processes leads, and until when by the database's clock unless it says so
+    again (`core.leader`)."""
+
+    name = models.CharField(max_length=32, primary_key=True)
+    holder = models.CharField(max_length=120)
+    until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.holder}"
