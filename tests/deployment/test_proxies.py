@@ -31,6 +31,7 @@ from tests.deployment.proxies import (
     with_nginx,
 )
 from webapp.core.bodies import MEGABYTE, MOST_BYTES
+from webapp.core.trail import SAFE_ID
 
 __all__ = ["caddy", "certificate", "nginx_inner", "nginx_outer", "proxy", "studio"]
 
@@ -114,6 +115,7 @@ def _forwarding_is_its_own(connection: HTTPConnection) -> None:
     with closing(connection):
         lies = {"X_Forwarded_For": "203.0.113.9", "X_Forwarded_Proto": "http"}
         _status, body = ask(connection, "GET", "/", b"", **lies)
+        assert id_given(connection, X_Request_ID="a-visitors-own") not in {"", "a-visitors-own"}
     seen = json.loads(body)
     assert seen["X-Forwarded-For"] == "127.0.0.1"
     assert seen["X-Forwarded-Proto"] == "https"
@@ -129,6 +131,29 @@ def test_the_proxy_of_compose_adds_itself_and_passes_on_what_ended_tls(nginx_inn
         assert seen["X-Forwarded-For"] == "203.0.113.9, 127.0.0.1"
         assert seen["X-Forwarded-Proto"] == "https"
         assert json.loads(ask(connection, "GET", "/")[1])["X-Forwarded-Proto"] == "http"
+
+
+def id_given(proxy: HTTPConnection, **headers: str) -> str:
+    """The id under which a request reaches the studio; "" if it has none, or one that the studio
+    would not take."""
+    seen = json.loads(ask(proxy, "GET", "/", b"", **headers)[1])
+    given = next((seen[name] for name in seen if name.lower() == "x-request-id"), "")
+    return str(given) if SAFE_ID.fullmatch(given.encode()) else ""
+
+
+@each_proxy
+def test_every_request_has_an_id_of_its_own(proxy: HTTPConnection) -> None:
+    ids = {id_given(proxy), id_given(proxy)}
+    assert len(ids) == 2
+    assert "" not in ids
+
+
+@with_nginx
+def test_the_proxy_of_compose_passes_on_the_id_that_the_one_before_it_gave(
+    nginx_inner: int,
+) -> None:
+    with closing(plainly(nginx_inner, DEPLOY)) as connection:
+        assert id_given(connection, X_Request_ID="given-before") == "given-before"
 
 
 @with_nginx
