@@ -34,6 +34,7 @@ check: install-dev ## Every gate: format, lint, types, dead code, imports, migra
 	$(VENV)/bin/lint-imports
 	$(RUN) -m tests.dead_code
 	$(RUN) -m tests.sizes
+	$(RUN) -m tests.expanding
 	$(VENV)/bin/djade --check --target-version 5.2 $$(git ls-files 'templates/*.html')
 	$(VENV)/bin/deno fmt --check --quiet static/css
 	$(VENV)/bin/deno lint --quiet static/js tests/scripts/shadowing.js
