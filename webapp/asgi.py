@@ -13,6 +13,7 @@ from django.http.response import HttpResponseBase
 
 from webapp.core.bodies import BoundedBodies
 from webapp.core.files import allow_open_files
+from webapp.core.tracing import begin_tracing
 from webapp.core.trail import RequestIds
 from webapp.core.visitors import BoundedVisitors
 from webapp.embedded.private import keep_files_private
@@ -48,6 +49,7 @@ sys.setswitchinterval(SWITCH_INTERVAL_S)
 allow_open_files()
 limits.limit_answers(limits.WEB_S)
 storages["default"]  # a bucket's libraries take a second to load: not while somebody waits
+begin_tracing(service="darkroom-web")
 application = RequestIds(
     BoundedVisitors(
         BoundedBodies(OneHopHandler()),

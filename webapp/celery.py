@@ -6,6 +6,7 @@ from typing import Any
 from celery import Celery
 from celery.signals import import_modules
 
+from webapp.core.tracing import begin_tracing
 from webapp.embedded.private import keep_files_private
 from webapp.postgres import limits
 
@@ -24,3 +25,4 @@ app.autodiscover_tasks(
 def _begin(**_how: Any) -> None:
     keep_files_private()
     limits.limit_answers(limits.WORKER_S)
+    begin_tracing(service="darkroom-worker")

@@ -96,6 +96,7 @@ INSTALLED_APPS = [
     "webapp.operations",
 ]
 MIDDLEWARE = [
+    "webapp.core.tracing.TracedRequests",
     "webapp.core.counting.CountedRequests",
     "django.middleware.security.SecurityMiddleware",
     "webapp.core.static.StaticFiles",

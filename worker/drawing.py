@@ -5,11 +5,13 @@ import logging
 import queue
 import threading
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import redis
 
+from webapp.core.tracing import note_failure, note_stages, span
 from webapp.core.trail import Trail
 from webapp.embedded.worker_health import STALLED_S
 from webapp.generation import events
@@ -102,6 +104,7 @@ class Drawing:
 
     def fail(self, error: EngineError) -> None:
         """The image cannot be drawn. Raises GaveUp."""
+        note_failure(error.code)
         self.bench.patience.patiently(lambda: report_failure(self.claim, error))
         self.bench.tally.note_failed()
 
@@ -246,6 +249,7 @@ class Drawing:
             self.leave_unwritten()
             return
         timings_s = timings_of(self.claim, rendered, finish_s=time.monotonic() - started)
+        note_stages({name: s for name, s in timings_s.items() if name != "queue_s"})
         self.store(file, rendered, timings_s)
 
     def leave_unwritten(self) -> None:
@@ -300,6 +304,17 @@ class Drawing:
 def trail_of(claim: Claim) -> Trail:
     """Whom and what the lines of the log belong to while this image is drawn."""
     return Trail(claim.request_id, str(claim.image_id), find_user_id=lambda: claim.owner_id)
+
+
+def span_of(claim: Claim) -> AbstractContextManager[None]:
+    """The span of drawing this image, below that of the page that asked for it."""
+    return span(
+        "draw image",
+        parent=claim.trace,
+        image_id=str(claim.image_id),
+        model=claim.model.slug,
+        attempt=claim.attempt,
+    )
 
 
 def newer(before: Progress | None, now: Progress) -> Progress:

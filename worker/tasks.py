@@ -31,7 +31,7 @@ from webapp.embedded.worker_health import default_node
 from webapp.generation.queueing import claims, heartbeat, serving
 from webapp.generation.queueing.claims import Claim
 from worker.config import ConfigError, EngineConfig
-from worker.drawing import Bench, Drawing, trail_of
+from worker.drawing import Bench, Drawing, span_of, trail_of
 from worker.ending import end_worker, is_failing
 from worker.engine.engine import Engine
 from worker.engine.errors import EngineError
@@ -182,7 +182,7 @@ class Desk:
     def draw(self, drawing: Drawing) -> None:
         """Draws one image in this thread, then makes room for the next. What cannot be told to the
         database before the worker stops is left to the sweeper."""
-        with on_trail(trail_of(drawing.claim)):
+        with on_trail(trail_of(drawing.claim)), span_of(drawing.claim):
             try:
                 self.draw_or_fail(drawing)
             except GaveUp:

@@ -57,9 +57,13 @@ def command_of(stage: str) -> list[str]:
     return words
 
 
+SET_LINE = re.compile(r"[A-Z]\w*=|#OTEL_\w+=")
+
+
 def known_settings() -> set[str]:
     lines = (PROJECT / ".env.example").read_text("utf-8").splitlines()
-    names = {line.partition("=")[0] for line in lines if line and not line.startswith("#")}
+    # OpenTelemetry's are told, and set only by whoever wants them: an empty one is no default.
+    names = {line.removeprefix("#").partition("=")[0] for line in lines if SET_LINE.match(line)}
     return names | {f"{name}_FILE" for name in names if SECRET.search(name)}
 
 

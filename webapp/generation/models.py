@@ -33,6 +33,7 @@ from webapp.catalog.models import DiffusionModel, PriceList
 from webapp.generation.failures import tell_failure
 
 REQUEST_ID = "request_id"
+TRACE = "traceparent"
 
 
 class Upload(models.Model):
@@ -77,7 +78,7 @@ class Generation(models.Model):
 
     `spec.GenerationSpec` says which columns are the request's; `more` are the values of its fields
     that have none of their own, but for those at their defaults, and under `REQUEST_ID` the id that
-    the HTTP request had in the log.
+    the HTTP request had in the log, under `TRACE` the span that it was.
     """
 
     class Mode(models.TextChoices):

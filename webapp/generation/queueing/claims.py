@@ -28,7 +28,7 @@ from django.db.models.functions import Now
 
 from webapp.catalog.models import DiffusionModel
 from webapp.generation import events
-from webapp.generation.models import REQUEST_ID, Image, QueueShare
+from webapp.generation.models import REQUEST_ID, TRACE, Image, QueueShare
 from webapp.generation.queueing import queue
 from webapp.generation.request.spec import GenerationSpec, drawn_spec
 
@@ -44,7 +44,8 @@ class Claim:
     asked for: the words of its style are in its prompts, and its seed is this image's. Files are
     names in the media storage, "" if its mode brings none. `attempt` is the number of this
     drawing, once it begins. One that is `alone` may be what stops workers: nothing else is drawn
-    beside it. `request_id` is what the log of the page calls the request, "" if it had no id."""
+    beside it. `request_id` is what the log of the page calls the request, and `trace`
+    the span that it was in; "" if there is none."""
 
     image_id: uuid.UUID
     generation_id: uuid.UUID
@@ -58,6 +59,7 @@ class Claim:
     start_file: str
     mask_file: str
     request_id: str
+    trace: str
 
 
 def lease_end() -> CombinedExpression:
@@ -186,6 +188,7 @@ def _lease(image: Image, *, share: QueueShare, worker: str) -> Claim:
         start_file=generation.start.file if generation.start else "",
         mask_file=generation.mask.file if generation.mask else "",
         request_id=generation.more.get(REQUEST_ID, ""),
+        trace=generation.more.get(TRACE, ""),
     )
 
 

@@ -25,13 +25,14 @@ from webapp.core.errors import Conflict, DarkroomError, NotFound, TooMany
 from webapp.core.idempotency import check_key
 from webapp.core.notices import tell_admins, withdraw_all
 from webapp.core.round_trips import sent_together
+from webapp.core.tracing import current_span
 from webapp.core.trail import current_trail
 from webapp.core.units import format_credits
 from webapp.credits import ledger
 from webapp.credits.selectors import Balance
 from webapp.generation import events
 from webapp.generation.failures import BY_CODE
-from webapp.generation.models import REQUEST_ID, DiscardedFile, Generation, Image
+from webapp.generation.models import REQUEST_ID, TRACE, DiscardedFile, Generation, Image
 from webapp.generation.queueing import doorbell, queue
 from webapp.generation.queueing.claims import Claim, Ending, attempt, end_lease
 from webapp.generation.queueing.limits import check_group_limits
@@ -312,9 +313,11 @@ def _write_rows(
 
 
 def _named(values: dict[str, Any]) -> dict[str, Any]:
-    """The columns, with the id of the request that asks: the worker's log carries it on."""
-    request_id = current_trail().request_id
-    return values | {"more": values["more"] | {REQUEST_ID: request_id}} if request_id else values
+    """The columns, with the id and the span of the request that asks, if there are any: the
+    worker's log and trace carry them on."""
+    asked_by = {REQUEST_ID: current_trail().request_id, TRACE: current_span()}
+    known = {name: value for name, value in asked_by.items() if value}
+    return values | {"more": values["more"] | known}
 
 
 def _check_queue_limit(queued: int) -> None:
