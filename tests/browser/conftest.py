@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.error import URLError
 from urllib.parse import urlsplit, urlunsplit
@@ -41,13 +42,21 @@ def studio_process(
 ) -> Iterator[LiveStudio]:
     """The ASGI server with collected static files, as in production."""
     call_command("collectstatic", interactive=False, verbosity=0)
-    port, media = _free_port(), tmp_path_factory.mktemp("media")
+    with _serving(tmp_path_factory, {}) as studio:
+        yield studio
+
+
+@contextmanager
+def _serving(folders: pytest.TempPathFactory, environment: dict[str, str]) -> Iterator[LiveStudio]:
+    """A studio with these settings on the tests' database."""
+    port, media = _free_port(), folders.mktemp("media")
     command = [sys.executable, "-m", "webapp.serve", "--port", str(port)]
-    log = tmp_path_factory.mktemp("web") / "web.log"
+    own = {"DATABASE_URL": _test_database(), "DARKROOM_MEDIA": str(media)}
+    log = folders.mktemp("web") / "web.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*command, "--timeout-graceful-shutdown", "1"],
-            env={**os.environ, "DATABASE_URL": _test_database(), "DARKROOM_MEDIA": str(media)},
+            env={**os.environ, **own, **environment},
             stdout=output,
             stderr=subprocess.STDOUT,
         )
@@ -58,6 +67,16 @@ def studio_process(
     finally:
         process.terminate()
         process.wait(10)
+
+
+@pytest.fixture
+def start_studio(
+    live_studio: LiveStudio, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[dict[str, str]], LiveStudio]]:
+    """`start_studio({"DARKROOM_...": ...})`: another one, with these settings, beside the running
+    one."""
+    with ExitStack() as studios:
+        yield lambda settings: studios.enter_context(_serving(tmp_path_factory, settings))
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from botocore.awsrequest import AWSResponse
 
 BUCKET = "pictures"
+KEYS = {"access_key": "an-access-key", "secret_key": "a-secret-key"}
 
 
 class Refusal:

@@ -11,12 +11,10 @@ from django.conf import LazySettings
 from django.core.files.storage import storages
 from moto.server import ThreadedMotoServer
 
-from tests.core.bucket_calls import BUCKET, BucketCalls
+from tests.core.bucket_calls import BUCKET, KEYS, BucketCalls
 from tests.faults.hanging_proxy import HangingProxy
 from webapp.core.buckets import BucketStorage
 from webapp.core.neighbours import STORAGE
-
-KEYS = {"access_key": "an-access-key", "secret_key": "a-secret-key"}
 
 
 @pytest.fixture(scope="session")

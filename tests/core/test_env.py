@@ -13,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from webapp import env
 from webapp.database import celery_broker, django_database
+from webapp.media import media_problem
 
 NAME = "DARKROOM_PROBE"
 
@@ -117,6 +118,8 @@ def test_celery_spells_a_socket_in_its_own_way(redis_url: str, broker: str) -> N
         ("DARKROOM_SIGNUP", "ajar"),
         ("DARKROOM_STARTING_CREDITS", "a lot"),
         ("DARKROOM_PRICE_PER_IMAGE", "-0.2"),
+        ("DARKROOM_S3_ENDPOINT", "s3.example.org"),
+        ("DARKROOM_STORAGE", "bucket"),
     ],
 )
 def test_the_studio_does_not_start_on_a_wrong_setting(name: str, value: str) -> None:
@@ -141,3 +144,23 @@ def test_behind_pgbouncer_nothing_outlives_a_transaction() -> None:
     )
     assert direct["DISABLE_SERVER_SIDE_CURSORS"] is False
     assert through["DISABLE_SERVER_SIDE_CURSORS"] is True
+
+
+@pytest.mark.parametrize(
+    ("storage", "bucket", "send", "public_endpoint", "problem"),
+    [
+        ("bucket", "", "web", "", "needs DARKROOM_S3_BUCKET"),
+        ("bucket", "images", "nginx", "", "for images in a folder"),
+        ("folder", "images", "bucket", "https://s3.example.org", "for images in a bucket"),
+        ("bucket", "images", "bucket", "", "needs DARKROOM_S3_ENDPOINT or DARKROOM_S3_PUBLIC"),
+        ("bucket", "images", "bucket", "https://s3.example.org", ""),
+        ("folder", "images", "nginx", "", ""),
+        ("folder", "", "web", "", ""),
+    ],
+)
+def test_settings_of_the_storage_that_do_not_go_together_are_refused(
+    storage: str, bucket: str, send: str, public_endpoint: str, problem: str
+) -> None:
+    told = media_problem(storage=storage, bucket=bucket, send=send, public_endpoint=public_endpoint)
+    assert problem in told
+    assert bool(told) == bool(problem)

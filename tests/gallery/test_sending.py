@@ -10,6 +10,7 @@ import pytest
 from django.conf import LazySettings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.http import QueryDict
 from django.test import Client
 from django.utils import timezone
 
@@ -19,8 +20,13 @@ from tests.gallery.pictures import draw
 from tests.people import picture_bytes
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
+from webapp.core.zipping import write_zip
+from webapp.gallery.downloads import list_entries
+from webapp.gallery.selection import read_selection
 from webapp.gallery.sharing import share_image
 from webapp.generation.models import Image
+from webapp.operations.audit import find_violations
+from webapp.operations.export import list_entries as list_export
 
 pytest_plugins = ["tests.core.buckets"]
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("plain_static")]
@@ -62,6 +68,23 @@ def test_an_image_is_one_request(
     assert answer.status_code == 200
     assert answer.content
     assert bucket_calls.count == 1
+
+
+def test_zips_exports_and_the_nightly_check_ask_once_for_what_they_read(
+    alice: User, image: Image, offered_model: DiffusionModel, bucket_calls: BucketCalls
+) -> None:
+    others = [draw(alice, offered_model) for _more in range(2)]
+    images = {f"GET /{BUCKET}/{one.file}" for one in (image, *others)}
+    ids = ",".join(str(one.pk) for one in (image, *others))
+    selection = read_selection(QueryDict(f"image={ids}"))
+    for entries in (list_entries(owner=alice, selection=selection), list_export(user=alice)):
+        bucket_calls.sent.clear()
+        b"".join(write_zip(entries))
+        assert set(bucket_calls.sent) == images
+        assert bucket_calls.count == len(images)
+    assert not list(find_violations(files=True))
+    small = {f"HEAD /{BUCKET}/{one.thumbnail}" for one in (image, *others)}
+    assert sorted(bucket_calls.sent) == sorted(images | small)
 
 
 @pytest.mark.parametrize("kind", ["file", "thumbnail", "strip"])

@@ -156,13 +156,13 @@ def stored_images() -> Iterator[Image]:
 
 def _find_fault(image: Image) -> str:
     """What is wrong with the image's files; "" if nothing is."""
-    for name in (image.file, image.thumbnail):
-        if not has_file(name):
-            return f"its file {name} is gone"
     try:
-        return "" if _sha256(image.file) == image.sha256 else f"its file {image.file} was changed"
+        is_changed = _sha256(image.file) != image.sha256
     except FileNotFoundError:
         return f"its file {image.file} is gone"
+    if is_changed:
+        return f"its file {image.file} was changed"
+    return "" if has_file(image.thumbnail) else f"its file {image.thumbnail} is gone"
 
 
 def _sha256(name: str) -> str:
