@@ -74,7 +74,7 @@ class Drawing:
         self.has_begun = False
 
     def run(self) -> None:
-        """Draws, finishes and hands in; whatever fails ends in one of the states that are left.
+        """Draws, finishes and stores; whatever fails ends in one of the states that are left.
         Raises GaveUp if the worker stops while the database is away."""
         self.bench.leases.hold(self)
         try:

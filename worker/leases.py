@@ -52,7 +52,7 @@ class LeaseKeeper:
                 self._thread.start()
 
     def let_go(self, held: Held) -> None:
-        """Stops renewing this one's lease, which ends by itself unless the image was handed in."""
+        """Stops renewing this one's lease, which ends by itself unless the image was stored."""
         with self._changed:
             self._held.pop(held.claim.lease_token, None)
             self._beginning.discard(held.claim.lease_token)

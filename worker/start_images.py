@@ -30,11 +30,11 @@ class StorageFailed(EngineError):
 
 
 def read_start_images(claim: Claim) -> dict[str, Any]:
-    """The arguments `start` and `mask` of the claim's `ImageRequest`; empty from words alone.
+    """The arguments `start` and `mask` of the claim's `ImageRequest`; empty for text to image.
     Raises StartImageLost, and StorageAway if nobody can say.
 
     Start image and mask cover the size asked for and are cropped around their middle, both in
-    the same way; an enlargement begins at half the size.
+    the same way; upscaling begins at half the size.
     """
     asked = claim.asked
     if asked.mode == "text":

@@ -10,7 +10,7 @@ const current = () => models[field("model").value];
 const size = () => [Number(field("width").value), Number(field("height").value)];
 let shapes = RATIOS;
 
-// The place on the slider of the shape that suits a image best.
+// The place on the slider of the shape that suits an image best.
 export const nearestShape = (width, height) => nearestRatio(width, height, shapes);
 
 export function startSettings(changed) {
@@ -78,7 +78,7 @@ function showModel(values = {}) {
   showSizes(model);
 }
 
-// A model that draws from words alone refuses a start image: the panel is away, the image is kept.
+// A model that draws from text alone refuses a start image: the panel is hidden, the image is kept.
 function showStart(isTaken) {
   for (const part of document.querySelectorAll("[data-start], [data-start-shortcut]")) part.hidden = !isTaken;
   for (const kept of document.querySelectorAll('[data-start] > input[type="hidden"]')) kept.disabled = !isTaken;

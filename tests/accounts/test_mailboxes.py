@@ -250,7 +250,7 @@ def test_a_mailbox_that_was_taken_meanwhile_is_refused_at_the_confirmation(
     User.objects.create_user("a.nna@gmail.com")
     answer = confirm(mailoutbox[-1])
     assert answer.status_code == 409
-    assert "Another user has this mailbox" in answer.content.decode()
+    assert "perhaps in a different spelling" in answer.content.decode()
     assert User.objects.get(pk=alice.pk).email == alice.email
     assert not EmailAddress.objects.filter(user=alice, email="anna@gmail.com", verified=True)
 
@@ -262,10 +262,10 @@ def test_an_administrator_gives_nobody_an_alias_of_somebody_else(
     give_password(client)
     form = {"email": "alice+x@example.org", "is_active": "on"}
     page = client.post(f"/admin/accounts/user/{bob.pk}/change/", form)
-    assert "Another user has this mailbox" in page.content.decode()
+    assert "perhaps in a different spelling" in page.content.decode()
     made = {"email": "ALICE+y@example.org", "password1": PASSWORD, "password2": PASSWORD}
     page = client.post("/admin/accounts/user/add/", {**made, "usable_password": "true"})
-    assert "Another user has this mailbox" in page.content.decode()
+    assert "perhaps in a different spelling" in page.content.decode()
     assert list(User.objects.order_by("mailbox").values_list("mailbox", flat=True)) == [
         "alice@example.org",
         "bob@example.org",
@@ -275,7 +275,7 @@ def test_an_administrator_gives_nobody_an_alias_of_somebody_else(
 
 @pytest.mark.django_db(transaction=True)
 def test_parallel_sign_ups_by_aliases_make_one_account(settings: LazySettings) -> None:
-    settings.ACCOUNT_RATE_LIMITS = False  # its lock, where it is slow, refuses as well
+    settings.ACCOUNT_RATE_LIMITS = False  # its lock, if it is slow, refuses as well
     barrier = threading.Barrier(6)
 
     def visit(turn: int) -> int:

@@ -18,7 +18,7 @@ from webapp.generation.queueing import heartbeat, services
 
 pytestmark = pytest.mark.browser
 Open = Callable[..., Page]
-NOBODY = "No worker is running: requests wait and nothing is lost."
+NOBODY = "No worker is running: images wait, and nothing is charged."
 
 
 @pytest.fixture

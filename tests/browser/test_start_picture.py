@@ -1,4 +1,4 @@
-"""What somebody sees who begins with a picture of theirs."""
+"""What somebody sees who begins with an image of theirs."""
 
 import base64
 import io
@@ -53,7 +53,7 @@ LEVEL = """async (asked) => {
 
 
 def flat(side_px: int = 96, down_px: int | None = None) -> bytes:
-    """A grey picture, in which noise is all there is to see."""
+    """A grey image, in which noise is all there is to see."""
     file = io.BytesIO()
     Picture.new("RGB", (side_px, down_px or side_px), (128, 128, 128)).save(file, "PNG")
     return file.getvalue()
@@ -206,7 +206,7 @@ def test_a_file_that_is_too_large_never_leaves_the_page(
     sent: list[str] = []
     page.on("request", lambda request: sent.append(f"{request.method} {request.url}"))
     page.evaluate(DROP_TOO_MUCH)
-    expect(page.locator("#wrong-start")).to_contain_text("larger than 20 MB")
+    expect(page.locator("#wrong-start")).to_contain_text("20.0 MB; at most 20 MB are allowed")
     assert not any(one.startswith("POST") for one in sent)
 
 
@@ -276,7 +276,7 @@ def test_the_noise_shown_is_that_of_the_first_step_that_is_drawn(
 
 
 def true_signal(scheduler: Any, time: Any) -> float:
-    """The picture's factor in what diffusers itself makes of a picture of ones and no noise."""
+    """The image's factor in what diffusers itself makes of an image of ones and no noise."""
     sigmas = getattr(scheduler, "sigmas", None)
     if sigmas is None:
         return float(scheduler.alphas_cumprod[int(time)] ** 0.5)
@@ -329,7 +329,7 @@ def test_a_start_that_is_not_kept_any_more_is_said(
     Upload.objects.all().delete()
     visitors.expect_status(404)
     page.reload()
-    expect(page.locator("#wrong-start")).to_contain_text("not kept any more")
+    expect(page.locator("#wrong-start")).to_contain_text("no longer exists")
     assert fields(page)["mode"] == "text"
 
 

@@ -124,7 +124,7 @@ def test_a_form_that_is_sent_twice_makes_one_batch(charlie: User) -> None:
 
 def test_a_form_that_is_sent_again_with_other_figures_is_a_conflict(charlie: User) -> None:
     make_batch(charlie, batch_id=BATCH)
-    with pytest.raises(Conflict, match="already used"):
+    with pytest.raises(Conflict, match="already sent with other content"):
         make_batch(charlie, batch_id=BATCH, amount_ucr=6 * CREDIT)
     assert Code.objects.count() == 1
 

@@ -1,4 +1,4 @@
-"""The books: what images and one person's bookings do to them, and what is refused."""
+"""The ledger: what images and one person's postings do to it, and what is refused."""
 
 import uuid
 from decimal import Decimal
@@ -98,7 +98,7 @@ def test_an_absurd_top_up_is_refused_and_changes_nothing(
 
 
 def test_an_adjustment_of_nothing_is_refused(alice: User, charlie: User) -> None:
-    with pytest.raises(InvalidInput, match="can't be 0 credits"):
+    with pytest.raises(InvalidInput, match="must not be 0"):
         ledger.adjust(user=alice, amount_ucr=0, actor=charlie, reason="abuse", key="k1")
 
 

@@ -40,7 +40,7 @@ def check(*options: str) -> str:
 
 def find_damage(*options: str) -> str:
     said = io.StringIO()
-    with pytest.raises(CommandError, match="the books need a look"):
+    with pytest.raises(CommandError, match="the ledger needs a look"):
         call_command("check_credits", *options, stdout=said)
     return said.getvalue()
 

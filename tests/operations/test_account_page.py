@@ -79,7 +79,7 @@ def download(client: Client) -> zipfile.ZipFile:
 
 @pytest.fixture
 def busy(alice: User, bob: User, offered_model: DiffusionModel) -> User:
-    """Alice has two pictures, a cancelled one, an upload and a request; bob has a picture too."""
+    """Alice has two images, a cancelled one, an upload and a request; bob has an image too."""
     submit(alice, offered_model, prompt="a fox at dusk", count=2)
     submit(bob, offered_model, prompt="bob's owl")
     for _image in range(3):
@@ -170,7 +170,7 @@ def test_both_ask_for_the_password_again(alice: User, path: str, method: str) ->
 
 
 def test_no_administrator_exports_somebody_else(alice: User, charlie: User) -> None:
-    """The address takes nobody's id, and looking through somebody's eyes does not reach it."""
+    """The address takes nobody's id, and viewing as another user does not reach it."""
     from django.http import HttpRequest
 
     from webapp.operations.acting import start_acting

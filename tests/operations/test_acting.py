@@ -1,4 +1,4 @@
-"""Looking through somebody's eyes: with a line in the log, for half an hour, and without touching
+"""Viewing as another user: with a line in the log, for half an hour, and without touching
 anything."""
 
 import ast
@@ -49,7 +49,7 @@ def lines() -> list[tuple[str, str, str]]:
 
 @pytest.fixture
 def looking(client: Client, alice: User, charlie: User, offered_model: DiffusionModel) -> Client:
-    """Charlie looks through alice's eyes; she has one finished picture."""
+    """Charlie views the studio as alice; she has one finished image."""
     submit(alice, offered_model)
     assert finish(claim(offered_model))
     start(client, charlie, alice)
@@ -231,7 +231,7 @@ def test_after_half_an_hour_it_is_over(
     assert BANNER in looking.get("/").content.decode()
     monkeypatch.setattr(time, "time", lambda: now + acting.LASTS_S + 5)
     refused = looking.post("/generations/", {"prompt": "a fox"})
-    assert refused.status_code == 403  # not a picture of the administrator's own
+    assert refused.status_code == 403  # not an image of the administrator's own
     page = looking.get("/").content.decode()
     assert BANNER not in page
     assert charlie.email in page

@@ -43,7 +43,7 @@ def long_story(busy_studio: None, alice: User, bob: User, charlie: User) -> None
 
 def test_honest_books_are_clean(busy_studio: None) -> None:
     assert check() == (
-        "The books are clean: 2 accounts, 3 transactions, 399.80 credits posted, 0.40 held.\n"
+        "The ledger is clean: 2 accounts, 3 transactions, 399.80 credits posted, 0.40 held.\n"
     )
 
 

@@ -44,7 +44,7 @@ def make(admin: Client, **changes: str) -> Any:
         "uses_per_code": "1",
         "per_user_limit": "1",
         "last_day": "",
-        "batch_id": str(uuid.uuid4()),
+        "key": str(uuid.uuid4()),
         **changes,
     }
     return admin.post(f"{LIST}make/", form)
@@ -82,7 +82,7 @@ def test_codes_are_made_written_and_redeemed(admin: Client, alice: User) -> None
 def test_the_same_form_twice_makes_one_batch(admin: Client) -> None:
     key = str(uuid.uuid4())
     for _click in range(2):
-        assert make(admin, batch_id=key).status_code == 302
+        assert make(admin, key=key).status_code == 302
     assert CodeBatch.objects.count() == 1
 
 
@@ -100,7 +100,7 @@ def test_the_same_form_twice_makes_one_batch(admin: Client) -> None:
         ("last_day", "2001-01-01", "Codes can only expire in the future."),
         ("last_day", "tomorrow", "Enter a valid date."),
         ("last_day", "9999-12-31", "That day is too far in the future."),
-        ("batch_id", "", "This form is incomplete. Open it again."),
+        ("key", "", "This form is incomplete. Open it again."),
     ],
 )
 def test_what_is_wrong_is_said_and_nothing_is_made(

@@ -1,4 +1,4 @@
-"""Invitations in the admin site: made with a password, shown once, mailed, taken back."""
+"""Invitations in the admin site: made with a password, shown once, mailed, revoked."""
 
 import re
 from typing import Any

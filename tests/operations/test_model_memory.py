@@ -1,4 +1,4 @@
-"""Where a model is enabled administrators read whether a worker has room for it."""
+"""When a model is enabled, administrators read whether a worker has room for it."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A person as a whole: switched off, switched on, deleted; the books stay clean throughout."""
+"""A user as a whole: suspended, restored, deleted; the ledger stays clean throughout."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -116,7 +116,7 @@ def test_both_are_written_down(alice: User, charlie: User) -> None:
 def test_every_one_of_them_needs_a_reason(
     alice: User, charlie: User, act: Any, reason: str
 ) -> None:
-    with pytest.raises(InvalidInput, match="Enter a reason of 1 to 200 characters"):
+    with pytest.raises(InvalidInput, match="Enter 1 to 200 characters"):
         act(user=alice, actor=charlie, reason=reason)
     assert User.objects.get(pk=alice.pk).is_active
     assert not AuditLine.objects.exists()

@@ -24,7 +24,7 @@ from webapp.operations import repairs
 
 def test_there_is_nothing_to_repair_in_clean_books(busy_studio: None) -> None:
     lines = Entry.objects.count()
-    assert check("--repair").startswith("The books are clean")
+    assert check("--repair").startswith("The ledger is clean")
     assert Entry.objects.count() == lines
     assert not AuditLine.objects.filter(action="credits.repair").exists()
 

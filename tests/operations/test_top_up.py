@@ -1,4 +1,4 @@
-"""An administrator books credits in the admin site."""
+"""An administrator posts credits in the admin site."""
 
 import uuid
 from typing import Any
@@ -111,7 +111,7 @@ def test_a_form_that_was_used_already_books_nothing_else(
     book(admin, alice, key=key)
     for user, amount in ((alice, "7"), (bob, "5")):
         response = book(admin, user, amount=amount, key=key)
-        assert "This form was already used" in response.content.decode()
+        assert "This form was already sent" in response.content.decode()
     assert posted_by_hand() == 1
 
 

@@ -1,4 +1,4 @@
-"""Many people are topped up at once: chosen or from a file, looked at, and booked all or none."""
+"""Many people are topped up at once: chosen or from a file, looked at, and posted all or none."""
 
 import re
 import uuid
@@ -128,7 +128,7 @@ def test_a_line_that_will_not_do_says_why(line: str, sentence: str) -> None:
     assert sentence in read.problem
 
 
-# -- From a file to the books ----------------------------------------------------------------
+# -- From a file to the ledger ----------------------------------------------------------------
 
 
 def test_a_file_is_looked_at_and_then_booked(

@@ -31,7 +31,7 @@ def test_it_names_the_hardware_the_models_and_the_prices(
 
 def test_a_studio_without_worker_and_models_says_so(client: Client, charlie: User) -> None:
     page = open_welcome(client, charlie)
-    assert "No worker is running yet" in page
+    assert "No worker is running: images wait" in page
     assert "No model is on offer yet." in page
 
 

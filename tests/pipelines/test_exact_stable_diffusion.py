@@ -36,7 +36,7 @@ def velocity_dir(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="module")
 def repainting_dir(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Takes nine channels: it only repaints."""
+    """Takes nine channels: it only inpaints."""
     return build_variant(
         tiny_model_dir,
         tmp_path_factory.mktemp("models") / "repainting",
@@ -137,7 +137,7 @@ def test_a_schedule_that_holds_its_first_time_twice_is_gone_through_whole(
 def test_a_model_that_only_repaints_does_nothing_else(
     runner: DiffusersRunner, repainting_dir: Path, mode: str
 ) -> None:
-    with pytest.raises(InvalidRequest, match="only repaints parts of an image"):
+    with pytest.raises(InvalidRequest, match="only inpaints"):
         begin(runner, ask_for(mode, repainting_dir))
 
 
@@ -161,7 +161,7 @@ def test_a_picture_that_no_grid_of_latents_covers_is_refused(
 def test_a_model_that_only_repaints_is_told_from_one_that_draws(repainting_dir: Path) -> None:
     found = inspect_path(repainting_dir)
     assert (found.family, found.ok, found.only_repaints) == ("sd", False, True)
-    assert found.sentence == "repainting only repaints parts of an image."
+    assert found.sentence == "repainting only inpaints: it needs a start image and a mask."
 
 
 def test_a_model_that_repaints_is_refused_where_its_files_are_broken(

@@ -1,4 +1,4 @@
-"""The statement: every line once, linked to its picture, filtered, and as quick for many lines."""
+"""The statement: every line once, linked to its image, filtered, and as quick for many lines."""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -192,9 +192,9 @@ def test_a_filter_by_picture_shows_its_lines_even_when_it_is_deleted(
             "The first day is after the last day. Choose an earlier first day.",
         ),
         ("image=7", "That is not the id of an image."),
-        ("before=abc", "That page of the statement does not exist."),
-        ("before=1-2", "That page of the statement does not exist."),
-        ("before=1-999999999999999999-2", "That page of the statement does not exist."),
+        ("before=abc", "That page does not exist."),
+        ("before=1-2", "That page does not exist."),
+        ("before=1-999999999999999999-2", "That page does not exist."),
     ],
 )
 def test_a_filter_that_is_none_is_answered_with_a_sentence_and_no_lines(

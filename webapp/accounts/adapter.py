@@ -22,7 +22,7 @@ from django.utils.translation import gettext as _
 from webapp.accounts import invitations, limits
 from webapp.accounts.known_browsers import remember_browser
 from webapp.accounts.mailboxes import mailbox_of
-from webapp.accounts.models import User
+from webapp.accounts.models import ADDRESS_TAKEN, User
 from webapp.accounts.networks import client_address
 from webapp.core.errors import Conflict, TooMany
 from webapp.core.links import public_host, public_link
@@ -78,7 +78,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         except IntegrityError as error:
             if not User.objects.has_mailbox_of(email):
                 raise
-            raise Conflict(_("There is an account with this address already.")) from error
+            raise Conflict(ADDRESS_TAKEN) from error
         invitations.forget_invitation(request)
         return saved
 
@@ -96,14 +96,11 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
         """True if the address is confirmed now. Raises Conflict if somebody else took its
         mailbox since the mail was sent; then nothing changes."""
-        sentence = _(
-            "Another user has this mailbox, perhaps with a different spelling of the address."
-        )
         try:
             with transaction.atomic():
                 return bool(super().confirm_email(request, email_address))
         except IntegrityError as error:
-            raise Conflict(sentence) from error
+            raise Conflict(ADDRESS_TAKEN) from error
 
     def can_delete_email(self, email_address: EmailAddress) -> bool:
         """False for the address that somebody signs in with: they would have none left."""

@@ -6,22 +6,25 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from webapp.accounts.models import Invitation, User, UserGroup
+from webapp.accounts.mailboxes import check_address
+from webapp.accounts.models import ADDRESS_TAKEN, Invitation, User, UserGroup
 from webapp.core import audit
 from webapp.core.errors import Conflict, InvalidInput
 from webapp.core.units import format_credits
 
 TOKEN_BYTES = 24
 SESSION_KEY = "invitation"
+SPENT = gettext_lazy(
+    "This invitation was used up or revoked, or it has expired. Ask for a new one."
+)
 MOST_PEOPLE = 10_000
 MOST_GRANT_UCR = 1_000_000 * 1_000_000
 
@@ -64,7 +67,7 @@ def make_invitation(*, actor: User, terms: InvitationTerms) -> tuple[Invitation,
 
 
 def revoke_invitation(*, invitation: Invitation, actor: User) -> bool:
-    """Takes an invitation back; who came by it stays. False if it was taken back before."""
+    """Revokes an invitation; who came by it stays. False if it was revoked before."""
     with transaction.atomic():
         revoked = Invitation.objects.filter(pk=invitation.pk, revoked_at=None).update(
             revoked_at=timezone.now()
@@ -80,7 +83,7 @@ def revoke_invitation(*, invitation: Invitation, actor: User) -> bool:
 
 
 def find_invitation(*, token: str) -> Invitation | None:
-    """The invitation of that token; None if it is unknown, used up, too old or taken back."""
+    """The invitation of that token; None if it is unknown, used up, too old or revoked."""
     return _open().filter(token_hash=_hash(token)).first()
 
 
@@ -111,9 +114,7 @@ def use_invitation(*, invitation_id: int, email: str) -> Invitation:
     mine = Q(email="") | Q(email=email.lower())
     used = _open().filter(mine, pk=invitation_id).update(uses_left=F("uses_left") - 1)
     if not used:
-        raise Conflict(
-            _("This invitation was used up or revoked in the meantime. Ask for a new one.")
-        )
+        raise Conflict(SPENT)
     return Invitation.objects.select_related("group").get(pk=invitation_id)
 
 
@@ -142,15 +143,12 @@ def _check(terms: InvitationTerms) -> None:
 
 
 def _check_email(terms: InvitationTerms) -> None:
-    try:
-        validate_email(terms.email)
-    except ValidationError as error:
-        raise InvalidInput(_("Enter a full e-mail address."), field="email") from error
+    check_address(terms.email)
     if terms.uses != 1:
         sentence = _("An invitation for one address is for one person.")
         raise InvalidInput(sentence, field="uses")
     if User.objects.has_mailbox_of(terms.email):
-        raise InvalidInput(_("There is an account with this address already."), field="email")
+        raise InvalidInput(ADDRESS_TAKEN, field="email")
 
 
 def _facts(invitation: Invitation) -> dict[str, object]:

@@ -11,6 +11,11 @@ from dataclasses import dataclass
 from itertools import chain
 
 from disposable_email_domains import blocklist
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.utils.translation import gettext as _
+
+from webapp.core.errors import InvalidInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,14 @@ def former_mailbox_of(address: str) -> str:
     if is_gmail:
         local = local.replace(".", "") or local
     return f"{local}@{domain}" if local else domain
+
+
+def check_address(text: str) -> None:
+    """Raises InvalidInput (`email`) for a text that is no e-mail address."""
+    try:
+        validate_email(text)
+    except ValidationError as error:
+        raise InvalidInput(_("Enter a full e-mail address."), field="email") from error
 
 
 def is_throwaway(address: str) -> bool:

@@ -16,6 +16,8 @@ from django.utils.translation import gettext_lazy as _
 
 from webapp.accounts.mailboxes import mailbox_of
 
+ADDRESS_TAKEN = _("There is an account with this address already, perhaps in a different spelling.")
+
 
 class UserManager(BaseUserManager["User"]):
     """Makes users; addresses are kept in lower case."""
@@ -253,10 +255,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         super().clean()
         self.email = self.email.lower()
         if self._has_new_address() and User.objects.has_mailbox_of(self.email, but=self):
-            sentence = _(
-                "Another user has this mailbox, perhaps with a different spelling of the address."
-            )
-            raise ValidationError({"email": sentence})
+            raise ValidationError({"email": ADDRESS_TAKEN})
 
     def save(
         self,

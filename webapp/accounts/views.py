@@ -24,7 +24,7 @@ def invite(request: HttpRequest, token: str) -> HttpResponse:
         return redirect("studio")
     found = invitations.find_invitation(token=token)
     if found is None and settings.SIGNUP != "closed":
-        raise NotFound(_("This invitation was used up or has expired. Ask for a new one."))
+        raise NotFound(invitations.SPENT)
     if found is not None:
         invitations.remember_invitation(request, found)
     return redirect("account_signup")

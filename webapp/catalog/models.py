@@ -133,7 +133,7 @@ class DiffusionModel(models.Model):
 
     @property
     def takes_start_image(self) -> bool:
-        """False for a model that draws from words alone."""
+        """False for a model that draws from text alone."""
         return len(self.architecture.modes) > 1
 
     @property

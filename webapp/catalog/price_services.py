@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from webapp.accounts.models import User, UserGroup
 from webapp.catalog.models import DiffusionModel, GroupPrice, ModelPrice, PriceList
@@ -18,6 +19,7 @@ from webapp.catalog.price_selectors import terms_of_row
 from webapp.catalog.pricing import WHOLE_PRICE, Terms, plain, price_before_any_list_ucr
 from webapp.core import audit
 from webapp.core.errors import Conflict, InvalidInput
+from webapp.core.texts import check_length
 from webapp.core.units import UCR_PER_CREDIT, format_credits
 
 MAX_PRICE_UCR = 1_000_000 * UCR_PER_CREDIT
@@ -27,6 +29,10 @@ FACTOR_PLACES = 12
 MAX_MULTIPLIER = Decimal(100)
 MULTIPLIER_PLACES = 4
 MAX_NOTE_LENGTH = 200
+CHANGED_MEANWHILE = gettext_lazy(
+    "Someone else changed the prices in the meantime. Check the new list and start again."
+)
+NOTHING_CHANGES = gettext_lazy("Nothing changes: the list in force says the same.")
 LOCK_SQL = "LOCK TABLE catalog_pricelist IN SHARE ROW EXCLUSIVE MODE"
 
 
@@ -86,15 +92,10 @@ def publish_prices(
     _lock()
     number, in_force = read_draft()
     if number != based_on:
-        raise Conflict(
-            _(
-                "Someone else changed the prices in the meantime. Check the new list and start "
-                "again."
-            )
-        )
+        raise Conflict(CHANGED_MEANWHILE)
     # The first list may say what the defaults say: from then on the settings change nothing.
     if number is not None and draft == in_force:
-        raise Conflict(_("Nothing changes: the list in force says the same."))
+        raise Conflict(NOTHING_CHANGES)
     return _publish(in_force, draft, actor=actor, note=note.strip())
 
 
@@ -205,9 +206,7 @@ def _check_draft(draft: PriceDraft, *, note: str) -> None:
             _check_amount(f"flat_{model_id}", terms.flat_ucr)
     for group_id, multiplier in draft.groups.items():
         _check_multiplier(group_id, multiplier)
-    if len(note.strip()) > MAX_NOTE_LENGTH:
-        sentence = _("The note may have at most %(most)d characters.") % {"most": MAX_NOTE_LENGTH}
-        raise InvalidInput(sentence, field="note")
+    check_length(note.strip(), "note", most=MAX_NOTE_LENGTH)
 
 
 def _check_amount(name: str, amount_ucr: int | None) -> None:

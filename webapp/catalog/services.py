@@ -113,7 +113,7 @@ def keep_location_anew(*, model: DiffusionModel, path: Path) -> bool:
 
 
 def offer_starter_model(*, path: Path) -> bool:
-    """Puts the built-in model at `path` on offer, chosen at first if no other model is.
+    """Puts the built-in model at `path` on offer, as the default if no other model is.
 
     True if it is new. A row that is there follows what this version says of the model, but for
     what an administrator changed. Nothing happens if `path` holds no model. Raises InvalidInput

@@ -64,9 +64,9 @@ def understand(prompt: str, lexicon: Lexicon, *, language: str = "en") -> Unders
 
 
 def can_draw(understood: Understanding, *, mode: str) -> bool:
-    """Whether a request of that mode comes to anything: from words alone if a thing is named; over
+    """Whether a request of that mode comes to anything: from text alone if a thing is named; over
     a start image if any word is known ("a blue background" names no thing, but the image takes it
-    up, and a mask painted over something is how it goes away); enlarged, always."""
+    up, and a mask painted over something is how it goes away); upscaled, always."""
     if mode in {IMAGE, INPAINT}:
         return understood.known > 0
     return bool(understood.things) or mode == UPSCALE

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from webapp.catalog.lexicon import Lexicon
 from webapp.catalog.models import DiffusionModel, ModelVocabulary
@@ -45,6 +46,13 @@ def vocabulary_of(model: DiffusionModel) -> Vocabulary | None:
     """What the model says that it knows; None for a model without a vocabulary."""
     lexicon = lexicon_of(model)
     return lexicon.vocabulary if lexicon else None
+
+
+def tell_count(vocabulary: Vocabulary) -> str:
+    """How many things it knows, in a sentence."""
+    count = vocabulary.thing_count
+    sentence = ngettext("It knows %(count)d thing.", "It knows %(count)d things.", count)
+    return sentence % {"count": count}
 
 
 def offered_sizes(model: DiffusionModel) -> Sequence[tuple[int, int]]:

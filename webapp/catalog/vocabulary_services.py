@@ -13,11 +13,11 @@ from typing import Any
 
 from django.db import transaction
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from webapp.catalog.models import DiffusionModel, ModelVocabulary
 from webapp.catalog.vocabulary import FILE_NAME, MOST_BYTES, Vocabulary, parse_vocabulary
 from webapp.catalog.vocabulary_reading import refuse
+from webapp.catalog.vocabulary_selectors import tell_count
 from webapp.core.errors import InvalidInput
 
 INDEX = "model_index.json"
@@ -93,9 +93,7 @@ def describe_vocabulary(model: DiffusionModel) -> str:
     body = ModelVocabulary.objects.filter(model=model).values_list("body", flat=True).first()
     if not body:
         return _("It has no vocabulary: people may ask it for anything.")
-    count = parse_vocabulary(body.encode()).thing_count
-    sentence = ngettext("It knows %(count)d thing.", "It knows %(count)d things.", count)
-    return sentence % {"count": count}
+    return tell_count(parse_vocabulary(body.encode()))
 
 
 def _sizes_admitted(model: DiffusionModel, vocabulary: Vocabulary | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from webapp.core.digits import read_moment
 from webapp.core.errors import InvalidInput
+from webapp.core.texts import NO_SUCH_PAGE
 
 
 def write_cursor(pk: uuid.UUID, when: datetime) -> str:
@@ -14,11 +15,10 @@ def write_cursor(pk: uuid.UUID, when: datetime) -> str:
     return base64.urlsafe_b64encode(f"{when.isoformat()} {pk.hex}".encode()).decode()
 
 
-def read_cursor(text: str, *, field: str, sentence: str) -> tuple[datetime, uuid.UUID]:
-    """The time and the id that `write_cursor` wrote; raises InvalidInput, with the sentence, for
-    any other text."""
+def read_cursor(text: str, *, field: str) -> tuple[datetime, uuid.UUID]:
+    """The time and the id that `write_cursor` wrote; raises InvalidInput for any other text."""
     try:
         when, _space, pk = base64.urlsafe_b64decode(text.encode()).decode().partition(" ")
         return read_moment(when), uuid.UUID(hex=pk)
     except (ValueError, binascii.Error) as error:
-        raise InvalidInput(sentence, field=field) from error
+        raise InvalidInput(NO_SUCH_PAGE, field=field) from error

@@ -28,6 +28,13 @@ def read_optional_day(text: str, *, field: str) -> date | None:
     return day
 
 
+def check_order(*, since: date | None, until: date | None) -> None:
+    """Raises InvalidInput (`since`) if both days are named and the first comes after the last."""
+    if since and until and since > until:
+        sentence = _("The first day is after the last day. Choose an earlier first day.")
+        raise InvalidInput(sentence, field="since")
+
+
 def start_of(day: date) -> datetime:
     """The first moment of the day."""
     return timezone.make_aware(datetime.combine(day, time.min))

@@ -81,7 +81,7 @@ def clean_image(child: Child, file: "File[Any]", *, size_bytes: int, kind: str) 
 
     Raises InvalidInput (`file`) for more than 20 MB, and RefusedImageError for what is not a PNG,
     JPEG or WebP by its content, for more than 25 megapixels (by the header, before anything is
-    decoded), for a damaged file, and for a mask without anything to repaint.
+    decoded), for a damaged file, and for a mask without anything to redraw.
     """
     check_size(size_bytes)
     facts, (png, thumbnail) = ask_child(child, "clean", [file.chunks()], kind=kind)
@@ -91,9 +91,13 @@ def clean_image(child: Child, file: "File[Any]", *, size_bytes: int, kind: str) 
 def check_size(size_bytes: int) -> None:
     """None for a file that may be looked at; raises InvalidInput for a larger one."""
     if size_bytes > MAX_BYTES:
-        sentence = _("The file has %(size).1f MB; at most %(most)d MB are allowed.")
-        facts = {"size": size_bytes / MEGABYTE, "most": MAX_BYTES // MEGABYTE}
-        raise InvalidInput(sentence % facts, field="file")
+        raise InvalidInput(too_large(size=f"{size_bytes / MEGABYTE:.1f}"), field="file")
+
+
+def too_large(*, size: str) -> str:
+    """The sentence for a file of `size` megabytes."""
+    sentence = _("The file has %(size)s MB; at most %(most)d MB are allowed.")
+    return sentence % {"size": size, "most": MAX_BYTES // MEGABYTE}
 
 
 def _told_busy(busy: BusyError) -> DarkroomError:

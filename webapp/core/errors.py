@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy
 NOTHING_HERE = gettext_lazy(
     "Nothing was found here. It may have been deleted, or you may not have access."
 )
+NOT_FOR_YOU = gettext_lazy("You may not open this page.")
 
 
 class DarkroomError(Exception):
@@ -56,6 +57,9 @@ class Forbidden(DarkroomError):
 
     code = "forbidden"
     status = 403
+
+    def __init__(self, sentence: str | Promise = NOT_FOR_YOU) -> None:
+        super().__init__(sentence)
 
 
 class NotAllowed(DarkroomError):

@@ -20,6 +20,7 @@ from django.db.models import QuerySet
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from webapp.core.errors import Conflict, InvalidInput
 from webapp.core.models import IdempotencyKey
@@ -28,6 +29,7 @@ KEPT = timedelta(hours=24)
 LOST_AFTER = timedelta(seconds=60)
 MAX_KEY_LENGTH = 64
 CLAIM_ATTEMPTS = 3
+OTHER_CONTENT = gettext_lazy("This form was already sent with other content. Open it again.")
 
 State = IdempotencyKey.State
 
@@ -78,7 +80,7 @@ def _claim(*, scope: str, key: str, body_hash: str) -> IdempotencyKey:
         if found.token == claim.token:
             return found
         if found.body_hash != body_hash:
-            raise Conflict(_("This form was already sent with other content. Open it again."))
+            raise Conflict(OTHER_CONTENT)
         if found.state == State.DONE:
             return found
         lost = same_key.filter(token=found.token, state=State.RUNNING)

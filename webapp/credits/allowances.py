@@ -4,7 +4,7 @@
 month that finds less, open holds included; a person who has as much or more is looked at again at
 the next run, and the month is used up only when something was given.
 
-What keeps it once a month is the key of the booking, `monthly:<user>:<yyyy-mm>`: a second run, a
+What keeps it once a month is the key of the posting, `monthly:<user>:<yyyy-mm>`: a second run, a
 run beside this one, another group or another amount find it taken. Under another account the
 mailbox gets nothing either. A month in which nothing ran
 at all is not made up for. The month is that of the database's clock in the studio's time zone;

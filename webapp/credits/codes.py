@@ -16,14 +16,15 @@ from django.utils.translation import gettext as _
 from webapp.accounts.models import User
 from webapp.core import audit
 from webapp.core.errors import Conflict, DarkroomError, InvalidInput, NotFound
+from webapp.core.idempotency import OTHER_CONTENT
 from webapp.core.rates import count_attempt, give_back_attempt
+from webapp.core.texts import check_text
 from webapp.core.units import format_credits
 from webapp.credits import ledger
 from webapp.credits.code_text import derive_code, digest_code, read_code, write_code
 from webapp.credits.ledger.mailbox_grants import digests_of
 from webapp.credits.ledger.posting import lock_account
 from webapp.credits.models import Account, Code, CodeBatch, CodeUse, MailboxGrant, Transaction
-from webapp.credits.requests import check_text
 
 MAX_CODES = 10_000
 MAX_USES = 1_000_000
@@ -184,7 +185,7 @@ def give_back_redeem_attempt(*, user: User, address: str) -> None:
 
 @transaction.atomic
 def redeem_code(*, user: User, text: str) -> int:
-    """Books the code's credits on the user's account, and returns how many micro-credits.
+    """Posts the code's credits on the user's account, and returns how many micro-credits.
 
     Raises InvalidInput if there is no such code, and Conflict if it is used up, expired
     or revoked, if the user redeemed it before, or as many of its batch as one person may:
@@ -307,7 +308,7 @@ def _check_expiry(expires_at: datetime | None) -> None:
 def _same_or_conflict(batch: CodeBatch, body: Mapping[str, Any]) -> CodeBatch:
     if all(getattr(batch, name) == value for name, value in body.items()):
         return batch
-    raise Conflict(_("This form was already used for other codes. Open it again."))
+    raise Conflict(OTHER_CONTENT)
 
 
 def _facts(batch: CodeBatch) -> dict[str, Any]:

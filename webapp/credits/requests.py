@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from webapp.accounts.models import User
 from webapp.core import audit, herald
 from webapp.core.errors import Conflict, InvalidInput, NotFound, TooMany
+from webapp.core.texts import check_text
 from webapp.core.units import format_credits
 from webapp.credits import ledger, mails
 from webapp.credits.models import CreditRequest
@@ -173,10 +174,3 @@ def _check_amount(amount_ucr: int) -> None:
         most = format_credits(ledger.MAX_BY_HAND_UCR)
         sentence = _("Enter more than 0 and at most %(most)s credits.")
         raise InvalidInput(sentence % {"most": most}, field="amount")
-
-
-def check_text(text: str, *, field: str, most: int) -> None:
-    """Raises InvalidInput for an empty text and a longer one."""
-    if not 0 < len(text.strip()) <= most:
-        sentence = _("Enter 1 to %(most)d characters.") % {"most": most}
-        raise InvalidInput(sentence, field=field)

@@ -20,6 +20,7 @@ from webapp.core.digits import read_moment
 from webapp.core.errors import InvalidInput
 from webapp.core.methods import require_POST
 from webapp.core.middleware import wants_json
+from webapp.core.texts import read_choice
 from webapp.gallery import bulk
 from webapp.gallery.filters import read_filter
 from webapp.gallery.selection import read_selection, select_images
@@ -31,9 +32,7 @@ from webapp.generation.models import Image
 def mark_favourites(request: SignedInRequest) -> HttpResponse:
     """Marks the selection as favourites (`on=1`), or takes the mark back (`on=0`). Raises
     InvalidInput for another `on`, or a selection that cannot be read."""
-    wanted = request.POST.get("on", "")
-    if wanted not in {"0", "1"}:
-        raise InvalidInput(_("on can be one of: 0, 1."), field="on")
+    wanted = read_choice(request.POST.get("on", ""), field="on", allowed=["0", "1"])
     changed = bulk.mark_favourites(images=_selected(request), is_favourite=wanted == "1")
     if wanted == "1":
         sentence = ngettext("%(n)d new favourite.", "%(n)d new favourites.", changed)

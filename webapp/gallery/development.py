@@ -1,4 +1,4 @@
-"""How a image came out of noise: its strip, frame by frame, and what happened at each of them.
+"""How an image came out of noise: its strip, frame by frame, and what happened at each of them.
 
 The frames are the run's own previews, in which colours are estimated from the latents by a linear
 map; only the last one is the image itself, decoded by the VAE and made small.

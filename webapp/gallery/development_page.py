@@ -1,4 +1,4 @@
-"""What the page "How a image develops" is about: one run, noise put in beside noise taken out,
+"""What the page "How an image is generated" shows: one run, noise put in beside noise taken out,
 at the same times."""
 
 import json

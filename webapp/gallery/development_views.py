@@ -1,4 +1,4 @@
-"""The page "How a image develops", and the two sheets of frames on it."""
+"""The page "How an image is generated", and the two sheets of frames on it."""
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse

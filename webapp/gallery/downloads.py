@@ -6,11 +6,12 @@ from functools import partial
 from itertools import count
 
 from django.utils.text import slugify
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from webapp.accounts.models import User
 from webapp.core.decoding import ask_child, decoding_turn
-from webapp.core.errors import InvalidInput, TooMany
+from webapp.core.errors import TooMany
+from webapp.core.texts import read_choice
 from webapp.core.zipping import ZipEntry
 from webapp.gallery.selection import Selection, select_images
 from webapp.generation.models import Image
@@ -18,6 +19,7 @@ from webapp.generation.storage import read_kept, read_pieces
 
 NAME_LENGTH = 60
 IMAGES_MOST = 2000  # in one zip
+ZIP_MOST = gettext_lazy("At most {most} images fit into one zip. Select fewer.")
 ZIPPED = ("file", "seed", "finished_at", "generation__prompt")  # fields that a zip needs
 
 
@@ -54,11 +56,7 @@ def encode(image: Image, *, name: str, with_metadata: bool, asker: object) -> tu
     Raises InvalidInput for a format that is not on offer, NotFound if the file is gone, TooMany
     and Unavailable if no turn to encode it comes soon.
     """
-    if name not in FORMATS:
-        sentence = _("An image can be downloaded as: %(allowed)s.") % {
-            "allowed": ", ".join(FORMATS)
-        }
-        raise InvalidInput(sentence, field="format")
+    read_choice(name, field="format", allowed=FORMATS)
     with decoding_turn(asker) as child:
         stored = read_kept(image.file)
         options = {"name": name, "with_metadata": with_metadata}
@@ -72,8 +70,7 @@ def list_entries(*, owner: User, selection: Selection) -> list[ZipEntry]:
     images = select_images(owner=owner, selection=selection).select_related("generation")
     found = list(images.order_by("-finished_at", "-pk").only(*ZIPPED)[: IMAGES_MOST + 1])
     if len(found) > IMAGES_MOST:
-        sentence = _("At most %(most)s images fit into one zip. Select fewer.")
-        raise TooMany(sentence % {"most": f"{IMAGES_MOST:,}"})
+        raise TooMany(ZIP_MOST.format(most=f"{IMAGES_MOST:,}"))
     return [
         ZipEntry(name, partial(read_pieces, image.file), modified=image.finished_at)
         for name, image in zip(_names(found), found, strict=True)

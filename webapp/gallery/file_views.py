@@ -8,11 +8,10 @@ from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.utils.http import content_disposition_header
-from django.utils.translation import gettext as _
 
 from webapp.accounts.requests import SignedInRequest
-from webapp.core.errors import InvalidInput
 from webapp.core.methods import require_GET, require_POST
+from webapp.core.texts import read_choice
 from webapp.core.zipping import stream_zip
 from webapp.gallery.downloads import FORMATS, as_stored, download_name, encode, list_entries
 from webapp.gallery.selection import read_selection
@@ -90,6 +89,4 @@ def archive(request: SignedInRequest) -> HttpResponseBase:
 
 
 def _read_metadata(text: str) -> bool:
-    if text not in {"yes", "no"}:
-        raise InvalidInput(_("metadata can be one of: yes, no."), field="metadata")
-    return text == "yes"
+    return read_choice(text, field="metadata", allowed=["yes", "no"]) == "yes"

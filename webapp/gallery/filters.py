@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 from webapp.core.days import read_optional_day
 from webapp.core.errors import InvalidInput
 from webapp.core.ids import find_id
+from webapp.core.texts import check_length, read_choice
 from webapp.generation.models import Generation
 
 FAVOURITES, BIN = "favourites", "bin"
@@ -113,9 +114,7 @@ def _read_place(text: str) -> str:
 
 
 def _read_text(text: str, *, field: str, most: int) -> str:
-    if len(text) > most:
-        sentence = _("A search can have up to %(most)d characters.") % {"most": most}
-        raise InvalidInput(sentence, field=field)
+    check_length(text, "search", most=most, field=field)
     return text.strip()
 
 
@@ -126,7 +125,4 @@ def _read_style(text: str) -> str:
 
 
 def _read_choice(text: str, *, field: str, allowed: list[str]) -> str:
-    if text and text not in allowed:
-        sentence = _("%(field)s can be one of: %(allowed)s.")
-        raise InvalidInput(sentence % {"field": field, "allowed": ", ".join(allowed)}, field=field)
-    return text
+    return read_choice(text, field=field, allowed=allowed) if text else ""

@@ -9,7 +9,6 @@ from datetime import datetime
 from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import get_language
-from django.utils.translation import gettext as _
 
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
@@ -214,8 +213,7 @@ def _load(ids: list[uuid.UUID]) -> list[WallImage]:
 
 
 def _behind(walk: Walk, cursor: str) -> Walk:
-    sentence = _("That page of the gallery does not exist. Start again at the top.")
-    when, pk = read_cursor(cursor, field="cursor", sentence=sentence)
+    when, pk = read_cursor(cursor, field="cursor")
     clock = walk.clock
     older = Q(**{f"{clock}__lt": when}) | Q(pk__lt=pk)
     return Walk(walk.images.filter(Q(**{f"{clock}__lte": when}), older), clock)

@@ -6,6 +6,9 @@ from django.utils.functional import Promise
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
+STORAGE_FAILED: Final = _(
+    "The image could not be saved: the studio's storage is full or not available."
+)
 # A worker tells its sentence in English; whoever reads another language gets the code's own.
 BY_CODE: Final[dict[str, Promise]] = {
     "engine_error": _("The image could not be made because of an unexpected error."),
@@ -15,9 +18,7 @@ BY_CODE: Final[dict[str, Promise]] = {
     "start_picture_lost": _("The start image or its mask no longer exists. Add it again."),
     "storage_failed": _("The studio's storage did not answer. Ask for the image again later."),
     # Of images that an earlier version drew: workers wait for their storage now.
-    "storagefailed": _(
-        "The image could not be saved: the studio's storage is full or not available."
-    ),
+    "storagefailed": STORAGE_FAILED,
     "withheld": _("The model's safety checker withheld this image."),
     "file_lost": _("The file of this image was lost. What it cost was given back."),
     "worker_lost": _("The worker stopped three times while drawing this image."),

@@ -37,7 +37,7 @@ TRACE = "traceparent"
 
 
 class Upload(models.Model):
-    """An image handed in as a start, or a mask: decoded, without metadata, encoded anew.
+    """An image uploaded as a start, or a mask: decoded, without metadata, encoded anew.
 
     Requests keep theirs; the sweeper deletes those that no request names after a day.
     """

@@ -55,7 +55,7 @@ def sweep_orphans() -> None:
 
 @shared_task(name="webapp.generation.tasks.sweep_uploads")
 def sweep_uploads() -> None:
-    """Removes images that were handed in and that no request has named for a day."""
+    """Removes images that were uploaded and that no request has named for a day."""
     try:
         delete_unused_uploads()
     except OperationalError as error:

@@ -6,7 +6,7 @@ every transaction sums to 0, and so do all        every charge has its hold, at 
 image stored <=> exactly one capture <=> its file is there with the stored hash (one whose file was
 lost is failed, captured and refunded)      files that no row names are counted; beat deletes them
 open hold <=> queued or running image      shares count what is queued
-an undo is minus what it undoes, a refund is what was charged, once      batches, codes: as booked
+an undo is minus what it undoes, a refund is what was charged, once      batches, codes: as posted
 """
 
 import hashlib

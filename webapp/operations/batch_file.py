@@ -11,9 +11,10 @@ from webapp.core.csv_lines import BOM, csv_line
 from webapp.core.digits import read_decimal
 from webapp.core.errors import InvalidInput
 from webapp.core.numbers import not_a_number
+from webapp.core.texts import too_long
 from webapp.core.units import CREDIT_PLACES, to_ucr
 from webapp.credits.ledger import MAX_REASON_LENGTH
-from webapp.credits.ledger.by_hand import MAX_BY_HAND_UCR, most_at_once
+from webapp.credits.ledger.by_hand import tell_amount
 
 MAX_BYTES = 2 * 1024 * 1024
 MAX_LINES = 20_000
@@ -69,11 +70,8 @@ def read_amount(text: str) -> tuple[int, str]:
     if len(text.partition(".")[2]) > CREDIT_PLACES:
         return 0, _("An amount has at most six decimals.")
     amount_ucr = to_ucr(amount)
-    if amount_ucr == 0:
-        return 0, _("The amount must not be 0.")
-    if abs(amount_ucr) > MAX_BY_HAND_UCR:
-        return 0, most_at_once()
-    return amount_ucr, ""
+    problem = tell_amount(amount_ucr)
+    return (0, problem) if problem else (amount_ucr, "")
 
 
 def template_file() -> bytes:
@@ -137,9 +135,7 @@ def _read_line(number: int, header: list[str], cells: list[str]) -> FileLine:
     elif not email:
         problem = _("The e-mail address is missing.")
     elif not problem and len(reason) > MAX_REASON_LENGTH:
-        problem = _("The reason may have at most %(most)d characters.") % {
-            "most": MAX_REASON_LENGTH
-        }
+        problem = too_long("reason", most=MAX_REASON_LENGTH)
     return FileLine(number, email, amount_ucr, reason, problem)
 
 

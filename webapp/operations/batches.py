@@ -1,7 +1,7 @@
-"""Many people topped up at once: chosen or read from a file, looked at, then booked as one batch.
+"""Many people topped up at once: chosen or read from a file, looked at, then posted as one batch.
 
 What is looked at is kept in Valkey under an id that becomes the batch's: it can be neither forged
-nor changed by the page, and booking it twice books it once. After an hour it is gone.
+nor changed by the page, and posting it twice posts it once. After an hour it is gone.
 """
 
 import uuid
@@ -53,7 +53,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A batch that was not booked yet."""
+    """A batch that was not posted yet."""
 
     id: uuid.UUID
     reason: str
@@ -62,7 +62,7 @@ class Draft:
 
     @property
     def wrong(self) -> list[Line]:
-        """The lines that can't be booked."""
+        """The lines that can't be posted."""
         return [line for line in self.lines if line.problem]
 
     @property
@@ -165,10 +165,10 @@ def look_again(*, actor: User, draft: Draft) -> Draft:
 @answers_within(LONG_S)
 @transaction.atomic
 def book_draft(*, actor: User, draft: Draft) -> TopUpBatch:
-    """The booked batch: all lines in one commit, with one line in the audit log. A draft that was
-    booked before answers with the same batch.
+    """The posted batch: all lines in one commit, with one line in the audit log. A draft that was
+    posted before answers with the same batch.
 
-    Raises InvalidInput if a line can't be booked (any more), and books nothing then.
+    Raises InvalidInput if a line can't be posted (any more), and posts nothing then.
     """
     if draft.wrong:
         raise InvalidInput(_("Some lines cannot be posted, so nothing was posted."), field="lines")

@@ -51,7 +51,7 @@ NOT_PERSONAL = {
 
 def list_entries(*, user: User) -> Iterator[ZipEntry]:
     """profile.json, generations.json, requests.json, statement.csv, then the images one by one:
-    those that were drawn, and those that were handed in as a start."""
+    those that were drawn, and those that were uploaded as a start."""
     account = Account.objects.get(user=user)
     yield ZipEntry("profile.json", lambda: _json(_profile(user)), compressed=True)
     yield ZipEntry("generations.json", lambda: _generations(user), compressed=True)
@@ -78,7 +78,7 @@ def image_name(image: Image) -> str:
 
 
 def upload_name(upload: Upload) -> str:
-    """What an image that was handed in is called in the archive."""
+    """What an uploaded image is called in the archive."""
     return f"uploads/{upload.pk}.png"
 
 

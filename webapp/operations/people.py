@@ -14,8 +14,10 @@ from webapp.accounts.models import User
 from webapp.accounts.second_step import remove_second_steps
 from webapp.accounts.sessions import new_epoch
 from webapp.core import audit, herald
-from webapp.core.errors import Conflict, InvalidInput
+from webapp.core.errors import Conflict
+from webapp.core.texts import check_text
 from webapp.credits import ledger
+from webapp.credits.ledger.grants import UNFINISHED
 from webapp.generation.erasure import cancel_all, erase_images
 from webapp.generation.models import Image, QueueShare
 
@@ -146,13 +148,13 @@ def _erase_row(user: User) -> bool:
     if row is None:
         return False
     if Image.objects.filter(owner=row).exists():
-        raise Conflict(_("Images of this account are still being generated. Cancel them first."))
+        raise Conflict(UNFINISHED)
     row.delete()
     return True
 
 
 def _keep_an_administrator(*, but: User) -> None:
-    """Raises Conflict if nobody else could open the admin site with all rights. Locks them
+    """Raises Conflict if nobody else could open the admin site as a superuser. Locks them
     all, so that two administrators cannot suspend each other."""
     administrators = User.objects.filter(is_superuser=True, is_active=True)
     ids = list(administrators.select_for_update().order_by("pk").values_list("pk", flat=True))
@@ -164,11 +166,8 @@ def _keep_an_administrator(*, but: User) -> None:
 
 def read_reason(reason: str) -> str:
     """The reason without blanks around it. Raises InvalidInput if it is empty or too long."""
-    reason = reason.strip()
-    if not 1 <= len(reason) <= MAX_REASON_LENGTH:
-        sentence = _("Enter a reason of 1 to %(most)d characters.") % {"most": MAX_REASON_LENGTH}
-        raise InvalidInput(sentence, field="reason")
-    return reason
+    check_text(reason, field="reason", most=MAX_REASON_LENGTH)
+    return reason.strip()
 
 
 def _ring_for_deletions() -> None:

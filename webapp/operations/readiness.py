@@ -43,7 +43,7 @@ class Readiness:
 
     @property
     def is_ready(self) -> bool:
-        """Whether every part is well. The ledger does not count: violated books need a person, and
+        """Whether every part is well. The ledger does not count: a fault in it needs a person, and
         taking the studio out of service would help nobody."""
         return all(word == OK for word in self.parts.values())
 

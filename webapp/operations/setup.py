@@ -8,14 +8,14 @@ from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ImproperlyConfigured, ValidationError
-from django.core.validators import validate_email
 from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from webapp.accounts.models import User
+from webapp.accounts.mailboxes import check_address
+from webapp.accounts.models import ADDRESS_TAKEN, User
 from webapp.core.errors import InvalidInput, NotFound
 from webapp.operations.models import SetupLink
 
@@ -23,7 +23,7 @@ LINK_LIFETIME = timedelta(days=1)
 
 
 def has_admin() -> bool:
-    """True as soon as anybody can open the admin site with all rights."""
+    """True as soon as anybody can open the admin site as a superuser."""
     return User.objects.filter(is_superuser=True, is_active=True).exists()
 
 
@@ -78,12 +78,9 @@ def create_admin_from_environment() -> bool:
 
 
 def _create_admin(*, email: str, password: str) -> User:
-    try:
-        validate_email(email)
-    except ValidationError as error:
-        raise InvalidInput(_("Enter a full e-mail address."), field="email") from error
+    check_address(email)
     if User.objects.filter(email__iexact=email).exists():
-        raise InvalidInput(_("There is an account with this address already."), field="email")
+        raise InvalidInput(ADDRESS_TAKEN, field="email")
     try:
         validate_password(password, User(email=email))
     except ValidationError as error:

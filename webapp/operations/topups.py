@@ -1,4 +1,4 @@
-"""Credits moved by an administrator's hand: booked by the ledger, and written to the audit log in
+"""Credits moved by an administrator's hand: posted by the ledger, and written to the audit log in
 the same commit."""
 
 import uuid
@@ -16,7 +16,7 @@ from webapp.credits.models import Account, Entry, TopUpBatch, Transaction
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """What was booked, and what the person could spend before and after it."""
+    """What was posted, and what the person could spend before and after it."""
 
     transaction: Transaction
     before_ucr: int
@@ -29,10 +29,10 @@ def book_credits(
 ) -> Booked:
     """Adds credits to the user's account, or takes them away if the amount is negative.
 
-    The same key twice books once. Raises what `ledger.top_up` and `ledger.adjust` raise, and
+    The same key twice posts once. Raises what `ledger.top_up` and `ledger.adjust` raise, and
     changes nothing then.
     """
-    # Locked first, so that of two clicks the second finds what the first has booked.
+    # Locked first, so that of two clicks the second finds what the first has posted.
     account = ledger.lock_account(user=user)
     book = ledger.adjust if amount_ucr < 0 else ledger.top_up
     newest = Transaction.objects.order_by("-pk").values_list("pk", flat=True).first() or 0

@@ -7,7 +7,6 @@ from django.contrib.auth import login
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
-from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
@@ -40,7 +39,7 @@ def welcome(request: SignedInRequest) -> HttpResponse:
     """What a new administrator looks through; it can be opened again. Raises Forbidden for
     everybody but superusers."""
     if not request.user.is_superuser:
-        raise Forbidden(_("You may not open this page."))
+        raise Forbidden
     studio = describe_studio(admin=request.user)
     return render(request, "operations/welcome.html", {"studio": studio})
 
@@ -72,7 +71,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     if not (settings.METRICS_TOKEN or settings.METRICS_ADDRESSES):
         raise NotFound(NOTHING_HERE)
     if not may_read(request):
-        raise Forbidden(_("You may not open this page."))
+        raise Forbidden
     return HttpResponse(write_metrics(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 

@@ -1,4 +1,4 @@
-"""Images that strangers hand in: looked at before they are decoded, and encoded anew.
+"""Images that strangers upload: looked at before they are decoded, and encoded anew.
 
 What comes out holds pixels and nothing else: upright, without transparency, in sRGB.
 """
@@ -16,7 +16,7 @@ MAX_PIXELS = 25 * MEGAPIXEL
 LONGEST_SIDE_PX = 2048
 THUMBNAIL_SIDE_PX = 256
 FORMATS = ("PNG", "JPEG", "WEBP")
-REPAINTED = 128  # a mask's grey from which a pixel is drawn anew
+REPAINTED = 128  # a mask's grey from which a pixel is redrawn
 MASK = "mask"
 PNG_COMPRESS_LEVEL = 3
 BAND_PX = 256
@@ -61,7 +61,7 @@ def clean(file: IO[bytes], *, kind: str) -> Clean:
 
     Raises RefusedError for what is not a PNG, JPEG or WebP by its content, for more than 25
     megapixels (by the header, before anything is decoded), for a damaged file, and for a mask
-    without anything to repaint.
+    without anything to redraw.
     """
     is_mask = kind == MASK
     try:

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from webapp.core.days import end_of, read_optional_day, start_of
+from webapp.core.days import check_order, end_of, read_optional_day, start_of
 from webapp.core.errors import InvalidInput
 from webapp.core.ids import read_optional_id
 from webapp.credits.models import Transaction
@@ -75,10 +75,7 @@ def read_filter(given: Mapping[str, str]) -> StatementFilter:
         until=read_optional_day(given.get("until", ""), field="until"),
         image_id=read_optional_id(given.get("image"), field="image"),
     )
-    if asked.since and asked.until and asked.since > asked.until:
-        raise InvalidInput(
-            _("The first day is after the last day. Choose an earlier first day."), field="since"
-        )
+    check_order(since=asked.since, until=asked.until)
     return asked
 
 

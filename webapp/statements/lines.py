@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from django.db.models import Q, QuerySet
-from django.utils.translation import gettext as _
 
 from webapp.core.errors import InvalidInput
+from webapp.core.texts import NO_SUCH_PAGE
 from webapp.credits.models import Account, Entry, Hold, Transaction
 from webapp.generation.failures import tell_failure
 from webapp.generation.models import Image
@@ -41,8 +41,7 @@ class Cursor:
         """The cursor that `str` wrote; raises InvalidInput for any other text."""
         found = CURSOR.fullmatch(text)
         if not found:
-            sentence = _("That page of the statement does not exist. Start again at the top.")
-            raise InvalidInput(sentence, field="before")
+            raise InvalidInput(NO_SUCH_PAGE, field="before")
         entry_id, microseconds, hold_id = (int(number) for number in found.groups())
         return cls(entry_id, EPOCH + microseconds * MICROSECOND, hold_id)
 

@@ -14,15 +14,16 @@ from webapp.catalog.models import ModelPrice, PriceList
 from webapp.core.units import format_credits
 from webapp.credits.models import Entry, Hold, Transaction
 from webapp.credits.selectors import get_hold
+from webapp.generation.live import strings
 from webapp.generation.models import Generation, Image
 
 STAGES = {
     "queue_s": gettext_lazy("in the queue"),
     "wait_s": gettext_lazy("waiting for its turn"),
-    "load_s": gettext_lazy("loading the model"),
-    "encode_s": gettext_lazy("reading the prompt"),
-    "denoise_s": gettext_lazy("generating"),
-    "decode_s": gettext_lazy("finishing the image"),
+    "load_s": strings.STAGES["loading"],
+    "encode_s": strings.STAGES["encoding"],
+    "denoise_s": strings.STAGES["denoising"],
+    "decode_s": strings.STAGES["decoding"],
     "finish_s": gettext_lazy("saving"),
 }
 WHOLE_PRICE = Decimal(1)

@@ -96,7 +96,7 @@ class Job:
         """True if a preview is due and somebody hears of it, 0 being never.
 
         A run begins with one of its noise, and gets six if it has the steps for them: they are
-        kept as its development strip, and an image of four steps is to develop too.
+        kept as its strip of previews, and an image of four steps is to have one too.
         """
         if self.on_progress is None or self.previewing or self.done >= self.calls:
             return False

@@ -13,6 +13,10 @@ Mode = Literal["text", "image", "inpaint", "upscale"]
 LARGEST_SEED: Final = 2**64 - 1
 UPSCALE: Final = 2
 
+START_OR_TEXT: Final = "Text to image takes no start image, and every other mode needs one."
+MASK_AND_INPAINT: Final = "Inpainting needs a mask, and no other mode takes one."
+NO_NEGATIVE_PROMPT: Final = "This model does not take a negative prompt."
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
@@ -40,7 +44,7 @@ class LoraSource:
 
 @dataclass(frozen=True, slots=True)
 class StartImage:
-    """An image handed in: `height_px` rows of `width_px` RGB byte triples."""
+    """An image to begin with: `height_px` rows of `width_px` RGB byte triples."""
 
     pixels: bytes
     width_px: int
@@ -53,7 +57,7 @@ class StartImage:
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """Where to repaint: `height_px` rows of `width_px` bytes, 255 repaints and 0 keeps."""
+    """What to draw again: `height_px` rows of `width_px` bytes, 255 is drawn again, 0 is kept."""
 
     pixels: bytes
     width_px: int
@@ -104,9 +108,16 @@ class ImageRequest:
         self._check_start()
         self._check_mask()
 
+    def no_step_left(self) -> InvalidRequest:
+        """The error for a strength at which the pipeline's schedule has no step to draw."""
+        return InvalidRequest(
+            f"At strength {self.strength} none of the {self.steps} steps is left. "
+            "Raise the strength or the steps."
+        )
+
     def _check_start(self) -> None:
         if (self.start is None) != (self.mode == "text"):
-            raise InvalidRequest("A start image belongs to every mode but plain text.")
+            raise InvalidRequest(START_OR_TEXT)
         if self.start is None:
             return
         if not 0 < self.strength <= 1:
@@ -119,7 +130,7 @@ class ImageRequest:
 
     def _check_mask(self) -> None:
         if (self.mask is None) != (self.mode != "inpaint"):
-            raise InvalidRequest("A mask belongs to repainting, and only to it.")
+            raise InvalidRequest(MASK_AND_INPAINT)
         if self.mask and (self.mask.width_px, self.mask.height_px) != (
             self.width_px,
             self.height_px,

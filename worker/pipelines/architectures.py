@@ -19,7 +19,7 @@ TokenizerAndEncoder = tuple[str, str]
 class SingleFile:
     """One kind of single file. `matches`: whether a safetensors header is of this kind;
     `configured_by`: the hub id whose configuration and tokenizers fit, as in diffusers' own table
-    of default pipelines; `repainting_configured_by`: the same for those that only repaint."""
+    of default pipelines; `repainting_configured_by`: the same for those that only inpaint."""
 
     sentence: str
     native_size_px: int

@@ -81,9 +81,9 @@ class Denoising:
     device of the latents. `conditioning`: what the denoiser is told beside latents and time, by
     the names that the adapter's `predict` uses, each of shape [rows, ...], the unconditional row
     first.
-    `model_input` puts further channels beside scaled latents [rows, ...] (repainting models);
+    `model_input` puts further channels beside scaled latents [rows, ...] (inpainting models);
     `after_step` takes the new latents and the index of the step done, and returns them as they
-    go on (repainting puts back what is kept). `encoded`: the way its start image was encoded, see
+    go on (inpainting puts back what is kept). `encoded`: the way its start image was encoded, see
     `VaeWays`. `drawn_by`: the predictions' (call rows, compiled, graphed).
     """
 

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from worker.engine.errors import InvalidRequest
-from worker.engine.request import ImageRequest
+from worker.engine.request import MASK_AND_INPAINT, START_OR_TEXT, ImageRequest
 from worker.pipelines.copies import sent
 from worker.pipelines.denoising import AfterStep
 from worker.pipelines.loader import LoadedModel
@@ -59,7 +59,7 @@ def plan_timesteps(
         return timesteps
     timesteps = pipe.get_timesteps(request.steps, request.strength, timesteps.device)[0]
     if not len(timesteps):
-        raise InvalidRequest(f"A strength of {request.strength} leaves no step to draw.")
+        raise request.no_step_left()
     return timesteps
 
 
@@ -75,11 +75,11 @@ def _dynamic_shift(config: Any, patches: int, max_shift: float) -> float:
 
 
 def start_tensor(pipe: Any, request: ImageRequest, device: torch.device) -> Tensor:
-    """The start image [1, 3, height, width] in -1..1, float32, enlarged to the size asked for.
+    """The start image [1, 3, height, width] in -1..1, float32, resized to the size asked for.
     Raises `InvalidRequest` for a request without one."""
     start = request.start
     if start is None:
-        raise InvalidRequest("A start image belongs to every mode but plain text.")
+        raise InvalidRequest(START_OR_TEXT)
     image = Image.frombytes("RGB", (start.width_px, start.height_px), start.pixels)
     size = (request.width_px, request.height_px)
     if image.size != size:
@@ -91,11 +91,11 @@ def start_tensor(pipe: Any, request: ImageRequest, device: torch.device) -> Tens
 
 
 def mask_tensor(pipe: Any, request: ImageRequest, device: torch.device) -> Tensor:
-    """The mask [1, 1, height, width], float32: 1 repaints and 0 keeps. Raises `InvalidRequest` for
-    a request without one."""
+    """The mask [1, 1, height, width], float32: 1 is drawn again, 0 is kept. Raises `InvalidRequest`
+    for a request without one."""
     mask = request.mask
     if mask is None:
-        raise InvalidRequest("A mask belongs to repainting, and only to it.")
+        raise InvalidRequest(MASK_AND_INPAINT)
     image = Image.frombytes("L", (mask.width_px, mask.height_px), mask.pixels)
     prepared: Tensor = pipe.mask_processor.preprocess(
         image, height=request.height_px, width=request.width_px

@@ -11,7 +11,7 @@ from diffusers import FluxImg2ImgPipeline, FluxInpaintPipeline, FluxPipeline
 from torch import Tensor
 
 from worker.engine.errors import InvalidRequest
-from worker.engine.request import ImageRequest
+from worker.engine.request import NO_NEGATIVE_PROMPT, ImageRequest
 from worker.pipelines.decoding import encode_start
 from worker.pipelines.denoising import AfterStep, Denoising, sampler_options
 from worker.pipelines.flow_matching import (
@@ -109,7 +109,7 @@ class Flux:
 def _check(model: LoadedModel, request: ImageRequest) -> None:
     check_size(request, multiple=model.pipeline.vae_scale_factor * _PATCH)
     if request.negative_prompt:
-        raise InvalidRequest("This model does not take a negative prompt.")
+        raise InvalidRequest(NO_NEGATIVE_PROMPT)
 
 
 def _grid_size(pipe: Any, request: ImageRequest) -> tuple[int, int]:

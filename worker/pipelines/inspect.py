@@ -35,9 +35,9 @@ class Inspection:
     """What a path holds.
 
     `ok` says whether it can be loaded and draws from text; `sentence` says what it is, or what is
-    wrong with it. `only_repaints` says that it can be loaded, but only repaints parts of an image.
-    `family` is one of `ARCHITECTURES`, or None;
-    `kind` is folder, file or None; `native_size_px` is the side the model was trained at.
+    wrong with it. `only_repaints` says that it can be loaded, but only inpaints. `family` is one of
+    `ARCHITECTURES`, or None; `kind` is folder, file or None; `native_size_px` is the side the model
+    was trained at.
     """
 
     family: str | None
@@ -88,7 +88,7 @@ def _takes_mask(channels: object) -> bool:
 
 
 def _repainting(found: Inspection, path: Path) -> Inspection:
-    sentence = f"{path.name} only repaints parts of an image."
+    sentence = f"{path.name} only inpaints: it needs a start image and a mask."
     return replace(found, ok=False, sentence=sentence, only_repaints=True)
 
 

@@ -72,7 +72,7 @@ def check_size(request: ImageRequest, *, multiple: int) -> None:
 
 def _check_mode(model: LoadedModel, mode: Mode) -> None:
     if _only_repaints(model.pipeline) and mode != "inpaint":
-        raise InvalidRequest("This model only repaints parts of an image.")
+        raise InvalidRequest("This model only inpaints: it needs a start image and a mask.")
 
 
 def _only_repaints(pipe: Any) -> bool:
@@ -116,17 +116,13 @@ def _from_noise(request: ImageRequest, drawing: Drawing) -> Start:
 def _timesteps_left(request: ImageRequest, drawing: Drawing) -> Tensor:
     timesteps, steps = drawing.pipe.get_timesteps(request.steps, request.strength, drawing.device)
     if steps < 1:
-        sentence = (
-            f"At strength {request.strength} none of the {request.steps} steps is left. "
-            "Raise the strength or the steps."
-        )
-        raise InvalidRequest(sentence)
+        raise request.no_step_left()
     left: Tensor = timesteps
     return left
 
 
 def _enlarged(start: StartImage, request: ImageRequest) -> Image.Image:
-    """The start image at the size asked for; only upscaling hands in a smaller one."""
+    """The start image at the size asked for; only upscaling begins with a smaller one."""
     image = Image.frombytes("RGB", (start.width_px, start.height_px), start.pixels)
     size = (request.width_px, request.height_px)
     return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
@@ -147,7 +143,7 @@ def _from_mask(
     prepared = pipe.mask_processor.preprocess(
         Image.frombytes("L", (mask.width_px, mask.height_px), mask.pixels), *size
     )
-    painted = sent(prepared, drawing.device)  # [1, 1, height, width], 1 repaints
+    painted = sent(prepared, drawing.device)  # [1, 1, height, width], 1 is drawn again
     blends = not _only_repaints(pipe)
     latents, noise, *image_latents = pipe.prepare_latents(
         1,

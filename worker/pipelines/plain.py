@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 from worker.engine.errors import InvalidRequest
-from worker.engine.request import ImageRequest
+from worker.engine.request import NO_NEGATIVE_PROMPT, ImageRequest
 from worker.pipelines.loader import LoadedModel
+from worker.pipelines.modes import check_size
 from worker.pipelines.pixels import Rendering, to_pixels
 from worker.pipelines.samplers import OWN, build_scheduler
 from worker.pipelines.stages import StageClock
@@ -61,7 +62,7 @@ def call_arguments(pipe: Any, request: ImageRequest) -> dict[str, Any]:
     take."""
     if request.mode != "text":
         raise InvalidRequest("This model only draws from text.")
-    _check_size(pipe, request)
+    check_size(request, multiple=size_multiple(pipe))
     accepted = inspect.signature(pipe.__call__).parameters
     arguments = {
         "prompt": request.prompt,
@@ -77,15 +78,15 @@ def call_arguments(pipe: Any, request: ImageRequest) -> dict[str, Any]:
         arguments["clean_caption"] = False
     if request.negative_prompt:
         if not takes_negative_prompt(accepted):
-            raise InvalidRequest("This model does not take a negative prompt.")
+            raise InvalidRequest(NO_NEGATIVE_PROMPT)
         arguments["negative_prompt"] = request.negative_prompt
     return arguments
 
 
 def guidance_argument(accepted: Parameters) -> str:
     """Guidance by two denoiser calls is `guidance_scale` to most pipelines. Some call it
-    `true_cfg_scale`; if that comes switched off beside another (Flux), the model is told its
-    scale instead."""
+    `true_cfg_scale`; if that is off by default beside another (Flux), the model is told its scale
+    instead."""
     is_only = "guidance_scale" not in accepted and "true_cfg_scale" in accepted
     return "true_cfg_scale" if is_only or _guides_by_true_cfg(accepted) else "guidance_scale"
 
@@ -102,16 +103,9 @@ def check_taken(arguments: Iterable[str], accepted: Parameters) -> None:
 
 
 def takes_negative_prompt(accepted: Parameters) -> bool:
-    """False, too, if true guidance is switched off: the pipeline would take the words and ignore
-    them."""
+    """False, too, if true guidance is off: the pipeline would take the words and ignore them."""
     is_deaf = "true_cfg_scale" in accepted and guidance_argument(accepted) != "true_cfg_scale"
     return "negative_prompt" in accepted and not is_deaf
-
-
-def _check_size(pipe: Any, request: ImageRequest) -> None:
-    multiple = size_multiple(pipe)
-    if request.width_px % multiple or request.height_px % multiple:
-        raise InvalidRequest(f"Width and height must be multiples of {multiple} for this model.")
 
 
 def size_multiple(pipe: Any) -> int:

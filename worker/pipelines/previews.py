@@ -1,4 +1,4 @@
-"""Small previews of an image while it develops, by a linear map from latents to RGB.
+"""Small previews of an image while it is drawn, by a linear map from latents to RGB.
 
 A latent pixel is close to a linear function of the colour of the patch that it stands for, so one
 matrix shows what a full VAE decode would cost a hundred times more to show. The matrix is fitted

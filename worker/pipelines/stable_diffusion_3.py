@@ -111,7 +111,7 @@ def _check(model: LoadedModel, request: ImageRequest) -> None:
         sentence = f"This model draws at most {longest * patch_px} pixels a side."
         raise InvalidRequest(sentence)
     if request.mode == "inpaint" and pipe.transformer.config.in_channels != _BLENDED_CHANNELS:
-        raise InvalidRequest("This model does not repaint parts of an image.")
+        raise InvalidRequest("This model does not inpaint.")
 
 
 def _patches(pipe: Any, request: ImageRequest) -> int:

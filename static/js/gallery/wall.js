@@ -1,4 +1,4 @@
-// The wall goes on by itself, and is where it was when somebody comes back from a image.
+// The wall goes on by itself, and is where it was when somebody comes back from an image.
 // Tiles stand in lists of 60, which any number of columns divides; the browser lays out only the
 // lists that are near the screen (content-visibility).
 const days = document.querySelector("[data-days]");

@@ -1,7 +1,7 @@
-// Masks as files: a image whose white is drawn anew, of the start image's size.
+// Masks as files: an image whose white is redrawn, of the start image's size.
 import { Paper } from "darkroom/mask/paper";
 
-// The paper that a mask's image describes; an empty one without a image.
+// The paper that a mask's image describes; an empty one without an image.
 export function readPaper(image, width, height) {
   if (!image) return new Paper(width, height);
   const context = blank(width, height).getContext("2d");

@@ -1,4 +1,4 @@
-// The mask itself: one byte a pixel, 0 is kept and 255 is drawn anew. Boxes are {x, y, width, height}.
+// The mask itself: one byte a pixel, 0 is kept and 255 is redrawn. Boxes are {x, y, width, height}.
 export class Paper {
   constructor(width, height, values = new Uint8Array(width * height)) {
     this.width = width;
@@ -42,7 +42,7 @@ export class Paper {
     return this.whole;
   }
 
-  // The part that is drawn anew, 0 to 1.
+  // The part that is redrawn, 0 to 1.
   get coverage() {
     let sum = 0;
     for (const value of this.values) sum += value;

@@ -10,7 +10,7 @@ export function watchIntake({ tookFile, tookImage }) {
   });
   document.addEventListener("paste", (event) => {
     const file = imageIn(event.clipboardData.files);
-    // What a word processor copies is words first, with a image of them beside.
+    // What a word processor copies is words first, with an image of them beside.
     const isWords = event.clipboardData.types.includes("text/plain") && event.target.closest("input, textarea");
     if (!file || isWords || isCovered()) return;
     event.preventDefault();
@@ -38,7 +38,7 @@ function watchDrops(tookFile, tookImage) {
   });
 }
 
-// A link or a image of this page is taken where it is dropped on the panel alone.
+// A link or an image of this page is taken where it is dropped on the panel alone.
 function isWelcome({ dataTransfer, target }) {
   if (isCovered()) return false;
   if (dataTransfer.types.includes("text/uri-list")) return panel.contains(target);

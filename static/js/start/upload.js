@@ -4,12 +4,16 @@ import { say } from "darkroom/strings";
 
 const form = document.getElementById("composer");
 const panel = document.querySelector("[data-start]");
-const MOST_BYTES = 20 * 1024 * 1024;
+const MEGABYTE = 1024 * 1024;
+const MOST_BYTES = 20 * MEGABYTE; // as in webapp/core/decoding.py
 
 export const urlOf = (id) => `${panel.dataset.uploads}${id}/`;
 
 export function uploadImage(file, told) {
-  if (file.size > MOST_BYTES) return Promise.reject(new ApiError(say("start_too_large"), { field: "start" }));
+  if (file.size > MOST_BYTES) {
+    const size = (file.size / MEGABYTE).toFixed(1);
+    return Promise.reject(new ApiError(say("start_too_large", { size }), { field: "start" }));
+  }
   return send(panel.dataset.uploads, bodyOf({ kind: "start", file }), told);
 }
 

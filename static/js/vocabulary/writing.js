@@ -1,4 +1,4 @@
-// Changes in the prompt that its own Ctrl+Z takes back, as if they had been typed.
+// Changes in the prompt that its own Ctrl+Z undoes, as if they had been typed.
 import { focusInPlace } from "darkroom/standing";
 
 const prompt = document.getElementById("prompt");

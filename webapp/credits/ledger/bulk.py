@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from webapp.accounts.models import User
 from webapp.core.errors import Conflict, InvalidInput
 from webapp.core.units import format_credits
-from webapp.credits.ledger.by_hand import MAX_BY_HAND_UCR, check_words, most_at_once
+from webapp.credits.ledger.by_hand import check_words, tell_amount
 from webapp.credits.ledger.posting import Posting, lock_accounts_of, post
 from webapp.credits.models import Account, TopUpBatch, Transaction
 
@@ -28,12 +28,12 @@ def top_up_many(
     note: str = "",
     reasons: Mapping[int, str] | None = None,
 ) -> TopUpBatch:
-    """The batch of `(user id, amount in micro-credits)`, booked in one commit; a negative amount
+    """The batch of `(user id, amount in micro-credits)`, posted in one commit; a negative amount
     takes credits away. `reasons` (user id -> reason) stand on the lines of those people in place
     of the batch's reason.
 
     The same id with the same body answers with the batch that was made before; with another body
-    it raises Conflict. Raises InvalidInput that names the first line that can't be booked (an
+    it raises Conflict. Raises InvalidInput that names the first line that can't be posted (an
     amount of 0 or an absurd one, a user twice or without an account, more taken than is
     available), and changes nothing then.
     """
@@ -59,11 +59,11 @@ def top_up_many(
     if is_new:
         accounts = lock_accounts_of(user_id for user_id, _amount_ucr in lines)
         _check_accounts(lines, accounts)
-        booked = [
+        postings = [
             _posting(batch, number, accounts[user_id], amount_ucr, reason=own.get(user_id, ""))
             for number, (user_id, amount_ucr) in enumerate(lines, start=1)
         ]
-        post(booked, actor=actor, reason=batch.reason, note=batch.note, batch_id=batch.pk)
+        post(postings, actor=actor, reason=batch.reason, note=batch.note, batch_id=batch.pk)
     return batch
 
 
@@ -72,10 +72,8 @@ def _check_lines(lines: Lines) -> None:
         raise InvalidInput(_("This batch has no users."), field="lines")
     seen: set[int] = set()
     for number, (user_id, amount_ucr) in enumerate(lines, start=1):
-        if amount_ucr == 0:
-            raise _refusal(number, _("The amount must not be 0."))
-        if abs(amount_ucr) > MAX_BY_HAND_UCR:
-            raise _refusal(number, most_at_once())
+        if problem := tell_amount(amount_ucr):
+            raise _refusal(number, problem)
         if user_id in seen:
             raise _refusal(number, _("This user is in the batch twice."))
         seen.add(user_id)

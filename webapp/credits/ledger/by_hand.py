@@ -5,6 +5,8 @@ from django.utils.translation import gettext as _
 
 from webapp.accounts.models import User
 from webapp.core.errors import Conflict, InvalidInput
+from webapp.core.idempotency import OTHER_CONTENT
+from webapp.core.texts import check_length
 from webapp.core.units import format_credits
 from webapp.credits.ledger.posting import Posting, lock_account, not_enough, post
 from webapp.credits.models import Account, Transaction
@@ -35,8 +37,6 @@ def adjust(
 
     Raises as `top_up`, and NotEnoughCredits if less is available than is taken.
     """
-    if amount_ucr == 0:
-        raise InvalidInput(_("An adjustment can't be 0 credits."), field="amount")
     return _book(user, amount_ucr, f"adjust:{key}", actor=actor, reason=reason, note=note)
 
 
@@ -44,26 +44,26 @@ def check_words(*, reason: str, note: str = "") -> None:
     """Raises InvalidInput if the reason is empty or too long, or the note too long."""
     if not reason.strip():
         raise InvalidInput(_("Enter a reason. The user will see it."), field="reason")
-    if len(reason.strip()) > MAX_REASON_LENGTH:
-        sentence = _("The reason may have at most %(most)d characters.")
-        raise InvalidInput(sentence % {"most": MAX_REASON_LENGTH}, field="reason")
-    if len(note.strip()) > MAX_NOTE_LENGTH:
-        sentence = _("The note may have at most %(most)d characters.")
-        raise InvalidInput(sentence % {"most": MAX_NOTE_LENGTH}, field="note")
+    check_length(reason.strip(), "reason", most=MAX_REASON_LENGTH)
+    check_length(note.strip(), "note", most=MAX_NOTE_LENGTH)
 
 
-def most_at_once() -> str:
-    """The sentence for an amount beyond `MAX_BY_HAND_UCR`."""
-    most = format_credits(MAX_BY_HAND_UCR)
-    return _("At most %(most)s credits can be moved at once.") % {"most": most}
+def tell_amount(amount_ucr: int) -> str:
+    """What is wrong with an amount to add, or to take away; "" for one that can be moved."""
+    if amount_ucr == 0:
+        return _("The amount must not be 0.")
+    if abs(amount_ucr) > MAX_BY_HAND_UCR:
+        most = format_credits(MAX_BY_HAND_UCR)
+        return _("At most %(most)s credits can be moved at once.") % {"most": most}
+    return ""
 
 
 @transaction.atomic
 def _book(
     user: User, amount_ucr: int, key: str, *, actor: User, reason: str, note: str
 ) -> Transaction:
-    if abs(amount_ucr) > MAX_BY_HAND_UCR:
-        raise InvalidInput(most_at_once(), field="amount")
+    if problem := tell_amount(amount_ucr):
+        raise InvalidInput(problem, field="amount")
     check_words(reason=reason, note=note)
     account = lock_account(user=user)
     posting = _posting(account=account, amount_ucr=amount_ucr, key=key)
@@ -75,7 +75,7 @@ def _book(
     # took the key between the look and the post.
     posted = Transaction.objects.get(idempotency_key=key)
     if not posted.entries.filter(account=account, amount_ucr=amount_ucr).exists():
-        raise Conflict(_("This form was already used for another transaction. Open it again."))
+        raise Conflict(OTHER_CONTENT)
     return posted
 
 

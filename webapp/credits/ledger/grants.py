@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from django.conf import settings
 from django.db import transaction
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from webapp.accounts.models import User
 from webapp.core.errors import Conflict
@@ -19,6 +19,7 @@ from webapp.credits.ledger.mailbox_grants import (
 from webapp.credits.ledger.posting import Posting, lock_account, lock_accounts_of, post
 from webapp.credits.models import Account, Transaction
 
+UNFINISHED = gettext_lazy("Images of this account are still being generated. Cancel them first.")
 WELCOME = "welcome"
 GRANTED = {
     Transaction.Kind.GRANT,
@@ -128,7 +129,7 @@ def close_account(*, user: User) -> None:
     left. Nothing happens if it is cut already. Raises Conflict while holds are open."""
     closed = Account.objects.filter(user=user, held_ucr=0).update(user=None)
     if not closed and Account.objects.filter(user=user).exists():
-        raise Conflict(_("Images of this account are still being generated. Cancel them first."))
+        raise Conflict(UNFINISHED)
 
 
 def _grant_invitation(user: User) -> bool:

@@ -1,6 +1,6 @@
 """Who was told that little is left: `Account.low_told_at`, set once per crossing.
 
-Both functions skip accounts that somebody is booking on: the next run, a minute later, sees them.
+Both functions skip accounts that somebody is posting to: the next run, a minute later, sees them.
 """
 
 from collections.abc import Sequence

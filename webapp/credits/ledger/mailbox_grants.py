@@ -1,7 +1,7 @@
 """What is given once, is given once to a mailbox: not again to the account that its owner opens
 after they deleted the first one.
 
-An account gets nothing twice by the keys of its bookings; this is about the next account. What was
+An account gets nothing twice by the keys of its postings; this is about the next account. What was
 given before a mailbox changed hands stays with the mailbox that it was given to, so that whoever
 has that address later misses that alone.
 """

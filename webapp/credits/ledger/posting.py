@@ -12,7 +12,7 @@ from webapp.core.errors import NotEnoughCredits, NotFound
 from webapp.core.units import format_credits
 from webapp.credits.models import Account, Transaction
 
-# `written` skips the keys that are taken; only what it wrote is booked. The time is that of the
+# `written` skips the keys that are taken; only what it wrote is posted. The time is that of the
 # statement, so that times and ids agree on an account whose lock was waited for before it. A
 # repair writes the line that a balance lacks: the balance itself has moved long before.
 POST_SQL = """

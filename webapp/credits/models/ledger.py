@@ -18,6 +18,8 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from webapp.core.texts import SEEN_BY_ADMINISTRATORS
+
 
 class Account(models.Model):
     """One per user; the system's own accounts carry no stored balance, so nobody queues on them."""
@@ -112,9 +114,7 @@ class Transaction(models.Model):
     )
     actor_name = models.CharField(max_length=254, blank=True)
     reason = models.CharField(_("reason"), max_length=200, blank=True)
-    note = models.CharField(
-        _("note"), max_length=500, blank=True, help_text=_("Only administrators see it.")
-    )
+    note = models.CharField(_("note"), max_length=500, blank=True, help_text=SEEN_BY_ADMINISTRATORS)
     batch = models.ForeignKey(
         "TopUpBatch", on_delete=models.RESTRICT, null=True, blank=True, related_name="transactions"
     )

@@ -25,7 +25,7 @@ UNCHARGED = (Image.State.FAILED, Image.State.CANCELLED)
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One image of the feed; `progress` is the worker's newest word while it is developing, and
+    """One image of the feed; `progress` is the worker's newest word while it is drawn, and
     `place` where it stands while it waits; `again_ucr` is what one more would cost if it ended
     without being stored, None if there is no price."""
 
@@ -36,7 +36,7 @@ class Tile:
 
     @property
     def version(self) -> str:
-        """Changes whenever the tile has to be drawn anew."""
+        """Changes whenever the tile has to be rendered again."""
         return f"{self.image.state}-{self.image.attempt}"
 
     @property
@@ -61,7 +61,7 @@ class Group:
 
     @property
     def is_live(self) -> bool:
-        """True while at least one image is waiting or developing."""
+        """True while at least one image is waiting or being generated."""
         return any(tile.image.state in Image.LIVE for tile in self.tiles)
 
     @property

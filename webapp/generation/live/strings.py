@@ -3,9 +3,20 @@ stands in the queue, the seconds left), and by its scripts, with the same senten
 """
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
+from webapp.core.decoding import too_large
 from webapp.generation.queueing.places import Place
+from webapp.generation.request.checks import NO_STEP_LEFT, START_GONE
+from webapp.generation.request.styles import STYLE_GONE
 from webapp.generation.told import place_sentence, seconds_sentence
+
+STAGES = {
+    "loading": gettext_lazy("loading the model"),
+    "encoding": gettext_lazy("reading the prompt"),
+    "denoising": gettext_lazy("generating"),
+    "decoding": gettext_lazy("finishing the image"),
+}
 
 
 def say_place(place: Place | None) -> str:
@@ -29,33 +40,38 @@ def _fill_in(told: tuple[str, int | None] | None) -> str:
     return _waiting_strings()[told[0]].replace("{n}", str(told[1])) if told else ""
 
 
+def shared_strings() -> dict[str, str]:
+    """What the scripts of every page say, by key."""
+    return {
+        "offline": _("The studio is not responding. Try again in a moment."),
+        "failed": _("That did not work. Please try again."),
+        "undo": _("Undo"),
+    }
+
+
 def studio_strings() -> dict[str, str]:
     """Key to sentence; `{names}` are filled in by the script."""
-    return _waiting_strings() | {
+    return {
+        **_waiting_strings(),
+        **shared_strings(),
         "step": _("step {step} of {steps}"),
         "stage_waiting": _("waiting"),
         "more_waiting_one": _("One more image is waiting."),
         "more_waiting": _("{count} more images are waiting."),
-        "stage_loading": _("loading the model"),
-        "stage_encoding": _("reading the prompt"),
-        "stage_denoising": _("generating"),
-        "stage_decoding": _("finishing the image"),
+        **{f"stage_{name}": str(words) for name, words in STAGES.items()},
         "generate": _("Generate {count}"),
         "free": _("free"),
         "each": _("{amount} each"),
         "after": _("balance after {amount}"),
         "lacking": _("You need {amount} more credits. Ask an administrator."),
-        "offline": _("The studio is not responding. Try again in a moment."),
         "not_sent": _(
             "The studio is not responding. Nothing is lost: press Generate again in a moment."
         ),
         "back_again": _("The studio is responding again. Everything is up to date."),
         "signed_out": _("You are signed out. Sign in again, your prompt is kept."),
-        "failed": _("That did not work. Please try again."),
         "finished": _("({count}) finished"),
         "ready": _("Your image is ready"),
         "ready_many": _("{count} images are ready"),
-        "undo": _("Undo"),
         "sent_one": _("One image is being generated."),
         "sent": _("{count} images are being generated."),
         "arrived": _("An image is finished."),
@@ -65,7 +81,7 @@ def studio_strings() -> dict[str, str]:
         "no_such_prompt": _("None of your prompts contains these words."),
         "without": _("negative prompt: {words}"),
         "size_limits": _("{least} to {most} pixels, in steps of {grid}"),
-        "style_gone": _("{model} has no style {style}: none is chosen now."),
+        "style_gone": str(STYLE_GONE),
         "words_known": _("The model knows all of these words."),
         "words_unknown": _("The model doesn't know"),
         "words_unknown_said": _("The model doesn't know: {words}."),
@@ -100,8 +116,8 @@ def _waiting_strings() -> dict[str, str]:
 def _start_strings() -> dict[str, str]:
     """Key to sentence; `{names}` are filled in by the script."""
     return {
-        "start_too_large": _("The image is larger than 20 MB. Choose a smaller one."),
-        "start_gone": _("The start image is not kept any more. Choose it again."),
+        "start_too_large": too_large(size="{size}"),
+        "start_gone": str(START_GONE),
         "start_added": _("This is now the start image."),
         "start_size": _("{width} × {height}"),
         "start_sending": _("Sending the image"),
@@ -114,9 +130,7 @@ def _start_strings() -> dict[str, str]:
         "start_says_all": _("Everything may change: it begins from noise."),
         "start_says_painted": _("Only what is painted may change."),
         "start_says_steps": _("{kept} of {steps} steps run."),
-        "start_says_none": _(
-            "At this strength none of the {steps} steps is left. Raise the strength or the steps."
-        ),
+        "start_says_none": str(NO_STEP_LEFT),
         "mask_choose": _("Choose what to redraw"),
         "mask_change": _("Change what to redraw"),
         **_mask_strings(),

@@ -12,7 +12,7 @@ from webapp.core.units import format_credits
 from webapp.credits.models import Account
 
 # One statement, so that both counts are of the same instant: an image that is claimed meanwhile
-# is counted once, as waiting or as developing. What was refunded is not spent.
+# is counted once, as waiting or as being generated. What was refunded is not spent.
 USE_SQL = """
 SELECT mine.daily_spend_ucr, mine.images_at_once,
     (SELECT COALESCE(SUM(hold.amount_ucr), 0) FROM credits_hold hold

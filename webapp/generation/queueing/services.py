@@ -189,7 +189,7 @@ def cancel_image(*, owner: User, image_id: uuid.UUID) -> bool:
 
 def delete_image(*, owner: User, image_id: uuid.UUID) -> None:
     """Removes a finished, failed or cancelled image of the owner; its files go with the next
-    sweep, its lines in the books stay. Raises NotFound, or Conflict while it is developing."""
+    sweep, its lines in the ledger stay. Raises NotFound, or Conflict while it is generated."""
     with transaction.atomic():
         image = Image.objects.select_for_update().filter(owner=owner, pk=image_id).first()
         if image is None:

@@ -18,7 +18,7 @@ are known are no reason to refuse: the page has said so.
 from collections.abc import Mapping
 from typing import Any
 
-from django.utils.translation import get_language
+from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 
 from webapp.accounts.models import User
@@ -38,6 +38,11 @@ from webapp.generation.request.spec import (
 
 TIMES_LARGER = 2
 PRICED_BY = {"width", "height", "steps"}
+# Also told by the page's scripts.
+START_GONE = gettext_lazy("The start image no longer exists. Add it again.")
+NO_STEP_LEFT = gettext_lazy(
+    "At this strength none of the {steps} steps is left. Raise the strength or the steps."
+)
 
 
 def parse_spec(data: Mapping[str, Any], *, model: DiffusionModel) -> GenerationSpec:
@@ -81,7 +86,7 @@ def hold_images(*, owner: User, model: DiffusionModel, spec: GenerationSpec) -> 
     mine = Upload.objects.select_for_update(no_key=True).filter(owner=owner, pk__in=ids)
     found = {upload.pk: upload for upload in mine.order_by("pk")} if ids else {}
     if spec.start_id and spec.start_id not in found:
-        raise InvalidInput(_("The start image no longer exists. Add it again."), field="start")
+        raise InvalidInput(START_GONE, field="start")
     if spec.mask_id and spec.mask_id not in found:
         raise InvalidInput(_("The mask no longer exists. Paint it again."), field="mask")
     if spec.start_id:
@@ -141,12 +146,7 @@ def check_steps_left(*, steps: int, strength: float) -> None:
     """None if the strength leaves a step to draw, reckoned as diffusers does; raises
     InvalidInput otherwise."""
     if int(steps * strength) < 1:
-        sentence = _(
-            "At strength %(strength)g none of the %(steps)d steps is left. Raise the strength "
-            "or the steps."
-        )
-        facts = {"strength": strength, "steps": steps}
-        raise InvalidInput(sentence % facts, field="strength")
+        raise InvalidInput(NO_STEP_LEFT.format(steps=steps), field="strength")
 
 
 def _check_prompts(spec: GenerationSpec, *, model: DiffusionModel) -> None:

@@ -22,6 +22,7 @@ from webapp.catalog.understanding import understand
 from webapp.catalog.vocabulary import OwnStyle, in_language
 from webapp.catalog.vocabulary_selectors import kept_vocabulary, lexicon_of, vocabulary_of
 
+STYLE_GONE = _("{model} has no style {style}: none is chosen now.")
 PLAIN = ""
 PROMPT = "{prompt}"
 

@@ -1,4 +1,4 @@
-"""Images handed in as a start, and masks: kept by their owner, and swept if nobody uses them.
+"""Images uploaded as a start, and masks: kept by their owner, and swept if nobody uses them.
 
 The row is written before its file, so that a crash leaves a row for the sweeper and never a file
 that nothing names. A row whose file was never written is told to nobody.
@@ -20,8 +20,10 @@ from django.utils.translation import gettext as _
 
 from webapp.accounts.models import User
 from webapp.core.decoding import CleanImage, check_size, clean_image, decoding_turn
-from webapp.core.errors import Conflict, InvalidInput, NotFound, Unavailable
+from webapp.core.errors import Conflict, NotFound, Unavailable
 from webapp.core.rates import count_attempt
+from webapp.core.texts import read_choice
+from webapp.generation.failures import STORAGE_FAILED
 from webapp.generation.models import DiscardedFile, Generation, Image, Upload
 from webapp.generation.storage import delete_files, has_file, read_kept, storage_errors
 
@@ -39,9 +41,7 @@ def create_upload(*, owner: User, file: "File[Any]", size_bytes: int, kind: str)
     that is none or a file that is no image, TooMany after 120 in an hour or if their other images
     are still being read, Unavailable if too many people's are or the storage does not take it, and
     Conflict if the sweeper took it away meanwhile."""
-    if kind not in Upload.Kind.values:
-        kinds = ", ".join(Upload.Kind.values)
-        raise InvalidInput(_("kind can be one of: %(kinds)s.") % {"kinds": kinds}, field="kind")
+    read_choice(kind, field="kind", allowed=Upload.Kind.values)
     check_size(size_bytes)
     _count_attempt(owner)
     with decoding_turn(owner.pk) as child:
@@ -130,10 +130,7 @@ def _write(name: str, content: bytes) -> None:
             saved = default_storage.save(name, ContentFile(content))
     except OSError as error:
         logger.error("an upload could not be written: %s", error)
-        sentence = _(
-            "The image could not be stored: the studio's storage is full or not available."
-        )
-        raise Unavailable(sentence) from error
+        raise Unavailable(STORAGE_FAILED) from error
     if saved != name:  # somebody beside us has written the same
         delete_files(saved)
 

@@ -1,6 +1,6 @@
 """The prompt card and the settings: what they show.
 
-Here a form is only shown; `submitting` hands in what was typed.
+Here a form is only shown; `submitting` reads what was typed.
 """
 
 import json
@@ -31,6 +31,7 @@ from webapp.generation.request.spec import (
 )
 from webapp.generation.request.styles import (
     PLAIN,
+    STYLE_GONE,
     Style,
     offered_styles,
     page_styles,
@@ -237,13 +238,13 @@ def _lost_style(asked: Generation, model: DiffusionModel | None) -> str:
     if model is None or style_or_none(asked.style, model=model) == asked.style:
         return ""
     facts = {"model": model.name, "style": style_name(asked.style, model=asked.model)}
-    return _("{model} has no style {style}: none is chosen now.").format(**facts)
+    return STYLE_GONE.format(**facts)
 
 
 def composer_of_start(image: Image, *, owner: User) -> Composer:
     """The form for an image made of this one: its words and settings, but another seed (the same
     noise over the image that it made shows), and the image itself where its script puts it. If
-    its model draws from words alone, the first that takes a start image is chosen, with its usual
+    its model draws from text alone, the first that takes a start image is chosen, with its usual
     settings; if none does, the form says so."""
     composer = composer_of_image(image, owner=owner)
     composer = replace(composer, values={**composer.values, **NOTHING_BROUGHT, "seed": ""})

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from django.utils.translation import get_language, ngettext
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from webapp.catalog.lexicon import Lexicon, negative_phrases
@@ -14,7 +14,7 @@ from webapp.catalog.models import DiffusionModel
 from webapp.catalog.services import STARTER_SLUG
 from webapp.catalog.understanding import MOST_OFFERED, can_draw, parts_not_followed, understand
 from webapp.catalog.vocabulary import Vocabulary, in_language
-from webapp.catalog.vocabulary_selectors import lexicon_of
+from webapp.catalog.vocabulary_selectors import lexicon_of, tell_count
 from webapp.core.errors import InvalidInput
 
 MOST_LETTERS = 2000
@@ -97,11 +97,7 @@ def tell_vocabulary(*, model: DiffusionModel) -> dict[str, Any]:
 def count_sentence(model: DiffusionModel | None) -> str:
     """How many things the model knows; "" for a model without a vocabulary."""
     lexicon = lexicon_of(model) if model else None
-    if lexicon is None:
-        return ""
-    count = lexicon.vocabulary.thing_count
-    sentence = ngettext("It knows %(count)d thing.", "It knows %(count)d things.", count)
-    return sentence % {"count": count}
+    return tell_count(lexicon.vocabulary) if lexicon else ""
 
 
 def follows_sentence(model: DiffusionModel | None) -> str:

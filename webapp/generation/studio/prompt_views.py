@@ -1,4 +1,5 @@
-"""The doors to prompts: what a model makes of one, what it knows, and one's own earlier ones."""
+"""The views of prompts: what a model makes of one, the words that it knows, and one's own earlier
+ones."""
 
 from django.contrib.auth.decorators import login_required
 from django.http import JsonResponse

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Q
-from django.utils.translation import gettext as _
 
 from webapp.accounts.models import User
 from webapp.core.cursors import read_cursor, write_cursor
 from webapp.core.errors import InvalidInput
+from webapp.core.texts import too_long
 from webapp.generation.models import Generation
 
 PAGE_SIZE = 50
@@ -60,8 +60,7 @@ def list_past_prompts(*, owner: User, words: str = "", before: str = "") -> Prom
 
 def _matching(words: str) -> Q:
     if len(words) > MAX_SEARCH_LENGTH or "\x00" in words:
-        sentence = _("Search with at most %(most)d characters.") % {"most": MAX_SEARCH_LENGTH}
-        raise InvalidInput(sentence, field="q")
+        raise InvalidInput(too_long("search", most=MAX_SEARCH_LENGTH), field="q")
     matching = Q()
     for word in words.split():
         matching &= Q(prompt__icontains=word) | Q(negative_prompt__icontains=word)
@@ -69,6 +68,5 @@ def _matching(words: str) -> Q:
 
 
 def _behind(before: str) -> Q:
-    sentence = _("That page of the prompts does not exist. Start again at the top.")
-    at, pk = read_cursor(before, field="before", sentence=sentence)
+    at, pk = read_cursor(before, field="before")
     return Q(created_at__lte=at) & (Q(created_at__lt=at) | Q(pk__lt=pk))

@@ -1,4 +1,4 @@
-"""What the studio's forms ask for, handed in: as it was typed, as an image was made, or that image
+"""What the studio's forms ask for, submitted: as it was typed, as an image was made, or that image
 at twice its size (drawn over once more, so that little but detail changes).
 
 The checks are `checks.parse_spec`'s and `services.submit_generation`'s.

@@ -1,4 +1,4 @@
-"""The doors for images handed in: as a file, or from one's own images."""
+"""The views of uploads: as a file, or from one's own images."""
 
 import uuid
 

@@ -138,8 +138,8 @@ def generation(request: SignedInRequest, generation_id: uuid.UUID) -> HttpRespon
 @login_required
 @require_POST
 def cancel_generation(request: SignedInRequest, generation_id: uuid.UUID) -> HttpResponse:
-    """Cancels what is still waiting or developing of it: `{"cancelled": how many}` for scripts,
-    else a redirect. Raises NotFound for one of somebody else."""
+    """Cancels what is still waiting or being generated of it: `{"cancelled": how many}` for
+    scripts, else a redirect. Raises NotFound for one of somebody else."""
     cancelled = services.cancel_generation(owner=request.user, generation_id=generation_id)
     return _cancelled(request, cancelled)
 

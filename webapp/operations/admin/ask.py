@@ -1,6 +1,7 @@
 """A page of the admin site that asks before it acts: sentences, a form, one button or more, and
 the password if it was not given lately."""
 
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from webapp.core.errors import DarkroomError
+from webapp.core.numbers import DayField
 from webapp.operations.admin.reauthentication import require_password
 
 READ_IN_THE_LOG = _("It is recorded in the audit log.")
@@ -57,6 +59,27 @@ class ReasonForm(forms.Form):
             help_text=str(hint),
             widget=UnfoldAdminTextInputWidget,
         )
+
+
+class OnceForm(forms.Form):
+    """A form that is one act however often it is sent: its hidden key says which."""
+
+    key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
+
+    def clean(self) -> dict[str, Any] | None:
+        """The cleaned fields; a hidden field has no place of its own for its complaint."""
+        if "key" in self.errors:
+            first = self.visible_fields()[0].name
+            self.add_error(first, _("This form is incomplete. Open it again."))
+        return super().clean()
+
+
+class LastDayField(DayField):
+    """The last day on which something can be used; empty for no end."""
+
+    def __init__(self, **options: Any) -> None:
+        hint = _("Valid until the end of this day. Empty: no expiry.")
+        super().__init__(label=_("Last day"), required=False, help_text=hint, **options)
 
 
 def posted(request: HttpRequest) -> QueryDict | None:

@@ -8,13 +8,14 @@ from django import forms
 from django.contrib.admin import ModelAdmin
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from webapp.accounts.models import User
 from webapp.core.numbers import PlainNumberField
+from webapp.core.texts import SEEN_BY_ADMINISTRATORS
 from webapp.core.units import CREDIT_PLACES, to_ucr
 from webapp.credits import ledger
+from webapp.credits.ledger.by_hand import tell_amount
 from webapp.operations.admin.ask import Button, Question, ReasonForm, ask, tell_and_leave
 
 READ_BY_USER = _("The user sees it on the statement.")
@@ -37,10 +38,11 @@ class ChangeField(CreditsField):
 
     def clean(self, value: Any) -> Any:
         """Micro-credits, negative to take away; None for an empty field that may be empty. Raises
-        ValidationError for 0."""
+        ValidationError for what the ledger does not move."""
         amount_ucr: int | None = super().clean(value)
-        if amount_ucr == 0:
-            raise ValidationError(gettext("The amount must not be 0."))
+        problem = "" if amount_ucr is None else tell_amount(amount_ucr)
+        if problem:
+            raise ValidationError(problem)
         return amount_ucr
 
 
@@ -54,7 +56,7 @@ class WordsForm(forms.Form):
         label=_("Note"),
         max_length=ledger.MAX_NOTE_LENGTH,
         required=False,
-        help_text=_("Only administrators see it."),
+        help_text=SEEN_BY_ADMINISTRATORS,
     )
 
 

@@ -120,7 +120,7 @@ class TransactionAdmin(LongList, ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("by"))
     def by(self, posted: Transaction) -> str:
-        """The administrator; nobody for what the studio books itself."""
+        """The administrator; nobody for what the studio posts itself."""
         return posted.actor_name or NOTHING
 
     @admin.display(description=gettext_lazy("kind"))

@@ -17,7 +17,7 @@ from webapp.operations.model_memory import model_memory
 
 
 class DiffusionModelForm(forms.ModelForm):  # type: ignore[type-arg]
-    """Leaves "one model is chosen at first" to `save_model`, which moves the choice."""
+    """Leaves "one model is the default" to `save_model`, which moves the choice."""
 
     def _get_validation_exclusions(self) -> set[str]:
         return {*super()._get_validation_exclusions(), "is_default"}  # type: ignore[misc]
@@ -90,7 +90,7 @@ class DiffusionModelAdmin(AuditedAdmin):
     def save_model(
         self, request: HttpRequest, obj: Model, form: "BaseModelForm[Any]", change: bool
     ) -> None:
-        """One model is chosen at first: choosing another takes it from the one before."""
+        """One model is the default: choosing another takes it from the one before."""
         if form.cleaned_data.get("is_default"):
             for other in DiffusionModel.objects.exclude(pk=obj.pk).filter(is_default=True):
                 DiffusionModel.objects.filter(pk=other.pk).update(is_default=False)

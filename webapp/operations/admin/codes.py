@@ -3,7 +3,7 @@
 import csv
 import uuid
 from datetime import MAXYEAR, date, datetime
-from typing import Any, cast
+from typing import cast
 from urllib.parse import urlencode
 
 from django import forms
@@ -28,23 +28,33 @@ from unfold.widgets import (
 from webapp.accounts.models import User
 from webapp.core.days import end_of
 from webapp.core.ids import find_id
-from webapp.core.numbers import DayField, PlainNumberField, WholeNumberField
+from webapp.core.numbers import PlainNumberField, WholeNumberField
+from webapp.core.texts import SEEN_BY_ADMINISTRATORS
 from webapp.core.units import CREDIT_PLACES, format_credits, to_ucr
 from webapp.credits import codes
 from webapp.credits.models import CodeBatch, CodeUse
-from webapp.operations.admin.ask import Button, Question, ReasonForm, ask, posted, tell_and_leave
+from webapp.operations.admin.ask import (
+    Button,
+    LastDayField,
+    OnceForm,
+    Question,
+    ReasonForm,
+    ask,
+    posted,
+    tell_and_leave,
+)
 from webapp.operations.admin.base import ReadOnlyAdmin
 
 CHANGE = "credits.change_codebatch"
 
 
-class MakeCodesForm(forms.Form):
-    """A batch of codes; the hidden id makes a double click one batch."""
+class MakeCodesForm(OnceForm):
+    """A batch of codes, whose id is the form's key."""
 
     name = forms.CharField(
         label=gettext_lazy("Name"),
         max_length=codes.MAX_NAME_LENGTH,
-        help_text=gettext_lazy("Only administrators see it."),
+        help_text=SEEN_BY_ADMINISTRATORS,
         widget=UnfoldAdminTextInputWidget,
     )
     amount = PlainNumberField(
@@ -67,13 +77,7 @@ class MakeCodesForm(forms.Form):
         help_text=gettext_lazy("How many different codes of this batch one user can redeem."),
         widget=UnfoldAdminIntegerFieldWidget,
     )
-    last_day = DayField(
-        label=gettext_lazy("Last day"),
-        required=False,
-        help_text=gettext_lazy("Valid until the end of this day. Empty: no expiry."),
-        widget=UnfoldAdminTextInputWidget(attrs={"type": "date"}),
-    )
-    batch_id = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
+    last_day = LastDayField(widget=UnfoldAdminTextInputWidget(attrs={"type": "date"}))
 
     def clean_last_day(self) -> date | None:
         """The day, or None. Raises ValidationError in the last year that a date can have: codes end
@@ -82,12 +86,6 @@ class MakeCodesForm(forms.Form):
         if day is not None and day.year == MAXYEAR:
             raise forms.ValidationError(_("That day is too far in the future."))
         return day
-
-    def clean(self) -> dict[str, Any] | None:
-        """The cleaned fields; a hidden field has no place of its own for its complaint."""
-        if "batch_id" in self.errors:
-            self.add_error("name", _("This form is incomplete. Open it again."))
-        return super().clean()
 
     def expires_at(self) -> datetime | None:
         """The moment after the last day, in the studio's time zone."""
@@ -273,7 +271,7 @@ def _allow(request: HttpRequest, permission: str) -> None:
 def _make(request: HttpRequest, form: MakeCodesForm) -> HttpResponse:
     told = form.cleaned_data
     batch = codes.create_batch(
-        batch_id=told["batch_id"],
+        batch_id=told["key"],
         actor=cast("User", request.user),
         name=told["name"],
         amount_ucr=to_ucr(told["amount"]),

@@ -55,8 +55,8 @@ class BooksCheckAdmin(ReadOnlyAdmin):
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """What an administrator sees first. People who were let in without all rights see the links
-    at the side, and no figures."""
+    """What an administrator sees first. People who were let in without being superusers see the
+    links at the side, and no figures."""
     context["title"] = _("Overview")
     if not (request.user.is_active and request.user.is_superuser):
         return context

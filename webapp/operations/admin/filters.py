@@ -9,10 +9,10 @@ from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from webapp.core.days import end_of, start_of
+from webapp.core.days import check_order, end_of, start_of
+from webapp.core.errors import InvalidInput
 from webapp.core.numbers import DayField
 
 
@@ -75,12 +75,11 @@ class DatesForm(forms.Form):
 
     def clean_until(self) -> date | None:
         """The last day, or None. Raises ValidationError if the first day comes after it."""
-        since: date | None = self.cleaned_data.get("since")
         until: date | None = self.cleaned_data["until"]
-        if since and until and until < since:
-            raise forms.ValidationError(
-                gettext("The first day is after the last day. Choose an earlier first day.")
-            )
+        try:
+            check_order(since=self.cleaned_data.get("since"), until=until)
+        except InvalidInput as error:
+            raise forms.ValidationError(error.sentence) from error
         return until
 
 

@@ -13,23 +13,23 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.text import format_lazy
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminDecimalFieldWidget
 
 from webapp.accounts.models import User, UserGroup
 from webapp.catalog.models import DiffusionModel, GroupPrice, PriceList
-from webapp.catalog.price_services import (
-    MAX_MULTIPLIER,
-    MULTIPLIER_PLACES,
-    price_group,
-    read_draft,
-)
+from webapp.catalog.price_services import price_group, read_draft
 from webapp.catalog.pricing import WHOLE_PRICE, plain
-from webapp.core.numbers import PlainNumberField
 from webapp.core.units import format_credits, to_ucr
 from webapp.operations.admin.base import AuditedAdmin
-from webapp.operations.admin.price_form import CreditsField
+from webapp.operations.admin.price_form import (
+    WHAT_A_SHARE_IS,
+    CreditsField,
+    ShareField,
+    tell_in_force,
+)
 
 
 class GroupForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -47,14 +47,12 @@ class GroupForm(forms.ModelForm):  # type: ignore[type-arg]
         help_text=_("What a member may spend a day. Empty: no limit."),
         widget=UnfoldAdminDecimalFieldWidget,
     )
-    multiplier = PlainNumberField(
+    multiplier = ShareField(
         label=_("Share of the price"),
-        min_value=0,
-        max_value=int(MAX_MULTIPLIER),
-        decimal_places=MULTIPLIER_PLACES,
-        help_text=_(
-            "1 is the full price, 0.5 half of it, 0 nothing. Changing the share creates the "
-            "next version of the price list."
+        help_text=format_lazy(
+            "{} {}",
+            WHAT_A_SHARE_IS,
+            _("Changing the share creates the next version of the price list."),
         ),
         widget=UnfoldAdminDecimalFieldWidget,
     )
@@ -170,10 +168,7 @@ class UserGroupAdmin(AuditedAdmin):
                 actor=cast("User", request.user),
             )
             if made is not None:
-                number = {"number": made.pk}
-                messages.info(
-                    request, gettext("Version %(number)d of the price list is in force.") % number
-                )
+                messages.info(request, tell_in_force(made))
 
     @transaction.atomic
     def delete_view(

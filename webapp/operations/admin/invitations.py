@@ -1,4 +1,4 @@
-"""Invitations: made, shown once, watched and taken back."""
+"""Invitations: made, shown once, watched and revoked."""
 
 from datetime import MAXYEAR, date, timedelta
 from typing import cast
@@ -31,9 +31,10 @@ from webapp.accounts import invitations
 from webapp.accounts.invitations import InvitationTerms
 from webapp.accounts.models import Invitation, User, UserGroup
 from webapp.core.days import end_of
-from webapp.core.numbers import DayField, PlainNumberField, WholeNumberField
+from webapp.core.numbers import PlainNumberField, WholeNumberField
+from webapp.core.texts import SEEN_BY_ADMINISTRATORS
 from webapp.core.units import CREDIT_PLACES, format_credits, to_ucr
-from webapp.operations.admin.ask import Button, Question, ask, ask_page, posted
+from webapp.operations.admin.ask import Button, LastDayField, Question, ask, ask_page, posted
 from webapp.operations.admin.base import ReadOnlyAdmin
 from webapp.operations.invitation_mails import mail_invitation
 
@@ -45,7 +46,7 @@ class InviteForm(forms.Form):
         label=gettext_lazy("Note"),
         max_length=200,
         required=False,
-        help_text=gettext_lazy("Only administrators see it."),
+        help_text=SEEN_BY_ADMINISTRATORS,
         widget=UnfoldAdminTextInputWidget,
     )
     email = forms.EmailField(
@@ -73,12 +74,7 @@ class InviteForm(forms.Form):
     uses = WholeNumberField(
         label=gettext_lazy("How many people"), initial=1, widget=UnfoldAdminIntegerFieldWidget
     )
-    last_day = DayField(
-        label=gettext_lazy("Last day"),
-        required=False,
-        help_text=gettext_lazy("Valid until the end of this day. Empty: no expiry."),
-        widget=UnfoldAdminSingleDateWidget,
-    )
+    last_day = LastDayField(widget=UnfoldAdminSingleDateWidget)
 
     def clean_last_day(self) -> date | None:
         """The day; raises ValidationError for one that is over, or has no day after it."""
@@ -102,7 +98,7 @@ class InviteForm(forms.Form):
 
 @admin.register(Invitation)
 class InvitationAdmin(ReadOnlyAdmin):
-    """Links that let people sign up; never changed, only taken back."""
+    """Links that let people sign up; never changed, only revoked."""
 
     list_display = ["__str__", "gives", "group", "used", "until", "state", "people", "created_at"]
     list_filter = ["group", "created_at"]

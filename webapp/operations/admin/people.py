@@ -1,6 +1,5 @@
-"""People: the list, the page with all that an operator needs, and credits booked by hand."""
+"""People: the list, the page with all that an operator needs, and credits posted by hand."""
 
-import uuid
 from typing import Any, ClassVar, cast
 
 from allauth.mfa.models import Authenticator
@@ -26,7 +25,7 @@ from webapp.core import audit
 from webapp.core.errors import InvalidInput
 from webapp.core.units import format_credits, to_ucr
 from webapp.operations import batches
-from webapp.operations.admin.ask import act_on, posted, tell_and_leave
+from webapp.operations.admin.ask import OnceForm, act_on, posted, tell_and_leave
 from webapp.operations.admin.base import AuditedAdmin
 from webapp.operations.admin.booking import (
     ChangeField,
@@ -48,21 +47,14 @@ admin.site.unregister(Group)
 admin.site.unregister([Authenticator, UserSession])
 
 
-class TopUpForm(WordsForm):
-    """How many credits, and why; the hidden key makes a double click one top-up."""
+class TopUpForm(OnceForm, WordsForm):
+    """How many credits, and why."""
 
     field_order = ("amount", "reason", "note")
     amount = ChangeField(
         label=gettext_lazy("Credits"),
         help_text=gettext_lazy("A negative amount takes credits away, as an adjustment."),
     )
-    key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
-
-    def clean(self) -> dict[str, Any] | None:
-        """The cleaned fields; a hidden field has no place of its own for its complaint."""
-        if "key" in self.errors:
-            self.add_error("amount", _("This form is incomplete. Open it again."))
-        return super().clean()
 
 
 class PersonForm(UserChangeForm):  # type: ignore[misc]
@@ -287,7 +279,7 @@ class UserAdmin(LongList, PersonActions, DjangoUserAdmin, AuditedAdmin):  # type
 
 
 def _list_acts(user: User) -> list[dict[str, Any]]:
-    """What is done to a person by an administrator with all rights alone."""
+    """What only a superuser may do to a person."""
     names = ["act_as", "suspend" if user.is_active else "restore", "delete_person"]
     if list_second_steps(user=user):
         names.insert(1, "take_off_second_step")

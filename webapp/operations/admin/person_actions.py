@@ -91,6 +91,7 @@ class PersonActions:
         """Removes two-factor authentication of a user who lost it; leads back to the user's
         page."""
         person = _person(request, object_id)
+        enough = _("The password alone is enough to sign in again.")
         act = _Act(
             title=_("Turn off two-factor authentication for %(person)s") % {"person": person},
             sentences=[
@@ -98,13 +99,10 @@ class PersonActions:
                     "For a user who lost both phone and recovery codes. Make sure that the "
                     "request really comes from them."
                 ),
-                _(
-                    "The app, passkeys and codes are removed. The password alone is enough to "
-                    "sign in again."
-                ),
+                " ".join([_("The app, passkeys and codes are removed."), enough]),
             ],
             button=Button("take-off", _("Turn off"), "danger"),
-            done=_("The password alone is enough to sign in again."),
+            done=enough,
             act=_with_actor(people.take_off_second_step),
         )
         return _ask(self, request, person, act)
@@ -181,7 +179,7 @@ class PersonActions:
 
 
 def _person(request: HttpRequest, object_id: str) -> User:
-    """The person, for an administrator with all rights; raises PermissionDenied or Http404."""
+    """The person, for a superuser; raises PermissionDenied or Http404."""
     if not cast("User", request.user).is_superuser:
         raise PermissionDenied
     return get_object_or_404(User, pk=object_id)

@@ -8,10 +8,11 @@ from typing import Any
 
 from django import forms
 from django.forms import BoundField
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from webapp.accounts.models import UserGroup
-from webapp.catalog.models import DiffusionModel, ModelPrice
+from webapp.catalog.models import DiffusionModel, ModelPrice, PriceList
 from webapp.catalog.price_services import (
     FACTOR_PLACES,
     MAX_MULTIPLIER,
@@ -28,6 +29,7 @@ from webapp.core.units import CREDIT_PLACES, format_credits, to_ucr
 SAME = "same"
 MODES = [(SAME, _("as any other model")), *ModelPrice.Mode.choices]
 MAX_CREDITS = 1_000_000
+WHAT_A_SHARE_IS = _("1 is the full price, 0.5 half of it, 0 nothing.")
 
 
 class CreditsField(PlainNumberField):
@@ -37,6 +39,23 @@ class CreditsField(PlainNumberField):
         super().__init__(
             min_value=0, max_value=MAX_CREDITS, decimal_places=CREDIT_PLACES, **options
         )
+
+
+class ShareField(PlainNumberField):
+    """The share of the price that a group pays."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            min_value=0,
+            max_value=int(MAX_MULTIPLIER),
+            decimal_places=MULTIPLIER_PLACES,
+            **options,
+        )
+
+
+def tell_in_force(price_list: PriceList) -> str:
+    """The sentence for whoever made this version."""
+    return gettext("Version %(number)d of the price list is in force.") % {"number": price_list.pk}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +88,7 @@ class PriceForm(forms.Form):
     was opened with, `seen` the list whose changes were looked at.
     """
 
+    what_a_share_is = WHAT_A_SHARE_IS
     flat = CreditsField(label=_("One image"))
     note = forms.CharField(
         label=_("Note"),
@@ -91,11 +111,8 @@ class PriceForm(forms.Form):
             self._add_model(model, draft)
         for group in self.groups:
             share = draft.groups.get(group.pk)
-            self.fields[f"group_{group.pk}"] = PlainNumberField(
+            self.fields[f"group_{group.pk}"] = ShareField(
                 label=group.name,
-                min_value=0,
-                max_value=int(MAX_MULTIPLIER),
-                decimal_places=MULTIPLIER_PLACES,
                 initial=None if share is None else plain(share),
                 error_messages={
                     "required": _("Enter the share of the price that this group pays.")

@@ -13,12 +13,23 @@ from unfold.decorators import action
 
 from webapp.accounts.models import User
 from webapp.catalog.models import GroupPrice, ModelPrice, PriceList
-from webapp.catalog.price_services import publish_prices, read_draft
+from webapp.catalog.price_services import (
+    CHANGED_MEANWHILE,
+    NOTHING_CHANGES,
+    publish_prices,
+    read_draft,
+)
 from webapp.catalog.pricing import plain
 from webapp.core.errors import Conflict, DarkroomError
 from webapp.core.units import format_credits
 from webapp.operations.admin.base import ReadOnlyAdmin
-from webapp.operations.admin.price_form import Preview, PriceForm, digest, list_previews
+from webapp.operations.admin.price_form import (
+    Preview,
+    PriceForm,
+    digest,
+    list_previews,
+    tell_in_force,
+)
 
 
 class _VersionInline(TabularInline):  # type: ignore[misc]
@@ -137,19 +148,13 @@ def _look(form: PriceForm, number: int | None) -> list[Preview]:
     if form.errors:
         return []
     if form.cleaned_data["based_on"] != number:
-        form.add_error(
-            None,
-            _(
-                "Someone else changed the prices in the meantime. Check the new list and start "
-                "again."
-            ),
-        )
+        form.add_error(None, CHANGED_MEANWHILE)
         return []
     previews = list_previews(before=form.in_force, after=form.draft())
     if previews or number is None:
         form.show_again(seen=digest(form.draft()))
     else:
-        form.add_error(None, _("Nothing changes: the list in force says the same."))
+        form.add_error(None, NOTHING_CHANGES)
     return previews
 
 
@@ -166,6 +171,5 @@ def _publish(request: HttpRequest, form: PriceForm) -> bool:
         named = getattr(error, "field", None)
         form.add_error(None if isinstance(error, Conflict) else named, error.sentence)
         return False
-    number = {"number": made.pk}
-    messages.success(request, _("Version %(number)d of the price list is in force.") % number)
+    messages.success(request, tell_in_force(made))
     return True

@@ -107,7 +107,7 @@ class ChoiceForm(AmountForm):
 
 @admin.register(TopUpBatch)
 class TopUpBatchAdmin(ReadOnlyAdmin):
-    """Batches that were booked, and the way to a new one."""
+    """Batches that were posted, and the way to a new one."""
 
     list_display = ["created_at", "reason", "people", "total", "actor_name"]
     search_fields = ["reason", "actor_name"]
@@ -119,7 +119,7 @@ class TopUpBatchAdmin(ReadOnlyAdmin):
         return format_credits(batch.total_ucr)
 
     def get_urls(self) -> list[URLPattern]:
-        """The steps of a new batch, and what can be done with a booked one."""
+        """The steps of a new batch, and what can be done with a posted one."""
         wrap = self.admin_site.admin_view
         name = "credits_topupbatch"
         return [
@@ -163,7 +163,7 @@ class TopUpBatchAdmin(ReadOnlyAdmin):
         return self._page(request, "batch_new", _("Top up many"), most=MAX_LINES, **context)
 
     def preview(self, request: HttpRequest, draft_id: uuid.UUID) -> HttpResponse:
-        """Step 2: every line, before anything is booked; POST books them all, step 3."""
+        """Step 2: every line, before anything is posted; POST posts them all, step 3."""
         actor = require_booker(request)
         booked = TopUpBatch.objects.filter(pk=draft_id).first()
         if booked is not None and request.method != "POST":
@@ -193,7 +193,7 @@ class TopUpBatchAdmin(ReadOnlyAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """A booked batch with the result for each user; 403 for whoever may not see it. Raises
+        """A posted batch with the result for each user; 403 for whoever may not see it. Raises
         Http404 if there is no such batch."""
         batch = self.get_object(request, object_id)
         if batch is None:
@@ -287,7 +287,7 @@ def _to_batch(batch: TopUpBatch) -> HttpResponseRedirect:
 
 
 def _list_lines(batch: TopUpBatch) -> QuerySet[Entry]:
-    """What the batch booked on people's accounts, in the order of its lines."""
+    """What the batch posted to people's accounts, in the order of its lines."""
     return (
         Entry.objects.filter(transaction__batch=batch, account__kind=Account.Kind.USER)
         .select_related("account__user", "transaction__reversed_by")

@@ -27,7 +27,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--repair",
             action="store_true",
-            help="first mend what can be mended without touching a line of the books",
+            help="first mend what can be mended without touching a line of the ledger",
         )
         parser.add_argument("--json", action="store_true", help="say it as one JSON object")
 
@@ -48,10 +48,10 @@ class Command(BaseCommand):
                 self.stdout.write(violation.sentence)
         if violations:
             how_many = "1 violation" if len(violations) == 1 else f"{len(violations)} violations"
-            raise CommandError(f"{how_many}: the books need a look.")
+            raise CommandError(f"{how_many}: the ledger needs a look.")
         if not options["json"]:
             unread = "" if files else " The images were not read."
-            self.stdout.write(f"The books are clean: {summarise(orphans=unnamed)}.{unread}")
+            self.stdout.write(f"The ledger is clean: {summarise(orphans=unnamed)}.{unread}")
 
     def _repair(self, files: bool, *, quiet: bool) -> list[str]:
         repairs = []

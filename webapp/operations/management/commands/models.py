@@ -33,7 +33,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         commands = parser.add_subparsers(dest="action", required=True)
-        commands.add_parser("list", help="every model, with where it lies and whether it is on")
+        commands.add_parser("list", help="every model, where it is and whether it is enabled")
         add = commands.add_parser("add", help="add a folder, a .safetensors file or a hub id")
         add.add_argument("location", help="folder in diffusers format, file, or owner/name")
         add.add_argument("--slug", default="", help="short name for URLs and queues")
@@ -42,12 +42,12 @@ class Command(BaseCommand):
         add.add_argument("--size", type=whole_argument, default=0, help="usual side in pixels")
         add.add_argument("--steps", type=whole_argument, default=0, help="usual number of steps")
         add.add_argument("--enable", action="store_true", help="offer it at once")
-        add.add_argument("--default", action="store_true", help="choose it at first")
+        add.add_argument("--default", action="store_true", help="make it the default")
         for action in ("enable", "disable"):
             switch = commands.add_parser(action, help=f"{action} a model")
             switch.add_argument("slug")
             if action == "enable":
-                switch.add_argument("--default", action="store_true", help="choose it at first")
+                switch.add_argument("--default", action="store_true", help="make it the default")
         download = commands.add_parser("download", help="download a hub model, on purpose")
         download.add_argument("slug")
         download.add_argument("--yes", action="store_true", help="I have read the licence")
@@ -123,14 +123,14 @@ class Command(BaseCommand):
         """Offers a model whose files are here, and prints what memory it needs if workers say
         so."""
         model = services.enable_model(slug=slug, default=default)
-        self.stdout.write(f"{model.name} is on offer{', chosen at first' if default else ''}.")
+        self.stdout.write(f"{model.name} is on offer{' as the default' if default else ''}.")
         memory = model_memory(model=model)
         if memory is not None:
             self.stdout.write(memory.sentence)
 
     def run_disable(self, *, slug: str, **options: Any) -> None:
         """Takes a model off the offer; what is queued for it is still drawn."""
-        self.stdout.write(f"{services.disable_model(slug=slug).name} is off.")
+        self.stdout.write(f"{services.disable_model(slug=slug).name} is disabled.")
 
     def run_download(self, *, slug: str, yes: bool, **options: Any) -> None:
         """Shows licence and size, asks, downloads with a progress bar, writes where it lies. Raises

@@ -12,7 +12,7 @@ from webapp.operations.people import take_off_second_step
 class Command(BaseCommand):
     """Removes somebody's authenticator app, passkeys and recovery codes; the audit log says so."""
 
-    help = "Takes somebody's second step off: the password alone opens the account again."
+    help = "Turns off somebody's two-factor authentication: the password alone is enough again."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("address", help="e-mail address of the account")
