@@ -38,7 +38,7 @@ def main(words: Sequence[str] = ()) -> int:
 
 def run_pip_audit(words: Sequence[str]) -> list[Finding]:
     """What pip-audit found out about each package of the lock that this system takes; raises
-    ValueError with a sentence where it ended without telling."""
+    ValueError with a sentence if it ended without telling."""
     program = str(Path(sys.executable).with_name("pip-audit"))
     options = ["--format", "json", "--progress-spinner", "off", "--disable-pip", "--require-hashes"]
     command = [program, *options, *words, "--requirement", str(LOCK)]
@@ -52,7 +52,7 @@ def run_pip_audit(words: Sequence[str]) -> list[Finding]:
 
 
 def read_report(text: str, *, complaint: str = "") -> list[Finding]:
-    """pip-audit's list of packages; raises ValueError where `text` holds none, with the last line
+    """pip-audit's list of packages; raises ValueError if `text` holds none, with the last line
     of its complaint."""
     try:
         found: list[Finding] = json.loads(text)["dependencies"]
@@ -63,7 +63,7 @@ def read_report(text: str, *, complaint: str = "") -> list[Finding]:
 
 
 def find_unaudited(report: Sequence[Finding], pinned: Sequence[str]) -> Iterator[str]:
-    """One sentence where packages could not be looked up, or were left out."""
+    """One sentence if packages could not be looked up, or were left out."""
     looked_up = {normalise(one["name"]) for one in report if "skip_reason" not in one}
     every = {normalise(one["name"]) for one in report} | set(pinned)
     if not every:

@@ -21,7 +21,7 @@ PRODUCTION = {
 
 
 def main() -> int:
-    """Exit status 0 where every gate is open."""
+    """Exit status 0 if every gate is open."""
     with (
         tempfile.TemporaryDirectory(prefix="darkroom-gates-") as folder,
         embedded_servers(Path(folder), fsync=False),

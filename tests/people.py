@@ -1,4 +1,4 @@
-"""The people, the model and the pictures that tests are about."""
+"""The people, the model and the images that tests are about."""
 
 import io
 import uuid
@@ -70,7 +70,7 @@ def submit(owner: User, model: DiffusionModel, *, key: str = "", **changes: Any)
 
 
 def claim(model: DiffusionModel, worker: str = "worker-1", *, begin: bool = False) -> Claim:
-    """The next image of the model, claimed, and with `begin` being drawn; fails the test where
+    """The next image of the model, claimed, and with `begin` being drawn; fails the test if
     there is none."""
     found = claim_next(models=[model.slug], worker=worker)
     assert found is not None
@@ -80,7 +80,7 @@ def claim(model: DiffusionModel, worker: str = "worker-1", *, begin: bool = Fals
 
 
 def picture_bytes(kind: str = "PNG", side_px: int = 64) -> bytes:
-    """A real picture of a gradient."""
+    """A real image of a gradient."""
     file = io.BytesIO()
     Picture.linear_gradient("L").resize((side_px, side_px)).convert("RGB").save(file, kind)
     return file.getvalue()
@@ -90,7 +90,7 @@ STRIP_STEPS = ((0, 999.0), (1, 749.0), (2, 499.0), (3, 249.0), (4, 0.0))
 
 
 def strip_bytes(frames: int = len(STRIP_STEPS), side_px: int = 64) -> bytes:
-    """Frames side by side, the first one grey, the last one the picture of `picture_bytes`."""
+    """Frames side by side, the first one grey, the last one the image of `picture_bytes`."""
     picture = Picture.linear_gradient("L").resize((side_px, side_px)).convert("RGB")
     sheet = Picture.new("RGB", (frames * side_px, side_px))
     for place in range(frames):
@@ -103,7 +103,7 @@ def strip_bytes(frames: int = len(STRIP_STEPS), side_px: int = 64) -> bytes:
 
 
 def finish(claimed: Claim) -> bool:
-    """Stores a claimed image as a worker would; False where the lease is lost."""
+    """Stores a claimed image as a worker would; False if the lease is lost."""
     stored = write_image_files(
         image_id=claimed.image_id,
         lease_token=claimed.lease_token,

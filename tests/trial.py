@@ -128,7 +128,7 @@ class Trial:
         return done.stdout
 
     def offer_tiny_model(self, *, slug: str = "tiny", side_px: int = 128) -> Path:
-        """Builds a tiny Stable Diffusion with random weights, offers it, chosen at first, and
+        """Builds a tiny Stable Diffusion with random weights, offers it as the default, and
         returns its folder."""
         target = self.folder / slug
         self.run("-m", "worker.pipelines.tiny", str(target))
@@ -193,7 +193,7 @@ class Visitor:
             raise TrialFailedError("the sign-up form did not sign anybody in")
 
     def request_images(self, **fields: str) -> list[str]:
-        """The ids of the images asked for, one unless `count` says more; the model chosen at first
+        """The ids of the images asked for, one unless `count` says more; the default model
         draws them. Raises TrialFailedError if the answer names none."""
         page = self.get("/").decode()
         model = re.search(r'<option[^>]* value="([^"]+)"', page[page.index('name="model"') :])

@@ -1,4 +1,4 @@
-"""The second step at sign-in: set up, asked for, lost, and kept from everybody else's eyes."""
+"""Two-factor authentication: set up, asked for, lost, and kept from everybody else."""
 
 import json
 import time

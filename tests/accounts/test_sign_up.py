@@ -81,7 +81,7 @@ def test_a_closed_studio_signs_nobody_up(client: Client, db: None, settings: Laz
 
 @pytest.mark.django_db(transaction=True)
 def test_parallel_sign_ups_of_one_address_make_one_account(settings: LazySettings) -> None:
-    settings.ACCOUNT_RATE_LIMITS = False  # its lock, where it is slow, refuses as well
+    settings.ACCOUNT_RATE_LIMITS = False  # its lock, if it is slow, refuses as well
     barrier = threading.Barrier(6)
 
     def visit(_turn: int) -> int:

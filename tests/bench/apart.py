@@ -18,7 +18,7 @@ APART_S = 1800.0
 
 def measure_apart(module: str) -> Iterator[Figure]:
     """The figures that `python -m <module>` prints as JSON on its last line, beside
-    empty servers; raises TrialFailedError where it fails."""
+    empty servers; raises TrialFailedError if it fails."""
     with (
         tempfile.TemporaryDirectory(prefix="darkroom-bench-") as folder,
         embedded_servers(Path(folder)) as urls,

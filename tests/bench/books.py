@@ -1,4 +1,4 @@
-"""How the books answer when they are long: `make bench ONLY=books`.
+"""How the ledger's pages answer when it is long: `make bench ONLY=books`.
 
 Two throw-away servers, 100,000 people and 1,000,000 lines of which one person has a tenth, made
 by SQL. Pages are asked for by Django's test client, warm: server time without the network. A

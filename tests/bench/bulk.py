@@ -1,6 +1,6 @@
-"""People, books and pictures by the hundred thousand, made by a handful of SQL statements.
+"""People, ledger and images by the hundred thousand, made by a handful of SQL statements.
 
-For the bench, and for tests that count queries. The books agree with themselves (every balance
+For the bench, and for tests that count queries. The ledger agrees with itself (every balance
 is the sum of its entries, every transaction sums to zero): `check_bulk` says so. Transactions and
 entries get their ids here, so those two tables have to be empty.
 """
@@ -24,7 +24,7 @@ PRICE_UCR = 200_000
 # of rows. They are off for whoever asks for it here, and nowhere else.
 WITHOUT_TRIGGERS = "SET LOCAL session_replication_role = replica"
 
-# `k` counts the lines of one person. Person 1 has every tenth line, or all of them where there is
+# `k` counts the lines of one person. Person 1 has every tenth line, or all of them if there is
 # nobody else.
 LINES = """
 CREATE TEMPORARY TABLE bulk_line ON COMMIT DROP AS
@@ -213,7 +213,7 @@ def make_bulk(bulk: Bulk, *, model_id: int, triggers: bool = True) -> User:
 
 
 def check_bulk() -> None:
-    """Raises AssertionError where the books that were made do not agree with themselves."""
+    """Raises AssertionError if the ledger that was made does not agree with itself."""
     with connection.cursor() as cursor:
         cursor.execute(VIOLATIONS)
         (violations,) = cursor.fetchone()

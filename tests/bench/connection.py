@@ -70,7 +70,7 @@ class News:
 
     def wait_until_stored(self, image_id: str, *, timeout_s: float = 120.0) -> float:
         """The moment (`time.monotonic()`) of the news that the image is stored; raises
-        TrialFailedError where it ended otherwise or not at all."""
+        TrialFailedError if it ended otherwise or not at all."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             event = self.next(timeout_s=1.0)

@@ -1,7 +1,7 @@
 """People who look at the studio, and the news that workers send them; in a trial's environment.
 
 `python -m tests.bench.crowd enter 500` makes them and prints their session keys as JSON.
-`python -m tests.bench.crowd tell` sends each of them steps of pictures, first evenly, then all at
+`python -m tests.bench.crowd tell` sends each of them steps of images, first evenly, then all at
 once, and prints when each was sent (`time.monotonic()`, which all processes share).
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NAME = "crowd-"
 PREVIEW_BYTES = 6 * 1024  # what worker.pipelines.previews makes at most
-EVENTS_HZ = 160.0  # sixteen pictures at once, ten steps a second each
+EVENTS_HZ = 160.0  # sixteen images at once, ten steps a second each
 STEADY_S = 10.0
 BURSTS, BURST_EVERY_S = 8, 1.5
 Sent = dict[str, float]  # image id -> moment
@@ -73,7 +73,7 @@ def tell_at_once(people: list["User"]) -> Sent:
 
 
 def tell(person: "User", sent: Sent) -> None:
-    """A step of a picture with its preview, by the door that workers use."""
+    """A step of an image with its preview, by the door that workers use."""
     from webapp.generation.events import publish_progress
 
     image_id = str(uuid.uuid4())

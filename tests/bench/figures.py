@@ -89,7 +89,7 @@ def machine() -> dict[str, Any]:
 
 
 def _version(package: str) -> str | None:
-    """None where it is not installed: a machine that only draws has no web framework."""
+    """None if it is not installed: a machine that only draws has no web framework."""
     try:
         return version(package)
     except PackageNotFoundError:

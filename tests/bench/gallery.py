@@ -1,6 +1,6 @@
 """How the gallery answers when it is full: `make bench ONLY=gallery`.
 
-Two throw-away servers and 1,000,000 pictures, one a request, of which one person has a tenth.
+Two throw-away servers and 1,000,000 images, one a request, of which one person has a tenth.
 Pages are asked for by Django's test client, warm: server time without the network. Each figure is
 the median of its slowest page; the note says what 19 of 20 answers keep.
 """
@@ -46,7 +46,7 @@ def measure_gallery(_bench: Bench) -> Iterator[Figure]:
 
 
 def measure_inside() -> None:
-    """Makes the pictures and prints the figures as JSON on the last line."""
+    """Makes the images and prints the figures as JSON on the last line."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "webapp.settings"
     import django
 
@@ -131,7 +131,7 @@ def measure_eight(owner: "User", asked: tuple[list[Asked], Asked]) -> list[dict[
 
 
 def _deep_pages(client: "Client") -> Iterator[str]:
-    """Each place, and of the wall its fifth page and one after 90,000 pictures."""
+    """Each place, and of the wall its fifth page and one after 90,000 images."""
     yield from (f"/gallery/?{query}" for query in PLACES)
     path = "/gallery/"
     for _page in range(4):

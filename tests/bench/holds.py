@@ -93,7 +93,7 @@ def hold_many(user: "User", attempts: int, ready: Barrier) -> list[uuid.UUID]:
 
 
 def release_all(image_ids: list[uuid.UUID]) -> None:
-    """Leaves clean books behind."""
+    """Leaves a clean ledger behind."""
     from django.db import transaction
 
     from webapp.credits.ledger import release

@@ -66,13 +66,13 @@ def measure_previews(trial: Trial, fields: dict[str, str]) -> Figure:
 
 
 def digest_of(shown: str) -> str:
-    """The SHA-256 of the picture in a data URL."""
+    """The SHA-256 of the image in a data URL."""
     return hashlib.sha256(base64.b64decode(shown.partition(",")[2])).hexdigest()
 
 
 @contextmanager
 def clocked_worker(trial: Trial, notes: Path) -> Iterator[None]:
-    """The worker that draws, where the trial's own serves no model."""
+    """The worker that draws, if the trial's own serves no model."""
     words = ["celery", "-A", "webapp.celery", "--quiet", "worker"]
     options = ["-I", "tests.bench.clocked_worker", "--pool=threads", "--concurrency=4"]
     environment = {**trial.environment, "DARKROOM_BENCH_PREVIEWS": str(notes)}

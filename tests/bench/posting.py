@@ -1,4 +1,4 @@
-"""How long a request takes to be accepted while pictures are being drawn."""
+"""How long a request takes to be accepted while images are being drawn."""
 
 import http.client
 import statistics

@@ -95,7 +95,7 @@ def _files() -> list[bytes]:
 
 
 def _send(visitor: Visitor, content: bytes) -> int:
-    """The status of the answer; 0 where there was none."""
+    """The status of the answer; 0 if there was none."""
     edge = uuid.uuid4().hex
     parts = (
         f'--{edge}\r\nContent-Disposition: form-data; name="kind"\r\n\r\nstart\r\n'

@@ -1,5 +1,5 @@
-"""Walls of pictures by the hundred thousand, made by two SQL statements: for the bench, and for
-tests that count queries. One picture a request, the worst case for a search; no files.
+"""Walls of images by the hundred thousand, made by two SQL statements: for the bench, and for
+tests that count queries. One image a request, the worst case for a search; no files.
 """
 
 from typing import Any
@@ -50,7 +50,7 @@ FROM generation_generation WHERE owner_id = %(owner)s AND idempotency_key LIKE '
 
 
 def hang_pictures(*, owner: User, model: DiffusionModel, pictures: int) -> None:
-    """Gives the owner that many stored pictures, five minutes apart, the newest from now."""
+    """Gives the owner that many stored images, five minutes apart, the newest from now."""
     values: dict[str, Any] = {
         "owner": owner.pk,
         "model": model.pk,

@@ -20,7 +20,7 @@ __all__ = ["tiny_model_dir"]
 
 
 class TimerSystem:
-    """Every picture takes `takes_s`, however many are asked for; for what concerns the loads."""
+    """Every image takes `takes_s`, however many are asked for; for what concerns the loads."""
 
     name = "timer"
     is_warming = False

@@ -77,7 +77,7 @@ def test_equal_requests_share_one_call_where_they_are_coalesced(
     system.close()
 
     assert len(run.drawn) == 10
-    # Three steps of eight pictures, three of the two left; two rows each.
+    # Three steps of eight images, three of the two left; two rows each.
     assert calls == [16] * 3 + [4] * 3
 
 

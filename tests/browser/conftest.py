@@ -87,7 +87,7 @@ def live_studio(
     valkey_is_empty: None,
     settings: LazySettings,
 ) -> LiveStudio:
-    """The running studio on an empty database; pictures that a test stores lie where it looks."""
+    """The running studio on an empty database; images that a test stores lie where it looks."""
     settings.MEDIA_ROOT = studio_process.media
     return studio_process
 

@@ -49,7 +49,7 @@ WORDS = "a fox at dusk, storybook illustration, warm light between tall birches"
 
 @dataclass(frozen=True)
 class Everything:
-    """Who lives there, alice's pictures by what became of them, and the arguments of addresses
+    """Who lives there, alice's images by what became of them, and the arguments of addresses
     by the address's name or by the argument's own."""
 
     alice: User
@@ -58,7 +58,7 @@ class Everything:
     arguments: dict[str, Any]
 
     def argument(self, address: str, name: str) -> Any:
-        """What stands in an address for an argument; raises KeyError where nobody said."""
+        """What stands in an address for an argument; raises KeyError if nobody said."""
         own = f"{address} {name}"
         return self.arguments[own] if own in self.arguments else self.arguments[name]
 
@@ -90,7 +90,7 @@ def furnish() -> Everything:
 
 
 def draw_pictures(owner: User, model: DiffusionModel) -> dict[str, Image]:
-    """One picture in each state that a tile can have."""
+    """One image in each state that a tile can have."""
     made = {name: submit(owner, model, prompt=f"{WORDS}, {name}") for name in ("stored", "binned")}
     for _picture in made:
         assert finish(claim(model))

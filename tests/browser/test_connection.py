@@ -109,7 +109,7 @@ def _real_passwords(live_studio: LiveStudio, settings: LazySettings) -> None:
 
 
 def bar_of(page: Page) -> str:
-    """What the bar says; "" where all is well."""
+    """What the bar says; "" if all is well."""
     return page.locator("[data-connection]").inner_text().strip()
 
 

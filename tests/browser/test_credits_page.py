@@ -31,7 +31,7 @@ def tiny(live_studio: LiveStudio) -> DiffusionModel:
 
 @pytest.fixture
 def lines(alice: User, tiny: DiffusionModel) -> None:
-    """A picture, one that was cancelled, and a gift."""
+    """An image, one that was cancelled, and a gift."""
     submit(alice, tiny, prompt="a fox at dusk")
     assert finish(claim(tiny))
     cancelled = submit(alice, tiny, prompt="second thoughts").images.get()

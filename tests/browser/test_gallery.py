@@ -39,7 +39,7 @@ def tiny(live_studio: LiveStudio) -> DiffusionModel:
 
 
 def draw(owner: User, model: DiffusionModel, *prompts: str) -> list[Image]:
-    """Finished pictures, the last one drawn first on the wall."""
+    """Finished images, the last one drawn first on the wall."""
     for prompt in prompts:
         submit(owner, model, prompt=prompt)
         assert finish(claim(model))
@@ -47,7 +47,7 @@ def draw(owner: User, model: DiffusionModel, *prompts: str) -> list[Image]:
 
 
 def hang(owner: User, model: DiffusionModel, pictures: int) -> None:
-    """Many pictures, all with the files of one that was drawn."""
+    """Many images, all with the files of one that was drawn."""
     [drawn] = draw(owner, model, "the first")
     hang_pictures(owner=owner, model=model, pictures=pictures)
     Image.objects.update(file=drawn.file, thumbnail=drawn.thumbnail)

@@ -1,4 +1,4 @@
-"""What somebody sees and does on a picture's page, and on the page about development."""
+"""What somebody sees and does on an image's page, and on the page about development."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -40,7 +40,7 @@ def tiny(live_studio: LiveStudio) -> DiffusionModel:
 
 
 def draw(owner: User, model: DiffusionModel, count: int = 1, **changes: str) -> None:
-    """Finished pictures of the owner."""
+    """Finished images of the owner."""
     submit(owner, model, count=count, **changes)
     for _image in range(count):
         assert finish(claim(model))

@@ -1,4 +1,4 @@
-"""What somebody makes of a finished picture, from its page on."""
+"""What somebody makes of a finished image, from its page on."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""What somebody does who marks the part of a picture that is to be drawn anew."""
+"""What somebody does who marks the part of an image that is to be redrawn."""
 
 import io
 from collections.abc import Callable
@@ -73,7 +73,7 @@ def box_of(page: Page) -> FloatRect:
 
 
 def place(page: Page, x: float, y: float) -> tuple[float, float]:
-    """Where on the page that share of the picture is, while all of it is shown."""
+    """Where on the page that share of the image is, while all of it is shown."""
     box = box_of(page)
     side = 0.94 * min(box["width"], box["height"])
     left = box["x"] + (box["width"] - side) / 2
@@ -122,7 +122,7 @@ def test_what_is_painted_is_white_in_the_mask_that_goes_up(page: Page) -> None:
     assert [at(mask, x, 0.5) for x in (0.25, 0.5, 0.75)] == [255, 255, 255]
     assert [at(mask, *off) for off in ((0.1, 0.5), (0.9, 0.5), (0.5, 0.35), (0.5, 0.65))] == [0] * 4
     white = sum(mask.histogram()[128:])
-    # A line of half the picture's width and 20 pixels across, round at both ends.
+    # A line of half the image's width and 20 pixels across, round at both ends.
     assert white == pytest.approx(64 * 20 + 3.14159 * 100, rel=0.04)
     asked = page.evaluate(FIELDS)
     assert (asked["mode"], asked["strength"]) == ("inpaint", "1")

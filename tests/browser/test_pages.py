@@ -1,4 +1,4 @@
-"""What holds on every page, and what the gallery and a picture's page do."""
+"""What holds on every page, and what the gallery and an image's page do."""
 
 import re
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def tiny(live_studio: LiveStudio) -> DiffusionModel:
 
 
 def draw(owner: User, model: DiffusionModel, prompt: str = "a fox at dusk", count: int = 1) -> None:
-    """Finished pictures of the owner."""
+    """Finished images of the owner."""
     submit(owner, model, prompt=prompt, count=count)
     for _image in range(count):
         assert finish(claim(model))
@@ -193,7 +193,7 @@ def test_every_page_fits_a_narrow_phone(
 
 
 def _hang_copies(image: Image, count: int) -> None:
-    """Further finished pictures over three days, without the work of drawing them."""
+    """Further finished images over three days, without the work of drawing them."""
     generation = Generation.objects.get()
     now = timezone.now()
     Image.objects.bulk_create(

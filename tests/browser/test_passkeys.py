@@ -1,4 +1,4 @@
-"""Passkeys and the second step in a real browser, with the virtual authenticator of Chromium."""
+"""Passkeys and two-factor authentication in a real browser: Chromium's virtual authenticator."""
 
 import time
 from typing import Any
@@ -31,7 +31,7 @@ def _real_passwords(live_studio: LiveStudio, settings: LazySettings) -> None:
 
 @pytest.fixture
 def by_name(visitors: Visitors) -> Visitors:
-    """The same studio by a name, as browsers ask for where there is no https."""
+    """The same studio by a name, as browsers ask for if there is no https."""
     visitors.url = visitors.url.replace("127.0.0.1", "localhost")
     return visitors
 

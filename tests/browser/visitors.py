@@ -17,7 +17,7 @@ TELL_VIOLATIONS = """document.addEventListener("securitypolicyviolation",
 
 @dataclass
 class LiveStudio:
-    """Where the studio listens, and where it keeps its pictures."""
+    """Where the studio listens, and where it keeps its images."""
 
     url: str
     media: Path
@@ -34,7 +34,7 @@ class Visitors:
     contexts: list[BrowserContext] = field(default_factory=list)
 
     def context(self, user: User | None = None, **options: Any) -> BrowserContext:
-        """A fresh browser profile, signed in as `user` where one is given."""
+        """A fresh browser profile, signed in as `user` if one is given."""
         context = self.browser.new_context(base_url=self.url, **options)
         context.set_default_timeout(20_000)
         context.add_init_script(TELL_VIOLATIONS)

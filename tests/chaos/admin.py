@@ -1,4 +1,4 @@
-"""The administrator, who books credits, changes prices and gives codes out meanwhile."""
+"""The administrator, who posts credits, changes prices and gives codes out meanwhile."""
 
 import contextlib
 import csv

@@ -19,7 +19,7 @@ class Order:
 
 @dataclass(slots=True)
 class TopUp:
-    """Credits that an administrator books by a key."""
+    """Credits that an administrator posts by a key."""
 
     email: str
     amount_ucr: int

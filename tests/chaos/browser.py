@@ -43,7 +43,7 @@ class Answer:
         return self.body.decode(errors="replace")
 
     def json(self) -> dict[str, Any]:
-        """The body's object; raises Away where it is none (a proxy's page, a cut answer)."""
+        """The body's object; raises Away if it is none (a proxy's page, a cut answer)."""
         try:
             return dict(json.loads(self.body))
         except ValueError as error:
@@ -158,7 +158,7 @@ class _Form(HTMLParser):
         self.select = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Inputs, and the chosen option of a choice (the first where none is)."""
+        """Inputs, and the chosen option of a choice (the first if none is)."""
         have = {name: value or "" for name, value in attrs}
         name = have.get("name", "")
         if tag == "select":

@@ -1,6 +1,6 @@
 """Where images are stored, and how that place is made full, read-only, slow or absent.
 
-A folder is a small filesystem in memory where a mount is allowed (the harness runs in a mount
+A folder is a small filesystem in memory if a mount is allowed (the harness runs in a mount
 namespace of its own, `unshare`); elsewhere a shim in the studio's processes raises the same errors
 (`full_disk/sitecustomize.py`).
 """
@@ -38,7 +38,7 @@ class Media(Protocol):
         """Every file that lies there."""
 
     def read(self, name: str) -> bytes | None:
-        """A file's bytes; None where it is not there."""
+        """A file's bytes; None if it is not there."""
 
     def begin(self, fault: str) -> None:
         """The storage is broken in this way from now on."""
@@ -77,7 +77,7 @@ class Folder:
                 yield str(path.relative_to(self.folder))
 
     def read(self, name: str) -> bytes | None:
-        """A file's bytes; None where it is not there."""
+        """A file's bytes; None if it is not there."""
         try:
             return (self.folder / name).read_bytes()
         except FileNotFoundError:
@@ -115,7 +115,7 @@ class Folder:
 
 
 def enter_namespace() -> None:
-    """Runs this program again where it can mount for itself; returns where that is not possible,
+    """Runs this program again if it can mount for itself; returns if that is not possible,
     or it does already."""
     if os.environ.get(NAMESPACE) or not shutil.which("unshare"):
         return

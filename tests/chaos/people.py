@@ -102,7 +102,7 @@ class Person(Visitor, threading.Thread):
             self.order(self.key(), {**self.fields(), **more})
 
     def ask_with_start(self) -> None:
-        """Hands a picture in, and orders one that is made of it."""
+        """Uploads an image, and orders one that is made of it."""
         file = io.BytesIO()
         colour = tuple(self.rng.randrange(256) for _ in range(3))
         Picture.new("RGB", (SIDE_PX, SIDE_PX), colour).save(file, "PNG")
@@ -136,7 +136,7 @@ class Person(Visitor, threading.Thread):
                 self.book.complain(f"{self.who}: {path} of a stored image is not found")
 
     def cancel_one(self) -> None:
-        """One that is waiting or developing; it may end first."""
+        """One that is waiting or being generated; it may end first."""
         if live := self.images("queued", "running"):
             chosen = self.rng.choice(live)
             with self.book.lock:

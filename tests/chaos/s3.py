@@ -70,7 +70,7 @@ class Bucket:
                 yield one["Key"]
 
     def read(self, name: str) -> bytes | None:
-        """An object's bytes; None where it is not there."""
+        """An object's bytes; None if it is not there."""
         try:
             return bytes(self.client.get_object(Bucket=BUCKET, Key=name)["Body"].read())
         except ClientError as error:

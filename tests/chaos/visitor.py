@@ -92,7 +92,7 @@ class Visitor:
         return ids
 
     def until_known(self, act: Callable[[], Answer]) -> Answer | None:
-        """The first answer that says something; None where none came in a minute and a half."""
+        """The first answer that says something; None if none came in a minute and a half."""
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             with contextlib.suppress(Away):

@@ -26,7 +26,7 @@ AT_ONCE_S = 0.3
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Fails the test where the block takes longer."""
+    """Fails the test if the block takes longer."""
     began = time.monotonic()
     yield
     assert time.monotonic() - began < seconds

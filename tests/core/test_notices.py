@@ -1,4 +1,4 @@
-"""Notices to administrators: one for each cause, taken back when that is gone, and no other."""
+"""Notices to administrators: one for each cause, withdrawn when that is gone, and no other."""
 
 import pytest
 

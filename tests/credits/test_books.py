@@ -1,4 +1,4 @@
-"""The books as they are read: how a row names itself, and the small selectors."""
+"""The ledger as it is read: how a row names itself, and the small selectors."""
 
 import uuid
 from datetime import timedelta

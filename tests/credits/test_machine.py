@@ -59,7 +59,7 @@ class Person:
 
 @dataclass
 class Given:
-    """A booking that may be undone, as the model has it."""
+    """A posting that may be undone, as the model has it."""
 
     transaction_id: int
     person: Person
@@ -68,7 +68,7 @@ class Given:
 
     @property
     def missing_ucr(self) -> int:
-        """What the account lacks for an undo; 0 where it can be."""
+        """What the account lacks for an undo; 0 if it can be."""
         return max(0, self.amount_ucr - self.person.available_ucr)
 
     def undo(self) -> None:
@@ -102,7 +102,7 @@ class Books(RuleBasedStateMachine):
         assert [one.sentence for one in found] == []
 
     def _expect(self, refusal: type[Exception] | None, do: Callable[[], Any]) -> Any:
-        """What `do` returned; fails where it was not refused, or otherwise, as the model says."""
+        """What `do` returned; fails if it was not refused, or otherwise, as the model says."""
         met: type[Exception] | None = None
         try:
             with transaction.atomic():

@@ -1,4 +1,4 @@
-"""Asking for credits, and the answers: once each, with a line in the books and one in the log."""
+"""Asking for credits, and the answers: once each, with a line in the ledger and one in the log."""
 
 import logging
 import smtplib

@@ -1,4 +1,4 @@
-"""Corrections are new entries: what can be undone, once, and what is told where it cannot."""
+"""Corrections are new entries: what can be undone, once, and what is told if it cannot."""
 
 import uuid
 from typing import Any

@@ -1,4 +1,4 @@
-"""`make audit` is clean only where it looked: at every package, by an index that answered."""
+"""`make audit` is clean only if it looked: at every package, by an index that answered."""
 
 import json
 from collections.abc import Callable

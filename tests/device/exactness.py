@@ -62,7 +62,7 @@ def _counted(machine: Machine, work: Any) -> tuple[Any, int]:
 
 def bits(machine: Machine) -> dict[str, Any]:
     """Exact requests against diffusers' pipelines, alone and beside seven others; graphs against
-    the call as it is. True where all bits are equal."""
+    the call as it is. True if all bits are equal."""
     dtypes = ("float16", "bfloat16") if machine.is_real else ("float32",)
     return {
         f"{family} {dtype}": _bits_of(machine, family, dtype)

@@ -2,7 +2,7 @@
 
 Each section is a process of its own with a time limit, and the results file is written after each,
 so that nothing is lost when one hangs or loses the device. `--device cpu` and `--device pretend`
-try the script itself, with tiny models, where there is no GPU.
+try the script itself, with tiny models, if there is no GPU.
 """
 
 import argparse

@@ -29,7 +29,7 @@ TINY_SIDE_PX = 64
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model to draw with, and the side of its pictures."""
+    """A model to draw with, and the side of its images."""
 
     source: ModelSource
     side_px: int

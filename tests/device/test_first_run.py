@@ -1,4 +1,4 @@
-"""The script for the first GPU runs where there is none, and loses nothing when a section fails."""
+"""The script for the first GPU runs if there is none, and loses nothing when a section fails."""
 
 import json
 import time

@@ -168,7 +168,7 @@ def test_a_runner_that_never_returns_still_leaves_no_future_open(
     wait_until(lambda: runner.order == ["stuck"])
     engine.drain(timeout_s=0.05)
     assert isinstance(future.exception(timeout=0), EngineStopped)
-    runner.allow(4)  # the late picture is dropped without a fuss
+    runner.allow(4)  # the late image is dropped without an error
     wait_until(lambda: engine.snapshot().in_flight == ())
 
 

@@ -277,7 +277,7 @@ def test_everybody_is_served_within_the_cap_and_with_one_key_a_call(
 def test_nobody_present_falls_behind_by_more_than_a_picture(
     requests: list[tuple[str, int]],
 ) -> None:
-    """Everybody asks at once: at any time the work served differs by one picture each at most."""
+    """Everybody asks at once: at any time the work served differs by one image each at most."""
     policy = scheduler(cap=2)
     for number, (owner, calls) in enumerate(requests):
         policy.add(entry(str(number), owner=owner, calls_left=calls))

@@ -1,4 +1,4 @@
-"""A runner without a model: policy and promises are tested on it, pictures elsewhere."""
+"""A runner without a model: policy and promises are tested on it, images elsewhere."""
 
 import threading
 import time

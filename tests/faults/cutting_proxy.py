@@ -300,7 +300,7 @@ def text_of(body: bytes) -> str:
 
 
 def exactly(connection: socket.socket, size: int) -> bytes:
-    """So many bytes; raises EOFError where the other side leaves before."""
+    """So many bytes; raises EOFError if the other side leaves before."""
     read = b""
     while len(read) < size:
         chunk = connection.recv(size - len(read))
@@ -311,7 +311,7 @@ def exactly(connection: socket.socket, size: int) -> bytes:
 
 
 def listening(address: Address) -> socket.socket:
-    """A server's socket; a path is replaced where it lies there."""
+    """A server's socket; a path is replaced if it is there."""
     if isinstance(address, str):
         Path(address).unlink(missing_ok=True)
     server = socket.socket(family_of(address))

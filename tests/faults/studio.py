@@ -1,4 +1,4 @@
-"""A studio to be broken: who runs in it, what its database says, and whether its books balance."""
+"""A studio to be broken: who runs in it, what its database says, whether its ledger balances."""
 
 import os
 import signal
@@ -69,7 +69,7 @@ class Studio:
         return self.visitor.wait_until_ended(ids, timeout_s=PATIENCE_S)
 
     def check_books(self) -> None:
-        """Raises TrialFailedError with the violations where the books are not clean."""
+        """Raises TrialFailedError with the violations if the ledger is not clean."""
         self.trial.manage("check_credits")
 
     def _pid_or_none(self, service: str) -> int | None:

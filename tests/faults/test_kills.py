@@ -17,7 +17,7 @@ from tests.faults.studio import Studio, wait_until
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]  # a worker loads torch three times
 
 LEASE_S = 10  # as conftest.py has it
-FILES = 3  # picture, thumbnail and development strip
+FILES = 3  # image, thumbnail and development strip
 
 
 @pytest.mark.parametrize("service", ["web", "worker", "valkey", "postgres"])

@@ -1,4 +1,4 @@
-"""A studio in use leaves no file that another local user may read: pictures, mails with links that
+"""A studio in use leaves no file that another local user may read: images, mails with links that
 sign people in, logs, secrets, the embedded servers' data."""
 
 import os

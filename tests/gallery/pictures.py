@@ -1,4 +1,4 @@
-"""Pictures for the tests of the gallery."""
+"""Images for the tests of the gallery."""
 
 import io
 from datetime import timedelta
@@ -20,7 +20,7 @@ PARAMETERS = "a fox at dusk\nSteps: 4, Seed: 7, Model: tiny"
 
 
 def draw(owner: User, model: DiffusionModel, **changes: Any) -> Image:
-    """A finished picture of the owner, drawn as a worker would."""
+    """A finished image of the owner, drawn as a worker would."""
     made = submit(owner, model, **changes)
     assert finish(claim(model))
     return made.images.get(index=0)
@@ -46,7 +46,7 @@ def change_request(image: Image, **changes: Any) -> None:
 
 
 def put_into(collection: Collection, image: Image) -> None:
-    """The picture is in the collection."""
+    """The image is in the collection."""
     assert image.finished_at is not None
     collection.items.create(image=image, finished_at=image.finished_at)
 

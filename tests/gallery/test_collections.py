@@ -1,4 +1,4 @@
-"""Collections: named sets of one person's pictures."""
+"""Collections: named sets of one person's images."""
 
 import uuid
 

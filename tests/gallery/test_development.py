@@ -1,4 +1,4 @@
-"""How an image develops: the sentences, the noised pictures, and the page that shows both."""
+"""How an image develops: the sentences, the noised images, and the page that shows both."""
 
 import io
 import uuid

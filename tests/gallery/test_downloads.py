@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("plain_static")]
 
 @pytest.fixture
 def image(alice: User, offered_model: DiffusionModel) -> Image:
-    """A picture with what made it inside."""
+    """An image with what made it inside."""
     drawn = draw(alice, offered_model, prompt="여우 at dusk")
     default_storage.delete(drawn.file)
     default_storage.save(drawn.file, ContentFile(png_with_parameters()))

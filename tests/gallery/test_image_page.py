@@ -1,4 +1,4 @@
-"""The page of one picture: its development, what made it, and what it is related to."""
+"""The page of one image: its development, what made it, and what it is related to."""
 
 import uuid
 from typing import Any

@@ -1,4 +1,4 @@
-"""The gallery's doors, and the bytes of private pictures."""
+"""The gallery's doors, and the bytes of private images."""
 
 import uuid
 from datetime import timedelta

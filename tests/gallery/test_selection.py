@@ -1,4 +1,4 @@
-"""Many pictures at once: which are meant, whose they are, and that nothing else changes."""
+"""Many images at once: which are meant, whose they are, and that nothing else changes."""
 
 import io
 import zipfile

@@ -1,4 +1,4 @@
-"""Links to one picture: what strangers see, and when they see nothing."""
+"""Links to one image: what strangers see, and when they see nothing."""
 
 import io
 
@@ -24,7 +24,7 @@ JSON = {"Accept": "application/json"}
 
 @pytest.fixture
 def image(alice: User, offered_model: DiffusionModel) -> Image:
-    """Alice's picture, with what made it inside."""
+    """Alice's image, with what made it inside."""
     from django.core.files.base import ContentFile
     from django.core.files.storage import default_storage
 

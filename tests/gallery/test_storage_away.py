@@ -44,7 +44,7 @@ def image(
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Fails the test where the block takes longer."""
+    """Fails the test if the block takes longer."""
     began = time.monotonic()
     yield
     assert time.monotonic() - began < seconds

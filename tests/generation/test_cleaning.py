@@ -1,4 +1,4 @@
-"""What an image becomes when it is handed in: upright, opaque, in sRGB, without metadata."""
+"""What an image becomes when it is uploaded: upright, opaque, in sRGB, without metadata."""
 
 import io
 import struct

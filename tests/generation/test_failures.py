@@ -1,4 +1,4 @@
-"""Why a picture failed, in the language of whoever reads it."""
+"""Why an image failed, in the language of whoever reads it."""
 
 import pytest
 from django.test import Client

@@ -27,7 +27,7 @@ def plain_static(settings: LazySettings) -> None:
 def draw_with(
     owner: User, model: DiffusionModel, prompts: list[str], negative_prompt: str = ""
 ) -> None:
-    """One request a prompt, the last one newest, without their pictures."""
+    """One request a prompt, the last one newest, without their images."""
     now = timezone.now()
     Generation.objects.bulk_create(
         Generation(

@@ -53,7 +53,7 @@ def measure(
     ago_s: float = 0.0,
     load_s: float = 0.0,
 ) -> None:
-    """One picture of 64 x 64 in 4 steps was drawn, in so many seconds; a worker without a name
+    """One image of 64 x 64 in 4 steps was drawn, in so many seconds; a worker without a name
     has drawn nothing else."""
     made = submit(owner, model)
     assert finish(claim(model))

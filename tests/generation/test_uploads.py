@@ -1,4 +1,4 @@
-"""Pictures handed in: what is taken, what is refused, whose they are, and when they go."""
+"""Uploads: what is taken, what is refused, whose they are, and when they go."""
 
 import errno
 import io

@@ -35,7 +35,7 @@ def as_alice(settings: LazySettings, client: Client, alice: User) -> Client:
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Fails the test where the block takes longer."""
+    """Fails the test if the block takes longer."""
     began = time.monotonic()
     yield
     assert time.monotonic() - began < seconds

@@ -1,4 +1,4 @@
-"""Waiting and developing pictures in words: the same on the server and in the script."""
+"""Waiting images and images in progress in words: the same on the server and in the script."""
 
 import pytest
 

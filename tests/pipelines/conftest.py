@@ -17,7 +17,7 @@ __all__ = ["tiny_model_dir"]
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Tiny tensors gain nothing from threads and suffer where the cores are busy."""
+    """Tiny tensors gain nothing from threads and suffer when the cores are busy."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -40,7 +40,7 @@ def ask(path: Path, *, family: str = "sd", **changes: Any) -> ImageRequest:
 
 
 def ask_for(mode: str, path: Path, **changes: Any) -> ImageRequest:
-    """A request of that mode, with the pictures that it takes."""
+    """A request of that mode, with the images that it takes."""
     shrink = 2 if mode == "upscale" else 1
     comes_along: dict[str, Any] = {"mode": mode}
     if mode != "text":
@@ -66,7 +66,7 @@ def start_picture(shrink: int = 1) -> StartImage:
 
 
 def mask() -> Mask:
-    """Repaints the right half and a strip at the top, at an edge that no latent lies on."""
+    """Redraws the right half and a strip at the top, at an edge that no latent lies on."""
     picture = Image.new("L", (WIDTH_PX, HEIGHT_PX))
     picture.paste(255, (WIDTH_PX // 2 + 3, 0, WIDTH_PX, HEIGHT_PX))
     picture.paste(255, (0, 0, WIDTH_PX, 13))
@@ -93,7 +93,7 @@ def step_all(runner: DiffusersRunner, batch: Sequence[Denoising]) -> None:
 
 
 def draw(runner: DiffusersRunner, request: ImageRequest) -> tuple[torch.Tensor, RenderedImage]:
-    """The last latents and the picture, drawn alone."""
+    """The last latents and the image, drawn alone."""
     denoising = begin(runner, request)
     step_all(runner, [denoising])
     return denoising.latents, runner.finish(denoising)
@@ -154,7 +154,7 @@ def load_pipeline(pipeline_class: str, path: Path) -> tuple[Any, Any]:
 
 
 def _pictures(request: ImageRequest) -> dict[str, Any]:
-    """The arguments that say what picture comes out and which ones go in."""
+    """The arguments that say what image comes out and which ones go in."""
     size = {"width": request.width_px, "height": request.height_px}
     if request.start is None:
         return size

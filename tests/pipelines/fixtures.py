@@ -1,4 +1,4 @@
-"""Fixtures that other rooms' tests may import; torch is loaded only where one is used."""
+"""Fixtures that other rooms' tests may import; torch is loaded only if one is used."""
 
 from pathlib import Path
 

@@ -84,7 +84,7 @@ def _unet_name(name: str) -> str:
 
 def _vae_name(name: str) -> str:
     name = _apply(_VAE, name)
-    # The original counts the decoder's blocks from the picture.
+    # The original counts the decoder's blocks from the image.
     return re.sub(r"up\.(\d)", lambda m: f"up.{3 - int(m[1])}", name)
 
 

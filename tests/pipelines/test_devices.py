@@ -226,7 +226,7 @@ def test_a_runner_adds_how_it_draws() -> None:
 def test_each_thread_is_put_on_the_gpu_that_was_chosen(
     machine: Machine, device: str, entered: list[torch.device]
 ) -> None:
-    """Where none was, torch's first one serves."""
+    """If none was, torch's first one serves."""
     machine.work()
     asked: list[torch.device] = []
     machine.patch.setattr(torch.cuda, "set_device", asked.append)

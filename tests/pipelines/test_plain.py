@@ -1,4 +1,4 @@
-"""Families without an adapter draw through their own pipeline, one picture at a time."""
+"""Families without an adapter draw through their own pipeline, one image at a time."""
 
 import itertools
 from collections.abc import Callable

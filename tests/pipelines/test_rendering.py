@@ -1,4 +1,4 @@
-"""Pictures through the engine: they are diffusers' pictures, with progress, previews and refusals.
+"""Images through the engine: they are diffusers' images, with progress, previews and refusals.
 
 That every family, mode and sampler is exact is checked without the engine, in `test_exact_*`.
 """
@@ -128,7 +128,7 @@ def test_previews_arrive_while_the_picture_develops(engine: Engine, tiny_model_d
     seen: list[Progress] = []
     engine.submit(ask(tiny_model_dir), on_progress=seen.append).result(WAIT_S)
     previews = {progress.preview_step: progress.preview for progress in seen if progress.preview}
-    # The first is the noise. None after the last step: the picture itself follows. One is left
+    # The first is the noise. None after the last step: the image itself follows. One is left
     # out while the one before it is still being made.
     assert {0} < set(previews) < {0, 1, 2, 3, 4, 5, 6}
     for preview in previews.values():

@@ -1,4 +1,4 @@
-"""The starter model that ships: its files, its figures, and the pictures it draws."""
+"""The starter model that ships: its files, its figures, and the images it draws."""
 
 import json
 from pathlib import Path

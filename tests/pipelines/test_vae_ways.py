@@ -249,7 +249,7 @@ def test_the_peak_of_large_vaes_is_known_beforehand() -> None:
         assert peak / 1e9 == pytest.approx(gigabytes, rel=0.02)
 
 
-# Start pictures
+# Start images
 
 
 @pytest.fixture(params=["sd", "sdxl", "sd3", "flux"])
@@ -280,7 +280,7 @@ def test_a_start_picture_is_encoded_in_half_precision_and_draws_the_same_noise(
     assert memory.tries[:2] == [(128, torch.float32), (128, torch.bfloat16)]
     assert (expected.encoded, denoising.encoded) == ("whole", "half")
     assert denoising.latents.dtype == expected.latents.dtype
-    # Noise drawn anew would differ by ones, not by hundredths.
+    # Other noise would differ by ones, not by hundredths.
     assert (denoising.latents - expected.latents).abs().max() < 0.1
     step_all(runner, [denoising])
     assert runner.finish(denoising).fingerprint["encoded"] == "half"

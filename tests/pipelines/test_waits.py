@@ -17,7 +17,7 @@ from tests.pretend_cuda.drawing import PretendStudio, Waits
 from worker.pipelines.samplers import FLOW_SAMPLERS, SAMPLERS
 
 STEPS = 4
-# The most waits of each stage by family, none where it is not named; in "steps", of all of them.
+# The most waits of each stage by family, none if it is not named; in "steps", of all of them.
 ALLOWED: dict[str, dict[str, int]] = {
     "begin": {"flux": 1},  # its pipeline makes the positions in main memory
     "call": {},

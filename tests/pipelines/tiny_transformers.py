@@ -1,7 +1,7 @@
 """Tiny random-weight transformer models, made of diffusers' own classes.
 
-Random weights start out nearly deaf to the prompt and to time; where a part begins at zero, it is
-drawn at random too, so that an input handed over wrongly shows in the picture.
+Random weights start out nearly deaf to the prompt and to time; if a part begins at zero, it is
+drawn at random too, so that an input passed on wrongly shows in the image.
 """
 
 from collections.abc import Callable
@@ -174,7 +174,7 @@ def t5_tokenizer() -> T5Tokenizer:
 
 
 def listening(transformer: Any) -> Any:
-    """Draw large weights for the parts by which time, prompt and position reach the picture."""
+    """Draw large weights for the parts by which time, prompt and position reach the image."""
     for name, parameter in transformer.named_parameters():
         if parameter.ndim > 1 and ("norm" in name or "embed" in name or "proj_out" in name):
             torch.nn.init.normal_(parameter, std=0.2)

@@ -1,4 +1,4 @@
-"""A pretend CUDA device: the worker's own code runs on it whole, where there is no GPU.
+"""A pretend CUDA device: the worker's own code runs on it whole, if there is no GPU.
 
 What it shows: tensors that ended up on different devices or in different number formats, and each
 place at which the host waits for the device. What it cannot show: time, streams that overtake each
@@ -136,7 +136,7 @@ class PretendCuda:
         return self._launch(func, args, kwargs)
 
     def _launch(self, func: Callable[..., Any], args: Sequence[Any], kwargs: Any) -> Any:
-        """The answer of `func` as tensors of this device; noted where a graph is captured."""
+        """The answer of `func` as tensors of this device; noted if a graph is captured."""
         call = (func, held(tuple(args)), held(dict(kwargs)))
         answer = func(*call[1], **call[2])
         if self.state.recorder is not None:

@@ -50,7 +50,7 @@ def name_of(func: Any) -> str:
 
 
 def check_devices(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-    """Raises RuntimeError as CUDA does where its tensors meet those of main memory."""
+    """Raises RuntimeError as CUDA does if its tensors meet those of main memory."""
     tensors = tensors_in((args, kwargs))
     others = [each for each in tensors if not isinstance(each, PretendTensor)]
     name = name_of(func)
@@ -62,7 +62,7 @@ def check_devices(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> 
 
 
 def check_dtypes(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-    """Raises RuntimeError where a kernel takes one number format and is given several."""
+    """Raises RuntimeError if a kernel takes one number format and is given several."""
     if not name_of(func).startswith(_ONE_DTYPE):
         return
     formats = {each.dtype for each in tensors_in((args, kwargs)) if each.is_floating_point()}
@@ -71,7 +71,7 @@ def check_dtypes(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> N
 
 
 def reason_to_wait(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | None:
-    """Why the host waits in this operation on a tensor of the device; None where it goes on."""
+    """Why the host waits in this operation on a tensor of the device; None if it goes on."""
     name = name_of(func)
     if name in _ASKING:
         return name
@@ -81,7 +81,7 @@ def reason_to_wait(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
 
 
 def reason_to_index(index: Any) -> str | None:
-    """Why the host waits where a tensor of the device is indexed so."""
+    """Why the host waits if a tensor of the device is indexed so."""
     for each in index if isinstance(index, tuple) else (index,):
         reason = _reason_of_part(each)
         if reason:

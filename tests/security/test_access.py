@@ -195,7 +195,7 @@ def studio(
 
 
 def url_of(name: str, studio: Studio) -> str:
-    """The address with what alice has in it, where it takes anything."""
+    """The address with what alice has in it, if it takes anything."""
     candidates: list[dict[str, Any]] = [
         {},
         {"generation_id": studio.generation.pk},

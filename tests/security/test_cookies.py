@@ -1,4 +1,4 @@
-"""Every cookie of ours: for the page's own site alone, over HTTPS alone where there is HTTPS, and
+"""Every cookie of ours: for the page's own site alone, over HTTPS alone if there is HTTPS, and
 out of reach for scripts unless one has to read it."""
 
 import json

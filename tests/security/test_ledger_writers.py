@@ -1,4 +1,4 @@
-"""Nothing but `webapp.credits.ledger` writes the books: read from the sources."""
+"""Nothing but `webapp.credits.ledger` writes the ledger: read from the sources."""
 
 import ast
 import re

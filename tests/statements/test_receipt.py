@@ -1,4 +1,4 @@
-"""The receipt of a picture: how its price came about, and what became of the credits."""
+"""The receipt of an image: how its price came about, and what became of the credits."""
 
 from decimal import Decimal
 
@@ -38,7 +38,7 @@ def drawn(alice: User, offered_model: DiffusionModel) -> Image:
 
 
 def page_of(client: Client, image: Image) -> str:
-    """The receipt on the picture's page."""
+    """The receipt on the image's page."""
     page = client.get(f"/images/{image.pk}/").content.decode()
     return page.split('id="receipt"')[1].split("</section>")[0]
 

@@ -1,4 +1,4 @@
-"""Scenes and their captions: one source for the picture and its words."""
+"""Scenes and their captions: one source for the image and its words."""
 
 from pathlib import Path
 

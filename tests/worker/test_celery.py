@@ -39,7 +39,7 @@ def worker_media(
     django_db_blocker: DjangoDbBlocker,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Path]:
-    """Where the worker that runs during this file keeps its pictures."""
+    """Where the worker that runs during this file keeps its images."""
     with django_db_blocker.unblock():
         valkey().flushdb()
         with celery_worker(tmp_path_factory.mktemp("worker")) as media:
@@ -105,7 +105,7 @@ def test_an_image_says_which_node_drew_it(alice: User, tiny: DiffusionModel) -> 
 
 
 def test_the_same_seed_gives_the_same_picture(alice: User, tiny: DiffusionModel) -> None:
-    """One after the other: pictures that share denoiser calls are rounded with their neighbours."""
+    """One after the other: images that share denoiser calls are rounded with their neighbours."""
     for seed in (5, 5, 6):
         submit(alice, tiny, seed=seed)
         wait_until_ended()

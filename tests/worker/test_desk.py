@@ -1,4 +1,4 @@
-"""The desk in this process, with the real engine and pipeline, where the world goes wrong."""
+"""The desk in this process, with the real engine and pipeline, when something around it fails."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""From an upload to the finished picture, with the real engine and a tiny pipeline."""
+"""From an upload to the finished image, with the real engine and a tiny pipeline."""
 
 import io
 from pathlib import Path

@@ -144,7 +144,7 @@ def test_a_strip_that_cannot_be_written_costs_no_picture(
     def full_later(descriptor: int) -> None:
         nonlocal calls
         calls += 1
-        if calls > 4:  # picture and thumbnail, each with its folder
+        if calls > 4:  # image and thumbnail, each with its folder
             raise OSError("the disk is full")
         sync(descriptor)
 

@@ -12,7 +12,7 @@ HIGH_LOAD = 0.95
 
 
 def figures_of(results: Results, *, device: str, model: ModelName) -> list[Figure]:
-    """The figures that something is wanted of; NaN, which meets nothing, where one of them could
+    """The figures that something is wanted of; NaN, which meets nothing, if one of them could
     not be measured."""
     figures = list(_goals_everywhere(results))
     if device == "cpu":
@@ -21,7 +21,7 @@ def figures_of(results: Results, *, device: str, model: ModelName) -> list[Figur
 
 
 def names_of(results: Results) -> dict[str, float | None]:
-    """The headline figures by the names of the results file; None where not measured."""
+    """The headline figures by the names of the results file; None if not measured."""
     values = {
         "batch1_overhead_pct": results.overhead.percent if results.overhead else nan,
         "mixed_vs_b0": throughput_gain(results, "b0"),

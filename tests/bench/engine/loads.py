@@ -50,7 +50,7 @@ class Ticket:
             self._cancelled_at_s = asked_at_s
 
     def wait(self) -> RenderedImage | None:
-        """The picture, or None where it was cancelled; raises BenchFailedError otherwise."""
+        """The image, or None if it was cancelled; raises BenchFailedError otherwise."""
         self._ended.wait()
         try:
             return self._future.result()
@@ -63,7 +63,7 @@ class Ticket:
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether it ended without a picture."""
+        """Whether it ended without an image."""
         return isinstance(self._future.exception(), Cancelled)
 
     def _saw(self, progress: Progress) -> None:
@@ -94,19 +94,19 @@ class Run:
 
     @property
     def drawn(self) -> list[Ticket]:
-        """Those that ended in a picture."""
+        """Those that ended in an image."""
         return [ticket for ticket in self.tickets if not ticket.is_cancelled]
 
     @property
     def images_per_s(self) -> float:
-        """Pictures by the second."""
+        """Images by the second."""
         return len(self.drawn) / self.wall_s
 
 
 def closed_loop(
     system: System, requests: Sequence[ImageRequest], *, clients: int, device: str
 ) -> Run:
-    """`clients` at a time, each asking anew as soon as it has its picture, until all are drawn."""
+    """`clients` at a time, each asking anew as soon as it has its image, until all are drawn."""
     left, lock = iter(requests), threading.Lock()
 
     def ask() -> list[Ticket]:
@@ -148,7 +148,7 @@ def open_loop(system: System, arrivals: Sequence[Arrival], *, device: str) -> Ru
 def dump(
     system: System, dumped: Sequence[ImageRequest], light: Sequence[ImageRequest], *, device: str
 ) -> Run:
-    """One person asks for all of `dumped` at once; the owners of `light` then ask for one picture
+    """One person asks for all of `dumped` at once; the owners of `light` then ask for one image
     after the other."""
     peak, began_s = PeakMemory(device), time.perf_counter()
     tickets = [Ticket(system, request) for request in dumped]

@@ -62,7 +62,7 @@ class Bench:
     tell: Tell
 
     def measure(self) -> Results:
-        """Everything, in minutes; raises BenchFailedError where a system fails a request."""
+        """Everything, in minutes; raises BenchFailedError if a system fails a request."""
         results = Results()
         self._warm_up()
         self._measure_alone(results)
@@ -139,7 +139,7 @@ class Bench:
                 self.plan.arrivals,
                 load=f"stream-{share:g}-{number}",
                 per_s=share * capacity_per_s,
-                # Twice what the reference takes for a picture: some wait, some are under way.
+                # Twice what the reference takes for an image: some wait, some are under way.
                 cancel_within_s=2 / capacity_per_s,
             )
             return open_loop(system, arrivals, device=self.device)

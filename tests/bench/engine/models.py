@@ -1,7 +1,7 @@
 """What is drawn with: a tiny Stable Diffusion, or SD 1.5 and SDXL at full size.
 
 The full-size ones have the architecture of the published models and random weights, made on the
-device: a picture of noise takes as long as any other, and nothing need be downloaded.
+device: an image of noise takes as long as any other, and nothing need be downloaded.
 """
 
 from collections.abc import Callable
@@ -38,7 +38,7 @@ TINY_SIDE_PX = 64
 
 @dataclass(frozen=True, slots=True)
 class BenchModel:
-    """A model in `folder` and the size of the pictures that it was made for."""
+    """A model in `folder` and the size of the images that it was made for."""
 
     source: ModelSource
     folder: Path
@@ -46,7 +46,7 @@ class BenchModel:
 
 
 def build(name: ModelName, folder: Path, *, device: str) -> BenchModel:
-    """Write the model to `folder`, in float32 where it is tiny and else in bfloat16."""
+    """Write the model to `folder`, in float32 if it is tiny and else in bfloat16."""
     if name == "tiny":
         build_tiny_stable_diffusion(folder)
         return BenchModel(ModelSource("tiny", "sd", "folder", str(folder)), folder, TINY_SIDE_PX)

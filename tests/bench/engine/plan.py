@@ -7,7 +7,7 @@ from tests.bench.engine.models import ModelName
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Counts of pictures for each load; `loads` are shares of the baseline's capacity."""
+    """Counts of images for each load; `loads` are shares of the baseline's capacity."""
 
     clients: int = 12
     rounds: int = 2

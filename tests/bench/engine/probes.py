@@ -1,5 +1,5 @@
-"""What is measured one request at a time: the price of the engine for a single picture, how soon
-a cancelled picture stops, and how far pictures drawn together are from those drawn alone."""
+"""What is measured one request at a time: the price of the engine for a single image, how soon
+a cancelled image stops, and how far images drawn together are from those drawn alone."""
 
 import statistics
 import threading
@@ -21,7 +21,7 @@ QUICK_STEPS = 20
 
 @dataclass(frozen=True, slots=True)
 class Overhead:
-    """One picture at a time, `pipe()` and engine in turn; medians in seconds."""
+    """One image at a time, `pipe()` and engine in turn; medians in seconds."""
 
     percent: float
     pipe_s: float
@@ -53,7 +53,7 @@ def measure_overhead(engine: System, pipe: System, mix: Mix, *, pairs: int) -> O
 def measure_quick_draw(
     engine: System, mix: Mix, *, repetitions: int
 ) -> tuple[float, dict[str, str]]:
-    """Median seconds from asking for a picture of 20 steps to its pixels, nobody else there; and
+    """Median seconds from asking for an image of 20 steps to its pixels, nobody else there; and
     the fingerprint of the last one."""
     tickets, fingerprint = [], {}
     for number in range(repetitions):

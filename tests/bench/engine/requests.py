@@ -75,7 +75,7 @@ class Mix:
         ]
 
     def dump(self, count: int, *, load: str) -> list[ImageRequest]:
-        """One person's `count` pictures of one prompt with one set of parameters, as they come
+        """One person's `count` images of one prompt with one set of parameters, as they come
         from one form: what coalescing is best at."""
         return [
             self.request(f"{load}-dump-{number}", owner=DUMPER, seed=number)
@@ -110,7 +110,7 @@ class Mix:
 
 
 def is_dumped(request: ImageRequest) -> bool:
-    """Whether the request belongs to the person who asks for many pictures at once."""
+    """Whether the request belongs to the person who asks for many images at once."""
     return request.owner_id == DUMPER
 
 

@@ -45,7 +45,7 @@ COMPILERS = ("cc", "gcc", "clang", "c++", "g++")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status 0 where every goal is met, 1 where one is not, 2 where it could not run."""
+    """Exit status 0 if every goal is met, 1 if one is not, 2 if it could not run."""
     options = options_from(arguments)
     if options.device == "cuda" and not torch.cuda.is_available():
         print("The bench could not run: torch finds no CUDA device here.", file=sys.stderr)

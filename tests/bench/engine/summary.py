@@ -13,7 +13,7 @@ from tests.bench.engine.loads import Run, Ticket
 @dataclass(frozen=True, slots=True)
 class Summary:
     """A load on one system, all its rounds together. Seconds; `first_seen_p50_s` is the first
-    preview, or the picture where there was none before it."""
+    preview, or the image if there was none before it."""
 
     images: int
     images_per_s: float
@@ -27,7 +27,7 @@ class Summary:
 
 
 def percentile(values: Iterable[float], percent: float) -> float:
-    """The value that `percent` of `values` do not exceed, between two of them where it falls
+    """The value that `percent` of `values` do not exceed, between two of them if it falls
     there; NaN of none."""
     ordered = sorted(values)
     if not ordered:
@@ -59,12 +59,12 @@ def summarise(runs: Sequence[Run]) -> Summary:
 
 
 def latencies(tickets: Iterable[Ticket]) -> list[float]:
-    """Seconds from asking to the picture, of each."""
+    """Seconds from asking to the image, of each."""
     return [ticket.latency_s for ticket in tickets]
 
 
 def first_seen_s(ticket: Ticket) -> float:
-    """Seconds from asking to the first preview, or to the picture where that came first."""
+    """Seconds from asking to the first preview, or to the image if that came first."""
     return ticket.latency_s if ticket.preview_s is None else ticket.preview_s
 
 
@@ -76,10 +76,10 @@ def overhead_pct(ours: Sequence[float], theirs: Sequence[float]) -> float:
 
 
 def deviation(ours: Sequence[bytes], theirs: Sequence[bytes]) -> tuple[float, float]:
-    """Of pictures side by side: the largest difference of any channel of any pixel relative to
+    """Of images side by side: the largest difference of any channel of any pixel relative to
     full scale, and the share of channels that differ at all.
 
-    Raises ValueError where two pictures are not of one size.
+    Raises ValueError if two images are not of one size.
     """
     if [len(picture) for picture in ours] != [len(picture) for picture in theirs]:
         raise ValueError("pictures of different sizes cannot be compared")

@@ -40,15 +40,15 @@ class System(Protocol):
     def submit(
         self, request: ImageRequest, *, on_progress: OnProgress | None
     ) -> Future[RenderedImage]:
-        """A future of the picture; it raises `Cancelled` where that came first."""
+        """A future of the image; it raises `Cancelled` if that came first."""
         ...
 
     def cancel(self, request_id: str) -> bool:
-        """False where the picture can no longer be stopped."""
+        """False if the image can no longer be stopped."""
         ...
 
     def calls_of(self, request_id: str) -> int | None:
-        """Denoiser calls that the request took part in so far; None where nobody counts."""
+        """Denoiser calls that the request took part in so far; None if nobody counts."""
         ...
 
     def close(self) -> None:
@@ -232,7 +232,7 @@ def parameters_of(request: ImageRequest) -> Hashable:
 def draw(
     pipe: Any, trained_scheduler: Any, requests: Sequence[ImageRequest]
 ) -> list[RenderedImage]:
-    """The pictures of `requests`, equal in `parameters_of`, from one `pipe()` call."""
+    """The images of `requests`, equal in `parameters_of`, from one `pipe()` call."""
     first = requests[0]
     pipe.scheduler = build_scheduler(trained_scheduler, first.sampler, steps=first.steps)
     pictures = pipe(

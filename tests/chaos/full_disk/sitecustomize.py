@@ -1,4 +1,4 @@
-"""Where no small filesystem can be mounted: writing below the media folder raises what a full or a
+"""If no small filesystem can be mounted: writing below the media folder raises what a full or a
 read-only disk raises, for as long as the file `CHAOS_MEDIA_FAULT` names the error."""
 
 import builtins

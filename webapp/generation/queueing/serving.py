@@ -40,7 +40,7 @@ def served_models() -> list[str]:
     are compared once, and again when the index or what was added changes, or half a minute after
     they were found to be others. Raises the database's errors.
 
-    Models that were switched off stay in: what was queued before is still drawn.
+    Models that were disabled stay in: what was queued before is still drawn.
     """
     global _served
     with _lock:
