@@ -206,7 +206,7 @@ def test_a_file_that_is_too_large_never_leaves_the_page(
     sent: list[str] = []
     page.on("request", lambda request: sent.append(f"{request.method} {request.url}"))
     page.evaluate(DROP_TOO_MUCH)
-    expect(page.locator("#wrong-start")).to_contain_text("20.0 MB; at most 20 MB are allowed")
+    expect(page.locator("#wrong-start")).to_contain_text("21.0 MB; at most 20 MB are allowed")
     assert not any(one.startswith("POST") for one in sent)
 
 
