@@ -23,7 +23,7 @@ STATUS = "(path) => fetch(path).then((answer) => answer.status)"
 
 
 def draw(owner: User) -> Image:
-    """A finished picture."""
+    """A finished image."""
     model = make_model()
     submit(owner, model)
     assert finish(claim(model))
