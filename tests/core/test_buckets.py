@@ -154,6 +154,14 @@ def test_whatever_a_bucket_refuses_with_is_an_error_of_the_storage(
     assert silent_neighbours() == []
 
 
+def test_a_large_image_is_one_request(bucket_calls: BucketCalls) -> None:
+    """boto3 itself cuts what has eight megabytes into pieces, with two more requests."""
+    put("images/a0/large.png", bytes(9_000_000))
+    assert bucket_calls.count == 1
+    assert len(get("images/a0/large.png")) == 9_000_000
+    assert bucket_calls.count == 1
+
+
 def test_many_files_are_deleted_in_one_request(bucket_calls: BucketCalls) -> None:
     names = [f"images/a1/{number}.png" for number in range(30)]
     for name in names[::2]:

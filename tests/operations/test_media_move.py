@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 
 from tests.core.bucket_calls import BUCKET, BucketCalls
 from tests.faults.hanging_proxy import HangingProxy
+from webapp.core import buckets
 from webapp.core.storages import PatientStorage
 from webapp.generation.storage import DurableFileSystemStorage
 from webapp.operations import media_move
@@ -187,6 +188,13 @@ def test_a_file_that_goes_meanwhile_is_no_fault(
     monkeypatch.setattr(DurableFileSystemStorage, "list_folder", list_and_lose)
     assert "17 files copied" in (said := move("bucket"))
     assert "1 went meanwhile" in said
+
+
+def test_a_slow_line_is_waited_for_longer_than_a_visitor_would(
+    bucket: PatientStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(buckets, "ANSWER_S", 1e-6)
+    assert "18 files copied" in move("bucket")
 
 
 def test_without_a_bucket_nothing_is_moved(settings: LazySettings) -> None:

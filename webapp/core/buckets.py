@@ -39,12 +39,16 @@ NAMES_AT_ONCE = 1000  # the most that one request may delete
 DELETES_ONE_BY_ONE = {"NotImplemented", "MethodNotAllowed"}
 MD5_LETTERS = 32
 LINK_S = 60
+WHOLE_BYTES = 256 * 1024 * 1024
 
 
 class BucketStorage(PatientStorage, S3Storage):  # type: ignore[misc]
     """Raises FileNotFoundError for a file that is not there, StorageAway for all else."""
 
-    def __init__(self, *, public_endpoint: str = "", **settings: Any) -> None:
+    def __init__(
+        self, *, public_endpoint: str = "", answer_s: float | None = None, **settings: Any
+    ) -> None:
+        """`answer_s` takes the place of ANSWER_S, for one whom nobody waits for."""
         bounds = Config(
             connect_timeout=CONNECT_S,
             read_timeout=READ_S,
@@ -53,11 +57,14 @@ class BucketStorage(PatientStorage, S3Storage):  # type: ignore[misc]
             retries={"total_max_attempts": TRIES, "mode": "standard"},
         )
         # Its own threads for each file, and tries of its own on top, are not needed: a file fits
-        # into one answer.
-        transfers = TransferConfig(use_threads=False, num_download_attempts=1)
+        # into one request, even the largest image, and into one answer.
+        transfers = TransferConfig(
+            use_threads=False, num_download_attempts=1, multipart_threshold=WHOLE_BYTES
+        )
         defaults = {"client_config": bounds, "transfer_config": transfers}
         self._making = threading.Lock()
         self._public_endpoint = public_endpoint
+        self._own_answer_s = answer_s
         self._signer: Any = None
         super().__init__(**{**defaults, **settings})
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="bucket")
@@ -77,7 +84,7 @@ class BucketStorage(PatientStorage, S3Storage):  # type: ignore[misc]
         self, act: Callable[Words, Answer], *words: Words.args, **options: Words.kwargs
     ) -> Answer:
         """What the bucket answers; one of the storage's own threads asks. Raises StorageAway if it
-        is known to be silent, refuses, or gives no answer in `ANSWER_S`."""
+        is known to be silent, refuses, or gives no answer in time."""
         let_go_of_database()
         was_silent = STORAGE.is_silent
         if not STORAGE.is_worth_asking():
@@ -89,12 +96,13 @@ class BucketStorage(PatientStorage, S3Storage):  # type: ignore[misc]
             return act(*words, **options)
 
         waiting = self._threads.submit(_told, ask_now)
+        answer_s = self._own_answer_s or ANSWER_S
         try:
-            return waiting.result(ANSWER_S)
+            return waiting.result(answer_s)
         except TimeoutError as error:
             waiting.cancel()
             STORAGE.fell_silent()
-            raise StorageAway(f"the image storage gave no answer in {ANSWER_S:g} s") from error
+            raise StorageAway(f"the image storage gave no answer in {answer_s:g} s") from error
 
     def delete_many(self, names: Sequence[str]) -> None:
         """A thousand in each request; raises StorageAway if one of them is not deleted."""
