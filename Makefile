@@ -9,13 +9,26 @@ export STRICT
 export DENO_DIR := $(VENV)/.deno
 export DENO_NO_UPDATE_CHECK := 1
 
-.PHONY: help up demo test test-slow check audit bench chaos bench-engine install install-dev torch lock format messages clean compose-test
+.PHONY: help up backup restore drill upgrade-postgres demo test test-slow check audit bench chaos bench-engine install install-dev torch lock format messages clean compose-test
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 up: install ## Serve the studio on http://127.0.0.1:8000 (PORT=8001 make up for another port)
 	@exec $(RUN) -m webapp.embedded up --port $(PORT)
+
+backup: install ## Database, images and secrets into one folder or bucket, while the studio runs (TO=/mnt/backups or s3://bucket/folder)
+	@$(RUN) -m webapp.embedded run manage.py backup $(if $(TO),--to "$(TO)")
+
+restore: install ## Load a backup into an empty studio that does not run (BACKUP=/mnt/backups/darkroom-...)
+	@[ -n "$(BACKUP)" ] || { echo "Say which one: make restore BACKUP=/mnt/backups/darkroom-20270101T044300Z"; exit 1; }
+	@$(RUN) -m webapp.embedded run manage.py restore "$(BACKUP)"
+
+drill: install ## Restore a backup beside the studio, draw with it, check it, throw that away (BACKUP=..., the newest by default)
+	@$(RUN) -m webapp.embedded run manage.py drill $(if $(BACKUP),"$(BACKUP)")
+
+upgrade-postgres: install ## Take the embedded PostgreSQL's data to the major version of this installation; the old data is kept
+	@exec $(RUN) -m webapp.embedded upgrade
 
 demo: install ## A stack of its own: sign up, draw one image, check the ledger, stop
 	@$(RUN) -m tests.demo

@@ -153,6 +153,8 @@ DATABASES = {
         through_pgbouncer=env.boolean("DARKROOM_PGBOUNCER", default=False),
     ),
 }
+# Where DATABASE_URL leads to a pooler, the way to PostgreSQL itself, for backups.
+DIRECT_DATABASE_URL = env.secret("DARKROOM_DIRECT_DATABASE_URL")
 REDIS_URL = env.secret("REDIS_URL") or VAR.valkey_url()
 CACHES = {
     "default": {
@@ -171,6 +173,9 @@ MODELS_ROOT = Path(env.text("DARKROOM_MODELS", str(VAR.var_dir / "models")))
 S3_BUCKET = env.text("DARKROOM_S3_BUCKET")
 S3_ENDPOINT = env.address("DARKROOM_S3_ENDPOINT").rstrip("/")
 S3_PUBLIC_ENDPOINT = env.address("DARKROOM_S3_PUBLIC_ENDPOINT").rstrip("/") or S3_ENDPOINT
+S3_REGION = env.text("DARKROOM_S3_REGION")
+S3_ACCESS_KEY = env.secret("DARKROOM_S3_ACCESS_KEY")
+S3_SECRET_KEY = env.secret("DARKROOM_S3_SECRET_KEY")
 STORAGE = env.choice(
     "DARKROOM_STORAGE", "bucket" if S3_BUCKET else "folder", allowed={"bucket", "folder"}
 )
@@ -178,9 +183,9 @@ MEDIA_STORAGES = media_storages(
     bucket=S3_BUCKET,
     endpoint=S3_ENDPOINT,
     public_endpoint=S3_PUBLIC_ENDPOINT,
-    region=env.text("DARKROOM_S3_REGION"),
-    access_key=env.secret("DARKROOM_S3_ACCESS_KEY"),
-    secret_key=env.secret("DARKROOM_S3_SECRET_KEY"),
+    region=S3_REGION,
+    access_key=S3_ACCESS_KEY,
+    secret_key=S3_SECRET_KEY,
 )
 SEND_IMAGES = env.choice("DARKROOM_SEND_IMAGES", "web", allowed={"web", "nginx", "bucket"})
 if problem := media_problem(
@@ -300,6 +305,10 @@ DECODERS = env.integer("DARKROOM_DECODERS", 2, minimum=1, maximum=64)
 CHECK_HOUR = env.integer("DARKROOM_CHECK_HOUR", 4, minimum=0, maximum=23)
 CHECK_FILES = env.boolean("DARKROOM_CHECK_FILES", default=True)
 
+# -- Backups: made every night if it is said where to, the newest are kept ------------------------
+BACKUP_TO = env.text("DARKROOM_BACKUP_TO")
+BACKUP_KEEP = env.integer("DARKROOM_BACKUP_KEEP", 7, minimum=1, maximum=10_000)
+
 # -- Celery -----------------------------------------------------------------------------------
 CELERY_BROKER_URL = celery_broker(REDIS_URL)
 CELERY_TASK_IGNORE_RESULT = CELERY_TASK_ACKS_LATE = True
@@ -336,6 +345,10 @@ CELERY_BEAT_SCHEDULE = {
     "check_nightly": {
         "task": "webapp.operations.tasks.check_nightly",
         "schedule": crontab(hour=str(CHECK_HOUR), minute="23"),
+    },
+    "back_up": {
+        "task": "webapp.operations.tasks.back_up_nightly",
+        "schedule": crontab(hour=str(CHECK_HOUR), minute="43"),
     },
     "purge": {
         "task": "webapp.operations.tasks.purge",

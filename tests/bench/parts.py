@@ -16,6 +16,7 @@ from tests.bench.gallery import measure_gallery
 from tests.bench.holds import measure_holds
 from tests.bench.neighbours import measure_neighbours
 from tests.bench.posting import measure_posting
+from tests.bench.restoring import measure_restoring
 from tests.bench.starting import measure_starting
 from tests.bench.storage import measure_storage
 from tests.bench.streams import measure_streams
@@ -36,6 +37,7 @@ PARTS: dict[str, Part] = {
     "gallery": measure_gallery,
     "storage": measure_storage,
     "waiting": measure_waiting,
+    "restoring": measure_restoring,
 }
 # Measured only if named: they take as long as everything else together.
 ONLY_IF_NAMED: dict[str, Part] = {"ci": measure_ci}

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import connection
 from psycopg.conninfo import conninfo_to_dict
 
-from webapp.operations.management.commands.prepare import LOCK_ID, one_at_a_time
+from webapp.operations.one_at_a_time import LOCK_ID, one_at_a_time
 
 PROJECT = Path(settings.BASE_DIR)
 # What lasts as long as a session; `SET LOCAL` and pg_advisory_xact_lock end with a transaction.
@@ -110,7 +110,7 @@ ITERATE = """
 import django; django.setup()
 from concurrent.futures import ThreadPoolExecutor
 from django.contrib.contenttypes.models import ContentType
-from webapp.operations.management.commands.prepare import one_at_a_time
+from webapp.operations.one_at_a_time import one_at_a_time
 def work(_number):
     with one_at_a_time():
         return len(list(ContentType.objects.all().iterator(chunk_size=5)))

@@ -127,7 +127,7 @@ def test_data_of_another_major_version_is_refused_with_the_way_out(tmp_path: Pat
     (tmp_path / "postgres").mkdir()
     (tmp_path / "postgres" / "PG_VERSION").write_text("9\n")
 
-    with pytest.raises(DataFolderError, match=r"PostgreSQL 9, .* DARKROOM_POSTGRES_BIN .* pg_dump"):
+    with pytest.raises(DataFolderError, match=r"PostgreSQL 9, .* make upgrade-postgres"):
         prepare_postgres(VarLayout(tmp_path))
 
 

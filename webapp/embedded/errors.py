@@ -4,6 +4,7 @@ EmbeddedError
 ├── AlreadyRunningError   another supervisor holds this var folder
 ├── BinaryNotFoundError   no PostgreSQL or Valkey to run
 ├── DataFolderError       the data cannot be used as it is
+├── DumpFailedError       a database was not written to an archive, or not loaded from it
 ├── PortTakenError        somebody else listens there
 └── StartFailedError      a service ended, or was not ready in time, while starting
 
@@ -25,6 +26,10 @@ class BinaryNotFoundError(EmbeddedError):
 
 class DataFolderError(EmbeddedError):
     """A folder has the wrong owner, mode or PostgreSQL version."""
+
+
+class DumpFailedError(EmbeddedError):
+    """`pg_dump` or `pg_restore` failed, or did not end in time."""
 
 
 class PortTakenError(EmbeddedError):

@@ -31,6 +31,11 @@ class VarLayout:
         return self.var_dir / "postgres"
 
     @property
+    def postgres_upgraded(self) -> Path:
+        """Return where an upgrade puts new data that is whole, until the old has left its place."""
+        return self.var_dir / "postgres.upgraded"
+
+    @property
     def valkey_data(self) -> Path:
         return self.var_dir / "valkey"
 

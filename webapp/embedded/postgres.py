@@ -54,15 +54,31 @@ def prepare_postgres(layout: VarLayout, *, fsync: bool = True) -> Service:
     """
     bin_dir = find_postgres_bin()
     layout.create()
+    if layout.postgres_upgraded.exists() and not layout.postgres_data.exists():
+        layout.postgres_upgraded.rename(layout.postgres_data)  # an upgrade was stopped there
+    if not layout.postgres_data.exists():
+        identity = server_identity(layout.postgres_data)
+        identity.open_way_through(layout.var_dir)
+        identity.require_reach(bin_dir / "postgres")
+        _create_data(layout.postgres_data, bin_dir, identity, fsync=fsync)
+    _require_same_major(layout.postgres_data, postgres_major(bin_dir))
+    return postgres_service(layout, bin_dir, fsync=fsync)
+
+
+def postgres_service(layout: VarLayout, bin_dir: Path, *, fsync: bool = True) -> Service:
+    """Return the service of a data folder that is there, run by the programs in `bin_dir`. Raises
+    DataFolderError if the server's user cannot reach it."""
     identity = server_identity(layout.postgres_data)
     identity.open_way_through(layout.var_dir)
     identity.adopt(layout.create_run(owner_uid=identity.owner_uid))
     identity.require_reach(bin_dir / "postgres")
-    if not layout.postgres_data.exists():
-        _create_data(layout.postgres_data, bin_dir, identity, fsync=fsync)
-    _require_same_major(layout.postgres_data, postgres_major(bin_dir))
     identity.require_reach(layout.postgres_data / "PG_VERSION")
     return _service(layout, bin_dir, identity, fsync=fsync)
+
+
+def data_major(data: Path) -> int:
+    """Return the major version that a data folder is of."""
+    return int((data / "PG_VERSION").read_text(encoding="ascii").strip())
 
 
 def _service(layout: VarLayout, bin_dir: Path, identity: Identity, *, fsync: bool) -> Service:
@@ -131,13 +147,17 @@ def _environment() -> dict[str, str]:
 
 
 def _require_same_major(data: Path, ours: int) -> None:
-    theirs = (data / "PG_VERSION").read_text(encoding="ascii").strip()
-    if theirs == str(ours):
+    theirs = data_major(data)
+    if theirs == ours:
         return
+    if theirs > ours:
+        raise DataFolderError(
+            f"{data} was written by PostgreSQL {theirs}, and this installation brings {ours}: start"
+            f" with DARKROOM_POSTGRES_BIN set to the bin folder of PostgreSQL {theirs}."
+        )
     raise DataFolderError(
-        f"{data} was written by PostgreSQL {theirs}, and this installation brings {ours}: start "
-        f"once with DARKROOM_POSTGRES_BIN set to the bin folder of PostgreSQL {theirs}, save with "
-        f"pg_dump, move {data} away, start again with {ours}, and load it with psql."
+        f"{data} was written by PostgreSQL {theirs}, and this installation brings {ours}: run"
+        " make upgrade-postgres, which takes the data over and keeps the old."
     )
 
 

@@ -3,14 +3,20 @@
 import errno
 import http
 import http.client
+import os
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from webapp.embedded.errors import EmbeddedError, PortTakenError, StartFailedError
+from webapp.embedded.errors import (
+    AlreadyRunningError,
+    EmbeddedError,
+    PortTakenError,
+    StartFailedError,
+)
 from webapp.embedded.output import announce, say
 from webapp.embedded.paths import VarLayout
 from webapp.embedded.postgres import prepare_postgres
@@ -88,7 +94,11 @@ class Stack:
         return self._python("prepare", manage, "prepare", "--address", self.url)
 
     def apps(self) -> list[Service]:
-        return [self._web(), self._worker(), self._beat()]
+        return [self._web(), self.worker(), self._beat()]
+
+    def command(self, words: Sequence[str]) -> Service:
+        """One command of our Python, from the folder of the project."""
+        return self._python(Path(words[1] if len(words) > 1 else words[0]).stem, *words)
 
     def _web(self) -> Service:
         address = self.address
@@ -103,7 +113,7 @@ class Stack:
             stop_timeout_s=WEB_DRAIN_S + 5,
         )
 
-    def _worker(self) -> Service:
+    def worker(self) -> Service:
         worker = self._python(
             *("worker", "-m", *CELERY, "worker", "-I", "worker.tasks"),
             *("--pool=threads", "--concurrency=4", "-n", "worker@%h"),
@@ -143,6 +153,28 @@ def run_stack(stack: Stack) -> None:
         announce(f"Darkroom is ready: {stack.url}  (Ctrl-C stops it)  [{took_s:.1f} s]")
         supervisor.watch()
     say("stopped")
+
+
+def run_command(stack: Stack, words: Sequence[str], *, with_worker: bool) -> bool:
+    """Run one command beside the servers that it needs, or beside those of a studio that runs.
+
+    Returns False if it was stopped before its end; raises EmbeddedError when it cannot start, or
+    fails. Beside a studio that runs, this process becomes the command.
+    """
+    is_done = False
+    try:
+        with Supervisor(stack.layout) as supervisor:
+            supervisor.start(stack.servers())
+            if with_worker:
+                supervisor.start([stack.worker()])
+            supervisor.run_once(stack.command(words))
+            is_done = True
+    except AlreadyRunningError:
+        if with_worker:
+            raise
+        os.chdir(PROJECT)
+        os.execve(sys.executable, [sys.executable, *words], stack.environment)  # noqa: S606
+    return is_done
 
 
 def run_servers(layout: VarLayout) -> None:

@@ -151,13 +151,19 @@ def _try_to_save(name: str, content: bytes) -> bool:
 
 def replace_file(name: str, content: bytes) -> None:
     """Writes the file under exactly this name, which only the caller uses. Raises StorageAway."""
+    put_file(name, ContentFile(content))
+
+
+def put_file(name: str, content: File) -> None:  # type: ignore[type-arg]
+    """As `replace_file`, from a file, piece by piece."""
     try:
         with storage_errors():
-            saved = default_storage.save(name, ContentFile(content))
+            saved = default_storage.save(name, content)
             if saved != name:  # an earlier try of the same attempt left its file there
                 for left in (saved, name):
                     default_storage.delete(left)
-                default_storage.save(name, ContentFile(content))
+                content.seek(0)
+                default_storage.save(name, content)
     except FileNotFoundError as error:  # the folder itself is gone
         raise StorageAway(str(error)) from error
 

@@ -40,6 +40,7 @@ WEBHOOK_S = 5.0
 URGENT = (
     BOOKS,
     studio_watch.NO_WORKER,
+    studio_watch.BACKUP_OLD,
     "disk_low:",
     "storage:",
     "start_images:",

@@ -83,6 +83,7 @@ class StudioCollector(Collector):
         if (figures := self.read()) is not None:
             yield from _tell_queue(figures)
             yield from _tell_ledger(figures)
+            yield from _tell_backups(figures)
         let_go_of_database()
         workers = hear_workers()
         if workers is not None:
@@ -152,6 +153,19 @@ def _tell_ledger(figures: ScrapeFigures) -> Iterator[Metric]:
         at = _gauge("ledger_check_timestamp_seconds", "When the ledger was last checked")
         at.add_metric([], figures.check.at.timestamp())
         yield from (faults, at)
+
+
+def _tell_backups(figures: ScrapeFigures) -> Iterator[Metric]:
+    for name, told, at in (
+        ("backup", "When the last good backup was made", figures.backup_at),
+        ("drill", "When a backup was last restored to try it out", figures.drill_at),
+    ):
+        made = _gauge(f"{name}_timestamp_seconds", f"{told}; 0 for never")
+        made.add_metric([], at.timestamp() if at else 0.0)
+        yield made
+    wanted = _gauge("backup_wanted", "1 if backups are to be made every night")
+    wanted.add_metric([], float(bool(settings.BACKUP_TO)))
+    yield wanted
 
 
 def _tell_workers(workers: list[dict[str, Any]]) -> Iterator[Metric]:

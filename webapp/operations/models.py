@@ -1,4 +1,5 @@
-"""The one-time link that makes the first administrator, and what the nightly check found."""
+"""The one-time link that makes the first administrator, what the nightly check found, and how
+backups went."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -31,3 +32,30 @@ class BooksCheck(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M}: {self.violations}"
+
+
+class BackupRun(models.Model):
+    """One backup that was made or tried, one that was tried out (a drill), or one that this studio
+    was restored from. Without a `failure` it went well."""
+
+    class Kind(models.TextChoices):
+        BACKUP = "backup", _("backup")
+        DRILL = "drill", _("restore drill")
+        RESTORE = "restore", _("restore")
+
+    kind = models.CharField(_("kind"), max_length=7, choices=Kind)
+    at = models.DateTimeField(_("when"), auto_now_add=True)
+    name = models.CharField(_("name"), max_length=40, blank=True)
+    place = models.CharField(_("place"), max_length=500, blank=True)
+    size_bytes = models.BigIntegerField(_("size"), default=0)
+    images = models.PositiveIntegerField(_("images"), default=0)
+    took_s = models.FloatField(_("seconds"))
+    failure = models.TextField(_("failure"), blank=True)
+
+    class Meta:
+        verbose_name = _("backup")
+        verbose_name_plural = _("backups")
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.name or self.pk}"

@@ -7,7 +7,7 @@ that was written. Each repair is one commit with its line in the audit log.
 """
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from django.db import IntegrityError, transaction
 from django.db.models import Model
@@ -39,6 +39,14 @@ def repair_books(*, files: bool = False) -> Iterator[str]:
         yield _post_difference(violation.facts[0])
     if files:
         yield from _refund_lost_files()
+
+
+def refund_lost(*, files: Collection[str]) -> Iterator[str]:
+    """Refunds the stored images that were in these files, which are known to be gone; one sentence
+    for each."""
+    for image in Image.objects.filter(state=Image.State.STORED, file__in=files).order_by("pk"):
+        if told := _refund_lost_file(image):
+            yield told
 
 
 def _refund_lost_files() -> Iterator[str]:

@@ -3,7 +3,7 @@ a short table; none reads all images or the whole ledger.
 
 What a query costs grows with: what waits (queue), what is drawn (running), ten minutes' images
 (recent), the open images' holds (held), a day's lines of the ledger (granted, spent); nothing for
-the last check and the notices.
+the last check, the notices and the last backup.
 """
 
 from collections.abc import Mapping
@@ -17,8 +17,9 @@ from webapp.core.days import start_of
 from webapp.core.models import Notice
 from webapp.credits.models import Hold, Transaction
 from webapp.generation.models import Image, QueueShare
+from webapp.operations.backups.runs import last_good_times
 from webapp.operations.figures import GIVEN, QueueNow, count_queue, lines_since
-from webapp.operations.models import BooksCheck
+from webapp.operations.models import BackupRun, BooksCheck
 
 RECENT = timedelta(minutes=10)
 ENDED = (Image.State.STORED, Image.State.FAILED, Image.State.CANCELLED)
@@ -44,11 +45,14 @@ class ScrapeFigures:
     spent_ucr: int
     notices: int
     check: LedgerCheck | None = field(default=None)
+    backup_at: datetime | None = None
+    drill_at: datetime | None = None
 
 
 def read_figures() -> ScrapeFigures:
     """All of them; raises the database's errors."""
     granted_ucr, spent_ucr = _sum_today()
+    last = last_good_times()
     return ScrapeFigures(
         queue=count_queue(),
         waiting_by_model=_count_waiting(),
@@ -58,6 +62,8 @@ def read_figures() -> ScrapeFigures:
         spent_ucr=spent_ucr,
         notices=Notice.objects.count(),
         check=_read_check(),
+        backup_at=last.get(BackupRun.Kind.BACKUP),
+        drill_at=last.get(BackupRun.Kind.DRILL),
     )
 
 

@@ -1,6 +1,6 @@
 """What beat looks at every minute, and tells administrators of: that no worker is alive, that none
-draws with a model that is on offer, that this host's clock is wrong, and that a disk is nearly
-full."""
+draws with a model that is on offer, that this host's clock is wrong, that the last backup is old,
+and that a disk is nearly full."""
 
 import os
 import time
@@ -15,11 +15,12 @@ from webapp.core.clocks import ClockWatch
 from webapp.core.connections import let_go_of_database
 from webapp.core.notices import tell_admins, withdraw
 from webapp.generation.queueing.heartbeat import hear_workers
+from webapp.operations.backups.runs import is_backup_old
 from webapp.operations.disks import Disk, measure_disks
 
 # A worker that is started anew, with a large model, is away for a while.
 NO_WORKER_S = 300.0
-NO_WORKER = "no_worker"
+NO_WORKER, BACKUP_OLD = "no_worker", "backup_old"
 GIGABYTE = 1_000_000_000
 LEAST_BYTES, MOST_BYTES, LEAST_SHARE = 2 * GIGABYTE, 20 * GIGABYTE, 0.05
 
@@ -54,10 +55,12 @@ class StudioWatch:
         self._served_s: dict[str, float] = {}  # by slug: when a worker with it was heard last
         self._unserved: dict[str, Standing] = {}
         self._clock = ClockWatch(host=os.uname().nodename)
+        self._backup_old = Standing(BACKUP_OLD)
         self._low_disks: dict[str, Standing] = {}
 
     def look(self) -> None:
-        """Looks at workers, models, this host's clock and disks. Raises the database's errors."""
+        """Looks at workers, models, this host's clock, backups and disks. Raises the database's
+        errors."""
         let_go_of_database()
         workers = hear_workers()
         if workers is not None:  # else nobody knows
@@ -65,6 +68,10 @@ class StudioWatch:
         if workers:
             self._look_for_models(workers)
         self._clock.look()
+        sentence = _(
+            "No backup was made in the last two days. Look at the backups, or make one now."
+        )
+        self._backup_old.note(stands=is_backup_old(), sentence=sentence)
         for disk in measure_disks():
             self._look_at_disk(disk)
 

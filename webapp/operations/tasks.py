@@ -6,6 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.db import OperationalError
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from webapp.accounts.sessions import forget_ended_sessions
 from webapp.core.idempotency import purge_old_keys
@@ -13,6 +14,8 @@ from webapp.core.valkey import valkey
 from webapp.credits.welcomes import forget_networks
 from webapp.operations.alerts import tell_urgent_notices
 from webapp.operations.audit import check_books
+from webapp.operations.backups import BackupError
+from webapp.operations.backups.runs import back_up, tell_failure
 from webapp.operations.people import end_work_of_the_suspended
 from webapp.operations.people import finish_deletions as finish_all_deletions
 from webapp.operations.studio_watch import StudioWatch
@@ -23,7 +26,7 @@ logger = logging.getLogger(__name__)
 studio_watch = StudioWatch()
 
 # Reading every image can take hours, and the broker hands out a task anew after one.
-CHECKING_KEY = "darkroom:books-check"
+CHECKING_KEY, BACKUP_KEY = "darkroom:books-check", "darkroom:backup"
 CHECKING_S = 12 * 3600
 
 
@@ -39,6 +42,23 @@ def check_nightly() -> None:
         logger.error("the ledger check is put off, the database does not answer: %s", error)
     finally:
         valkey().delete(CHECKING_KEY)
+
+
+@shared_task(name="webapp.operations.tasks.back_up_nightly")
+def back_up_nightly() -> None:
+    """Makes a backup and deletes those that are more than are to be kept, if it is said where to;
+    nothing if another process does already."""
+    if not settings.BACKUP_TO or not valkey().set(BACKUP_KEY, "1", nx=True, ex=CHECKING_S):
+        return
+    try:
+        made, deleted = back_up(to=settings.BACKUP_TO, keep=settings.BACKUP_KEEP)
+        logger.info("%s was made, %d older ones were deleted", made.name, len(deleted))
+    except BackupError as error:
+        tell_failure(error, sentence=_("The nightly backup failed."))
+    except OperationalError as error:
+        logger.error("the backup is not written down, the database does not answer: %s", error)
+    finally:
+        valkey().delete(BACKUP_KEY)
 
 
 @shared_task(name="webapp.operations.tasks.watch_studio")

@@ -123,13 +123,13 @@ def page_ideas(models: Iterable[DiffusionModel]) -> dict[str, Any]:
         kind = _kind_of(model)
         of[model.slug] = kind
         if kind not in lists:
-            lists[kind] = _ideas_of(model)
+            lists[kind] = ideas_of(model)
     return {"shown": SHOWN, "of": of, "lists": lists}
 
 
 def first_ideas(model: DiffusionModel | None) -> list[str]:
     """The few that an empty studio shows."""
-    return (_ideas_of(model) if model else rich_ideas())[:SHOWN]
+    return (ideas_of(model) if model else rich_ideas())[:SHOWN]
 
 
 def _unit_places(text: str) -> range | list[int]:
@@ -149,7 +149,8 @@ def _kind_of(model: DiffusionModel) -> str:
     return SIMPLE if model.slug == STARTER_SLUG else RICH
 
 
-def _ideas_of(model: DiffusionModel) -> list[str]:
+def ideas_of(model: DiffusionModel) -> list[str]:
+    """Prompts that the model can draw, in the language of the page."""
     lexicon = lexicon_of(model)
     if lexicon is not None:
         return list(_known_ideas(lexicon, get_language() or "en"))

@@ -1,10 +1,13 @@
-"""The first page of the admin site, the standing problems, and what the nightly check found."""
+"""The first page of the admin site, the standing problems, what the nightly check found, and
+backups."""
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
 from django.utils import formats
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -19,7 +22,8 @@ from webapp.generation.queueing.heartbeat import list_workers
 from webapp.operations import figures
 from webapp.operations.admin.base import ReadOnlyAdmin
 from webapp.operations.admin.navigation import list_address
-from webapp.operations.models import BooksCheck
+from webapp.operations.backups import runs
+from webapp.operations.models import BackupRun, BooksCheck
 
 NOTICES = 10
 
@@ -54,6 +58,30 @@ class BooksCheckAdmin(ReadOnlyAdmin):
         return "\n".join(check.first_sentences) or "–"
 
 
+@admin.register(BackupRun)
+class BackupRunAdmin(ReadOnlyAdmin):
+    """Backups, drills and restores, each with how it went."""
+
+    list_display = ["at", "kind", "name", "went", "images", "size", "took"]
+    fields = ["at", "kind", "name", "place", "went", "images", "size", "took"]
+    show_full_result_count = False
+
+    @admin.display(description=gettext_lazy("seconds"), ordering="took_s")
+    def took(self, run: BackupRun) -> str:
+        """Seconds, with one decimal."""
+        return f"{run.took_s:.1f}"
+
+    @admin.display(description=gettext_lazy("size"), ordering="size_bytes")
+    def size(self, run: BackupRun) -> str:
+        """In the unit that fits."""
+        return filesizeformat(run.size_bytes)
+
+    @admin.display(description=gettext_lazy("result"))
+    def went(self, run: BackupRun) -> str:
+        """That it went well, or why not."""
+        return run.failure or _("went well")
+
+
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """What an administrator sees first. People who were let in without being superusers see the
     links at the side, and no figures."""
@@ -80,6 +108,23 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         else "",
         "check": BooksCheck.objects.first(),
         "checks_url": list_address(BooksCheck),
+        **_describe_backups(),
+    }
+
+
+def _describe_backups() -> dict[str, Any]:
+    """The last good backup and the last drill, and whether they are old."""
+    made, drilled = (
+        runs.newest(BackupRun.Kind.BACKUP),
+        runs.newest(BackupRun.Kind.DRILL, good=False),
+    )
+    return {
+        "backup": made,
+        "backup_is_old": runs.is_backup_old(),
+        "backups_are_nightly": bool(settings.BACKUP_TO),
+        "drill": drilled,
+        "drill_is_old": runs.is_drill_old(drilled),
+        "backups_url": list_address(BackupRun),
     }
 
 

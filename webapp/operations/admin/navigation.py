@@ -15,7 +15,7 @@ from webapp.catalog.models import DiffusionModel, PriceList
 from webapp.core.models import AuditLine, Notice
 from webapp.credits.models import CodeBatch, CreditRequest, Hold, TopUpBatch, Transaction
 from webapp.generation.models import Image
-from webapp.operations.models import BooksCheck
+from webapp.operations.models import BackupRun, BooksCheck
 
 ROOMS: list[tuple[Promise, list[tuple[type[Model], Promise, str]]]] = [
     (
@@ -55,6 +55,7 @@ ROOMS: list[tuple[Promise, list[tuple[type[Model], Promise, str]]]] = [
             (AuditLine, _("Audit log"), "history"),
             (Notice, _("Notices"), "notifications"),
             (BooksCheck, _("Ledger checks"), "fact_check"),
+            (BackupRun, _("Backups"), "backup"),
         ],
     ),
 ]

@@ -1,20 +1,15 @@
 """`manage.py prepare`: everything between an empty database and a studio that can open.
 
-Safe to run at every start, and by several at once: an advisory lock lets one go first. It is a
-transaction's, on a connection of its own: PgBouncer would leave a session's with a connection that
-is anybody's, and the next start would wait for ever.
+Safe to run at every start, and by several at once: an advisory lock lets one go first.
 """
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
-from django.db import DEFAULT_DB_ALIAS, connections
 
 from webapp.catalog import services
 from webapp.catalog.builtin import list_builtin_models
@@ -22,9 +17,9 @@ from webapp.catalog.vocabulary_services import refresh_vocabularies
 from webapp.core.errors import InvalidInput
 from webapp.embedded.private import close_to_others, readable_by_others
 from webapp.operations import setup
+from webapp.operations.one_at_a_time import one_at_a_time
 
 STARTER = Path(settings.BASE_DIR) / "worker" / "starter" / "pipeline"
-LOCK_ID = 7_263_405_118  # any number that nobody else takes in this database
 
 
 class Command(BaseCommand):
@@ -92,19 +87,6 @@ class Command(BaseCommand):
         base = settings.PUBLIC_URL or address or settings.SERVED_AT
         link = f"{base}/setup/{setup.make_setup_token()}/"
         self.stdout.write(f"First run: make yourself the administrator, once, at\n  {link}")
-
-
-@contextmanager
-def one_at_a_time() -> Iterator[None]:
-    """Waits until no other process is inside of this block with this database."""
-    holder = connections.create_connection(DEFAULT_DB_ALIAS)
-    try:
-        holder.set_autocommit(False)
-        with holder.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK_ID])
-        yield
-    finally:
-        holder.close()  # whose transaction ends, and with it the lock
 
 
 def static_digest() -> str:
