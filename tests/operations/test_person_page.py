@@ -1,5 +1,6 @@
 """A person's page in the admin site, and the list of people."""
 
+import re
 import uuid
 from datetime import timedelta
 
@@ -48,6 +49,15 @@ def test_a_persons_page_tells_the_seconds_of_drawing_alone(
     )
     page = words_of(admin.get(page_of(alice)))
     assert 'data-label="Seconds">2.5<' in page
+
+
+def test_a_cell_with_nothing_in_it_is_empty_so_that_phones_leave_it_out(
+    admin: Client, alice: User, charlie: User
+) -> None:
+    top_up(alice, charlie, 5, "for the poster")
+    page = words_of(admin.get(page_of(alice)))
+    assert re.search(r'<td data-label="Image">\s*</td>', page)
+    assert re.search(r"<td[^>]*>\s+</td>", page) is None
 
 
 def test_a_persons_page_leads_to_a_new_password_and_shows_no_hash(
