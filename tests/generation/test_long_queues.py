@@ -38,7 +38,7 @@ def test_the_first_places_are_told_rightly_however_few_images_are_looked_at(
     owners = [one.pk for one in people]
     right = look_at_queue(owner_ids=owners)
     monkeypatch.setattr(places, "PLACES_TOLD", 3)
-    monkeypatch.setattr(places, "READ_OF_A_SHARE", dice.randint(2, 4))
+    monkeypatch.setattr(places, "READ_IN_ALL", dice.randint(10, 60))
     told = look_at_queue(owner_ids=owners)
     assert numbers(told).items() <= numbers(right).items()
     assert 1 in numbers(told).values()

@@ -20,6 +20,8 @@ from webapp.generation.request.styles import style_name
 GROUPS_SHOWN = 20
 # Live images that a page is told of without having asked for them.
 MOST_TOLD = 100
+# What `events.image_facts` reads.
+TOLD = ("generation_id", "index", "state", "attempt", "failure")
 UNCHARGED = (Image.State.FAILED, Image.State.CANCELLED)
 
 
@@ -106,7 +108,7 @@ def read_state(*, owner: User, ids: list[uuid.UUID]) -> dict[str, Any]:
     """The owner's live images of their newest generations, as many as are shown, those that run and
     those of the ids that are theirs, as `events.image_facts`; the newest progress of those that
     run; the queue as their page is told it. However many wait, it costs the same."""
-    mine = Image.objects.filter(owner=owner)
+    mine = Image.objects.filter(owner=owner).only(*TOLD)
     running = list(mine.filter(state=Image.State.RUNNING).order_by("-started_at")[:MOST_TOLD])
     told = (*running, *_newest_live(owner), *mine.filter(pk__in=ids))
     known = {image.pk: image_facts(image) for image in told}
@@ -123,7 +125,7 @@ def _newest_live(owner: User) -> QuerySet[Image]:
     newest = Generation.objects.filter(owner=owner).order_by("-created_at", "-pk")
     ids = list(newest.values_list("pk", flat=True)[:GROUPS_SHOWN])
     live = Image.objects.filter(generation__in=ids, state__in=Image.LIVE)
-    return live.order_by("-created_at", "index")[:MOST_TOLD]
+    return live.order_by("-created_at", "index").only(*TOLD)[:MOST_TOLD]
 
 
 def has_no_worker() -> bool:

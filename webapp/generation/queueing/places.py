@@ -37,8 +37,8 @@ NEWEST_OF_A_MODEL = 20
 
 # Places that one owner is told. With as many images beside them, an answer stays below 50 KB.
 PLACES_TOLD = 100
-# Images of one share that are looked at: places after the last one of them are not known.
-READ_OF_A_SHARE = 1000
+# Images that are looked at, the first ones of each share: places after those are not known.
+READ_IN_ALL = 1000
 
 # One statement, so that all numbers are of one moment. Costs are pixels times steps. `worker_s`
 # and `own_s` are seconds for one unit of cost (`Pace`): of a worker's time, which images that
@@ -64,25 +64,31 @@ WITH served AS (
             ORDER BY created_at, index LIMIT %(told)s) image
         GROUP BY member.line, share.id) AS mine
     GROUP BY line
--- The turn of each image until then: what its owner was served, and all of theirs before it. The
--- image's own cost is not in it: claims compare what was served before the claim.
-), turns AS (
-    SELECT member.line, image.id, share.id AS share_id, image.created_at, image.index,
-        image.cost * member.worker_s AS worker_s, image.cost * member.own_s AS own_s,
-        share.served_cost - image.cost + SUM(image.cost) OVER (
-            PARTITION BY member.line, share.id ORDER BY image.created_at, image.index
-            ROWS UNBOUNDED PRECEDING) AS turn
+), share AS (
+    SELECT member.*, share.id AS share_id, share.owner_id, share.served_cost
     FROM member JOIN horizon USING (line)
     JOIN generation_queueshare share ON share.model_id = member.model_id AND share.queued > 0
         AND share.served_cost <= horizon.until
-    CROSS JOIN LATERAL (SELECT id, cost, created_at, index FROM generation_image
+-- Of each share so many images are looked at.
+), most AS (
+    SELECT GREATEST(2, %(read)s / GREATEST(1, COUNT(*))) AS images FROM share
+-- The turn of each image until then: what its owner was served, and all of theirs before it. The
+-- image's own cost is not in it: claims compare what was served before the claim.
+), turns AS (
+    SELECT share.line, image.id, share.share_id, image.created_at, image.index,
+        image.cost * share.worker_s AS worker_s, image.cost * share.own_s AS own_s,
+        share.served_cost - image.cost + SUM(image.cost) OVER (
+            PARTITION BY share.line, share.share_id ORDER BY image.created_at, image.index
+            ROWS UNBOUNDED PRECEDING) AS turn
+    FROM share CROSS JOIN LATERAL (SELECT id, cost, created_at, index FROM generation_image
         WHERE owner_id = share.owner_id AND model_id = share.model_id AND state = 'queued'
-        ORDER BY created_at, index LIMIT %(read)s) image
+        ORDER BY created_at, index LIMIT (SELECT images FROM most)) image
 -- Where a share has more images than were read, places are known up to the last one that was.
 ), known AS (
     SELECT line, LEAST(until, MIN(last)) AS until
     FROM horizon LEFT JOIN (
-        SELECT line, MAX(turn) AS last FROM turns GROUP BY line, share_id HAVING COUNT(*) = %(read)s
+        SELECT line, MAX(turn) AS last FROM turns GROUP BY line, share_id
+        HAVING COUNT(*) = (SELECT images FROM most)
     ) AS cut USING (line)
     GROUP BY line, until
 -- Sorted by turn, that is the order in which images are handed out, ties as claims break them.
@@ -255,7 +261,7 @@ def _arguments(
         "home_slugs": list(homes),
         "least_left": LEAST_LEFT,
         "told": PLACES_TOLD,
-        "read": READ_OF_A_SHARE,
+        "read": READ_IN_ALL,
         "owners": list(owner_ids),
     }
 
