@@ -122,7 +122,7 @@ def measure_statement(person: "User") -> list[dict[str, Any]]:
     """The first page, one in the middle, the last, and each filter."""
     from webapp.statements.filters import KINDS
 
-    client = _client(person)
+    client = sign_in(person)
     middle, last = _cursors(person)
     queries = ["", f"before={middle}", f"before={last}"]
     queries += [f"kind={kind}" for kind in KINDS if kind]
@@ -135,7 +135,7 @@ def measure_list(
     name: str, admin: "User", path: str, queries: list[str], *, wanted_x: float
 ) -> list[dict[str, Any]]:
     """The first, middle and last page of a list of the admin site, and what is looked for."""
-    client = _client(admin)
+    client = sign_in(admin)
     pages = _count_pages(client, path)
     asked = ["", f"p={math.ceil(pages / 2)}", f"p={pages}", *queries]
     return _summary(name, ask_all(client, [f"{path}?{query}" for query in asked]), wanted_x)
@@ -145,7 +145,7 @@ def ask_all(client: "Client", paths: list[str]) -> tuple[list[Asked], Asked]:
     """The pages' times, asked for in turns, so that whatever else the machine does meets all of
     them alike; and in the same turns an empty page, that of a person who has nothing. Raises
     TrialFailedError if one is not an answer."""
-    onlooker = _client(_onlooker())
+    onlooker = sign_in(_onlooker())
     pages = [_first_answer(client, path) for path in paths]
     blank = _first_answer(onlooker, BLANK_PAGE)
     asked = [(client, page) for page in pages] + [(onlooker, blank)]
@@ -201,7 +201,8 @@ def _figure(name: str, measured: float, wanted: float | None, note: str) -> dict
     return {"name": name, "measured": measured, "wanted": wanted, "note": note}
 
 
-def _client(user: "User") -> "Client":
+def sign_in(user: "User") -> "Client":
+    """Django's own client, with that user's session."""
     from django.test import Client
 
     client = Client(SERVER_NAME="localhost")

@@ -161,10 +161,12 @@ UPDATE credits_account SET posted_ucr = sums.total
 FROM (SELECT person, SUM(amount) AS total FROM bulk_line GROUP BY person) AS sums
 WHERE credits_account.id = %(account)s + sums.person
 """
-SEQUENCES = """
+PEOPLE_SEQUENCES = """
 SELECT setval(pg_get_serial_sequence('accounts_user', 'id'), %(user)s + %(people)s),
-    setval(pg_get_serial_sequence('credits_account', 'id'), %(account)s + %(people)s),
-    setval(pg_get_serial_sequence('credits_transaction', 'id'), %(lines)s),
+    setval(pg_get_serial_sequence('credits_account', 'id'), %(account)s + %(people)s)
+"""
+SEQUENCES = """
+SELECT setval(pg_get_serial_sequence('credits_transaction', 'id'), %(lines)s),
     setval(pg_get_serial_sequence('credits_entry', 'id'), 2 * %(lines)s)
 """
 VIOLATIONS = """
@@ -208,8 +210,28 @@ def make_bulk(bulk: Bulk, *, model_id: int, triggers: bool = True) -> User:
         _insert(cursor, Hold, RELEASED_HOLDS, released, facts)
         _insert(cursor, Generation, GENERATIONS, HOLDS_OF_PERSON_1, facts)
         _insert(cursor, Image, IMAGES, HOLDS_OF_PERSON_1, facts)
+        cursor.execute(PEOPLE_SEQUENCES, facts)
         cursor.execute(SEQUENCES, facts)
     return User.objects.get(email="person1@example.org")
+
+
+def add_people(cursor: CursorWrapper, *, people: int) -> None:
+    """person1, person2 and so on, until there are so many, with an account each and no lines. The
+    caller has turned the triggers off."""
+    cursor.execute("SELECT COUNT(*) FROM accounts_user WHERE email ~ '^person[0-9]+@'")
+    (have,) = cursor.fetchone()
+    last = _ids(cursor)
+    facts = {
+        "user": last["user"] - have,
+        "account": last["account"] - have,
+        "from": have + 1,
+        "people": people,
+        "start": timezone.now(),
+    }
+    new = "generate_series(%(from)s, %(people)s) AS n"
+    _insert(cursor, User, PEOPLE, new, facts)
+    _insert(cursor, Account, ACCOUNTS, new, facts)
+    cursor.execute(PEOPLE_SEQUENCES, facts)
 
 
 def check_bulk() -> None:

@@ -14,6 +14,7 @@ from tests.bench.drawing import measure_drawing
 from tests.bench.figures import Figure
 from tests.bench.gallery import measure_gallery
 from tests.bench.holds import measure_holds
+from tests.bench.large import measure_large
 from tests.bench.neighbours import measure_neighbours
 from tests.bench.posting import measure_posting
 from tests.bench.restoring import measure_restoring
@@ -35,6 +36,7 @@ PARTS: dict[str, Part] = {
     "uploads": measure_uploads,
     "books": measure_books,
     "gallery": measure_gallery,
+    "large": measure_large,
     "storage": measure_storage,
     "waiting": measure_waiting,
     "restoring": measure_restoring,

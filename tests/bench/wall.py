@@ -5,6 +5,7 @@ tests that count queries. One image a request, the worst case for a search; no f
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
@@ -23,7 +24,7 @@ INSERT INTO generation_generation (
     created_at
 )
 SELECT
-    md5('wall ' || %(owner)s || ' ' || n)::uuid, %(owner)s, %(model)s,
+    md5('wall ' || owner.id || ' ' || n)::uuid, owner.id, %(model)s,
     'a picture of something, number ' || n || (
         SELECT string_agg(' ' || word, '')
         FROM unnest(%(words)s::text[]) WITH ORDINALITY AS w(word, k)
@@ -31,8 +32,8 @@ SELECT
     ) || ', soft light, detailed background, storybook illustration',
     'people', CASE n %% 3 WHEN 0 THEN 768 ELSE 512 END, CASE n %% 3 WHEN 1 THEN 768 ELSE 512 END,
     20, 5, 'ddim', n, CASE WHEN n %% 50 = 0 THEN 'anime' ELSE '' END, 'text', false, 200000,
-    '{}', 'wall-' || n, '', now() - n * interval '5 minutes'
-FROM generate_series(1, %(pictures)s) AS n
+    '{{}}', 'wall-' || n, '', now() - n * interval '5 minutes'
+FROM {owners} AS owner CROSS JOIN generate_series(1, %(pictures)s) AS n
 """
 IMAGES = """
 INSERT INTO generation_image (
@@ -43,23 +44,27 @@ INSERT INTO generation_image (
 SELECT
     md5('image ' || id)::uuid, id, owner_id, model_id, 0, seed, 5242880, 'stored', 1, 'worker-1',
     'images/' || id || '.png', 'images/' || id || '.webp', md5(id::text), 400000, '', '[]',
-    seed %% 10 = 0, '', '', '{"denoise_s": 2.5}', '{"device": "cpu"}', '{}', created_at,
+    seed %% 10 = 0, '', '', '{{"denoise_s": 2.5}}', '{{"device": "cpu"}}', '{{}}', created_at,
     created_at + interval '1 second', created_at + interval '4 seconds'
-FROM generation_generation WHERE owner_id = %(owner)s AND idempotency_key LIKE 'wall-%%'
+FROM generation_generation WHERE owner_id IN (SELECT id FROM {owners} AS owner)
+    AND idempotency_key LIKE 'wall-%%'
 """
 
 
 def hang_pictures(*, owner: User, model: DiffusionModel, pictures: int) -> None:
     """Gives the owner that many stored images, five minutes apart, the newest from now."""
-    values: dict[str, Any] = {
-        "owner": owner.pk,
-        "model": model.pk,
-        "pictures": pictures,
-        "words": list(WORDS),
-    }
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(GENERATIONS, values)
-        cursor.execute(IMAGES, values)
+        one = f"(SELECT {owner.pk:d} AS id)"
+        hang_on_walls(cursor, owners=one, model=model, pictures=pictures)
+
+
+def hang_on_walls(
+    cursor: CursorWrapper, *, owners: str, model: DiffusionModel, pictures: int
+) -> None:
+    """The same for everybody whose `id` is in that table or query of SQL."""
+    values: dict[str, Any] = {"model": model.pk, "pictures": pictures, "words": list(WORDS)}
+    cursor.execute(GENERATIONS.format(owners=owners), values)
+    cursor.execute(IMAGES.format(owners=owners), values)
 
 
 def settle() -> None:

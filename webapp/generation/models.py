@@ -285,7 +285,9 @@ class QueueShare(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["model", "served_cost"], condition=Q(queued__gt=0), name="queue_share_next"
+                fields=["model", "served_cost", "id"],
+                condition=Q(queued__gt=0),
+                name="queue_share_first",
             ),
         ]
 

@@ -15,6 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.db.models import (
+    BigIntegerField,
     Case,
     DurationField,
     ExpressionWrapper,
@@ -23,7 +24,7 @@ from django.db.models import (
     QuerySet,
     When,
 )
-from django.db.models.expressions import Combinable, CombinedExpression
+from django.db.models.expressions import Combinable, CombinedExpression, RawSQL
 from django.db.models.functions import Now
 
 from webapp.catalog.models import DiffusionModel
@@ -34,6 +35,18 @@ from webapp.generation.request.spec import GenerationSpec, drawn_spec
 
 # Lost so often before a drawing of it was seen to begin, an image counts as a suspect, too.
 BLIND_LOSSES = 4
+
+# Of each model the first shares in the order of its index, whatever else waits: many users have the
+# same served cost, and with several models in one condition all that wait would be sorted. As many
+# as workers may claim at once, each of whom holds one.
+FIRST_OF_EACH_SQL = """
+SELECT first.id FROM catalog_diffusionmodel AS model CROSS JOIN LATERAL (
+    SELECT share.id FROM generation_queueshare AS share
+    WHERE share.model_id = model.id AND share.queued > 0
+        AND share.owner_id <> ALL(%s) AND share.id <> ALL(%s)
+    ORDER BY share.served_cost, share.id LIMIT 64
+) AS first WHERE model.slug = ANY(%s)
+"""
 
 Leases = Mapping[uuid.UUID, uuid.UUID]  # image id -> lease token
 
@@ -75,16 +88,13 @@ def claim_next(
 
     None if nothing is queued, or if other workers hold all that is.
     """
-    waiting = QueueShare.objects.filter(model__slug__in=models, queued__gt=0)
-    if but_not_of:
-        waiting = waiting.exclude(owner_id__in=but_not_of)
     passed_over: list[int] = []
     while True:
         with transaction.atomic():
             # Another worker's claim holds a share for milliseconds only: pass it over if there is
             # another one, wait for it if it is the last. A claim that found nothing because others
             # were claiming would leave images waiting until the next bell.
-            shares = waiting.exclude(pk__in=passed_over).order_by("served_cost", "pk")
+            shares = fairest_shares(models, but_not_of=but_not_of, passed_over=passed_over)
             share = _lock_fairest_share(shares) or _wait_for_fairest_share(shares)
             if share is None:
                 return None
@@ -133,6 +143,16 @@ def _held(leases: Leases) -> QuerySet[Image]:
 def is_suspect(image: Image) -> bool:
     """Whether this image may be what stops the workers that draw it."""
     return image.attempt >= settings.MAX_ATTEMPTS - 1 or image.lost_leases >= BLIND_LOSSES
+
+
+def fairest_shares(
+    models: Sequence[str], *, but_not_of: Collection[int], passed_over: Sequence[int]
+) -> QuerySet[QueueShare]:
+    """The first that wait, over these models, the fairest first."""
+    facts = (list(but_not_of), list(passed_over), list(models))
+    first = RawSQL(FIRST_OF_EACH_SQL, facts, output_field=BigIntegerField())  # noqa: S611 - constant
+    waiting = QueueShare.objects.filter(pk__in=first, queued__gt=0)
+    return waiting.order_by("served_cost", "pk")
 
 
 def _lock_fairest_share(shares: QuerySet[QueueShare]) -> QueueShare | None:
