@@ -63,7 +63,9 @@ def find_unmarked(loader: MigrationLoader) -> Iterator[str]:
         for key in sorted(key for key in loader.graph.nodes if key[0] == app and key[1] > last):
             migration = loader.get_migration(*key)
             if not is_marked(migration, version=__version__):
-                state = loader.project_state(migration.dependencies)
+                # Not `dependencies`, of which one may be the first of whatever app users are in.
+                needed = [parent.key for parent in loader.graph.node_map[key].parents]
+                state = loader.project_state(needed)
                 yield from (f"{app}.{key[1]}: {why}" for why in find_harm(migration, state))
 
 
