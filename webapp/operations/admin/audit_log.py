@@ -4,14 +4,13 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from webapp.accounts.models import User
 from webapp.core.models import AuditLine
 from webapp.credits.models import TopUpBatch, Transaction
-from webapp.operations.admin.base import ReadOnlyAdmin
+from webapp.operations.admin.base import RowPageAdmin
 from webapp.operations.admin.filters import DatesFilter
 from webapp.operations.admin.long_lists import LongList, LongListPaginator
 from webapp.operations.admin.navigation import row_address
@@ -42,9 +41,10 @@ class ActionFilter(admin.SimpleListFilter):
 
 
 @admin.register(AuditLine)
-class AuditLineAdmin(LongList, ReadOnlyAdmin):
+class AuditLineAdmin(LongList, RowPageAdmin):
     """To be looked at; the database itself refuses to change or delete a line."""
 
+    row_template = "operations/audit_line.html"
     list_display = ["at", "actor_name", "action", "subject_name", "reason"]
     list_filter = [ActionFilter, AtFilter]
     list_filter_submit = True
@@ -64,26 +64,14 @@ class AuditLineAdmin(LongList, ReadOnlyAdmin):
         named = Q(actor_name__icontains=term) | Q(subject_name__icontains=term)
         return queryset.filter(named | Q(subject_id=term)), False
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
+    def row_context(self, row: AuditLine) -> dict[str, Any]:
         """One line, with what changed side by side."""
-        line = self.get_object(request, object_id)
-        if request.method == "POST" or line is None or not self.has_view_permission(request):
-            return super().change_view(request, object_id, form_url, extra_context)  # type: ignore[no-any-return]
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "title": line.action,
-            "line": line,
-            "subject_url": _find_subject(line),
-            "changes": list_changes(line),
+        return {
+            "title": row.action,
+            "line": row,
+            "subject_url": _find_subject(row),
+            "changes": list_changes(row),
         }
-        return TemplateResponse(request, "operations/audit_line.html", context)
 
 
 def list_changes(line: AuditLine) -> list[tuple[str, Any, Any]]:

@@ -6,7 +6,8 @@ from typing import Any, ClassVar, cast
 from django.db.models import Field, FloatField, IntegerField, Model, QuerySet
 from django.forms import BaseModelForm
 from django.forms import Field as FormField
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
@@ -48,6 +49,31 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+
+class RowPageAdmin(ReadOnlyAdmin):
+    """Rows of which each has a page of our own: `row_template` shows what `row_context` says."""
+
+    row_template: ClassVar[str]
+
+    def row_context(self, row: Any) -> dict[str, Any]:
+        """What the page shows, its `title` among it. Raises NotImplementedError: each subclass says
+        it."""
+        raise NotImplementedError
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """The page; Django's own answer if there is no such row, or for whoever may not see it."""
+        row = self.get_object(request, object_id)
+        if request.method == "POST" or row is None or not self.has_view_permission(request):
+            return super().change_view(request, object_id, form_url, extra_context)  # type: ignore[no-any-return]
+        shared = {**self.admin_site.each_context(request), "opts": self.opts}
+        return TemplateResponse(request, self.row_template, shared | self.row_context(row))
 
 
 class AuditedAdmin(ModelAdmin):  # type: ignore[misc]

@@ -8,7 +8,6 @@ from django.contrib.admin.views.main import ChangeList
 from django.db.models import F, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import StreamingHttpResponse
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -23,7 +22,7 @@ from webapp.credits.ledger.undo import UNDOABLE
 from webapp.credits.models import Account, Entry, Hold, Transaction
 from webapp.generation.models import Image
 from webapp.operations import topups
-from webapp.operations.admin.base import NOTHING, ReadOnlyAdmin
+from webapp.operations.admin.base import NOTHING, ReadOnlyAdmin, RowPageAdmin
 from webapp.operations.admin.booking import reason_page
 from webapp.operations.admin.csv_files import send_csv
 from webapp.operations.admin.filters import CreatedFilter, FormFilter
@@ -66,9 +65,10 @@ class AmountFilter(FormFilter):
 
 
 @admin.register(Transaction)
-class TransactionAdmin(LongList, ReadOnlyAdmin):
+class TransactionAdmin(LongList, RowPageAdmin):
     """The ledger: who, when, why, how much, for which image."""
 
+    row_template = "operations/transaction.html"
     list_display = ["when", "what", "whose", "amount", "left", "image", "by", "reason"]
     list_filter = ["kind", CreatedFilter, AmountFilter]
     list_filter_submit = True
@@ -167,32 +167,20 @@ class TransactionAdmin(LongList, ReadOnlyAdmin):
         name = f"ledger-{timezone.localdate().isoformat()}.csv"
         return send_csv(name, CSV_COLUMNS, changes.get_queryset(request), _cells)
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
+    def row_context(self, row: Transaction) -> dict[str, Any]:
         """One transaction with its lines, and the way back if there is one."""
-        posted = self.get_object(request, object_id)
-        if request.method == "POST" or posted is None or not self.has_view_permission(request):
-            return super().change_view(request, object_id, form_url, extra_context)  # type: ignore[no-any-return]
-        reversal = Transaction.objects.filter(reverses=posted).first()
-        lines = list(posted.entries.all())
-        person = next((line.account.user for line in user_lines(posted)), None)
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "title": str(posted),
-            "posted": posted,
+        reversal = Transaction.objects.filter(reverses=row).first()
+        lines = list(row.entries.all())
+        person = next((line.account.user for line in user_lines(row)), None)
+        return {
+            "title": str(row),
+            "posted": row,
             "lines": lines,
             "person": person,
             "image_id": next((line.image_id for line in lines if line.image_id), None),
             "reversal": reversal,
-            "can_undo": posted.kind in UNDOABLE and reversal is None,
+            "can_undo": row.kind in UNDOABLE and reversal is None,
         }
-        return TemplateResponse(request, "operations/transaction.html", context)
 
     def undo(self, request: HttpRequest, transaction_id: int) -> HttpResponse:
         """Asks for the reason, then undoes the transaction by a new one. Raises Http404 if there is

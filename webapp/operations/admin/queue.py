@@ -7,7 +7,6 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
@@ -20,7 +19,7 @@ from webapp.core.units import format_credits
 from webapp.credits.models import Account, Entry, Hold, Transaction
 from webapp.generation.models import Image
 from webapp.operations import topups
-from webapp.operations.admin.base import ReadOnlyAdmin
+from webapp.operations.admin.base import RowPageAdmin
 from webapp.operations.admin.booking import reason_page
 from webapp.operations.admin.filters import CreatedFilter, FormFilter
 from webapp.operations.admin.long_lists import LongList, LongListPaginator, short_time
@@ -57,9 +56,10 @@ class FailureFilter(FormFilter):
 
 
 @admin.register(Image)
-class ImageAdmin(LongList, ReadOnlyAdmin):
+class ImageAdmin(LongList, RowPageAdmin):
     """The queue and what became of it. Prompts and images stay their owner's."""
 
+    row_template = "operations/image.html"
     list_display = ["when", "who", "model", "state", "attempt", "worker", "failure_code"]
     list_filter = ["state", "model", CreatedFilter, FailureFilter]
     list_filter_submit = True
@@ -99,36 +99,22 @@ class ImageAdmin(LongList, ReadOnlyAdmin):
         """Whose it is, with the way there."""
         return format_html('<a href="{}">{}</a>', row_address(User, image.owner_id), image.owner)
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
+    def row_context(self, row: Image) -> dict[str, Any]:
         """What became of the image, and its money; neither its prompt nor the image."""
-        image = self.get_object(request, object_id)
-        if request.method == "POST" or image is None or not self.has_view_permission(request):
-            return super().change_view(request, object_id, form_url, extra_context)  # type: ignore[no-any-return]
-        hold = Hold.objects.filter(image_id=image.pk).first()
-        entries = list_image_entries(image.pk)
+        hold = Hold.objects.filter(image_id=row.pk).first()
+        entries = list_image_entries(row.pk)
         refunded = any(line.transaction.kind == Transaction.Kind.REFUND for line in entries)
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "title": _("Image %(id)s") % {"id": str(image.pk)[:8]},
-            "image": image,
+        return {
+            "title": _("Image %(id)s") % {"id": str(row.pk)[:8]},
+            "image": row,
             "hold": hold,
             "entries": entries,
-            "terms": describe_terms(image.generation.price_terms),
+            "terms": describe_terms(row.generation.price_terms),
             "timings": [
-                (told, image.timings_s[key])
-                for key, told in STAGES.items()
-                if image.timings_s.get(key)
+                (told, row.timings_s[key]) for key, told in STAGES.items() if row.timings_s.get(key)
             ],
             "can_refund": bool(hold and hold.state == Hold.State.CAPTURED and not refunded),
         }
-        return TemplateResponse(request, "operations/image.html", context)
 
     def refund(self, request: HttpRequest, image_id: uuid.UUID) -> HttpResponse:
         """Asks for the reason, then gives the image's price back by a new entry. Raises Http404 if
