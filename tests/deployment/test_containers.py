@@ -4,6 +4,7 @@ there, what they refer to is declared, and what they start can be imported."""
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -13,6 +14,8 @@ from typing import Any
 import pytest
 import yaml
 from django.conf import settings
+
+from webapp.embedded.binaries import POSTGRES_WHEEL, POSTGRES_WHEEL_BIN, wheel_folder
 
 PROJECT = Path(settings.BASE_DIR)
 CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}
@@ -240,3 +243,26 @@ def test_a_services_own_command_is_one_that_its_image_has(service: str, stage: s
         assert (PROJECT / "webapp/operations/management/commands" / f"{command[2]}.py").is_file()
     else:
         assert command[:3] == ["celery", "-A", "webapp.celery"]
+
+
+def test_the_web_image_has_the_programs_that_write_and_load_backups(tmp_path: Path) -> None:
+    assert ("COPY", "--from=dump-programs /opt/programs /usr/lib") in stages()["web"]
+    wheel = wheel_folder(POSTGRES_WHEEL)
+    assert wheel is not None
+    # As the Dockerfile lays them out: they look for their library three folders up.
+    programs = tmp_path / "postgresql" / "18" / "bin"
+    programs.mkdir(parents=True)
+    shutil.copytree(wheel.with_name(f"{POSTGRES_WHEEL}.libs"), tmp_path / f"{POSTGRES_WHEEL}.libs")
+    for name in ("pg_dump", "pg_restore"):
+        shutil.copy(wheel / POSTGRES_WHEEL_BIN / name, programs)
+        told = subprocess.run(
+            [programs / name, "--version"],
+            env={},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=30,
+        )
+        assert re.search(r" 18\.", told.stdout)
+    (image,) = re.findall(r"postgres:(\d+)", compose()["services"]["postgres"]["image"])
+    assert image == programs.parent.name

@@ -69,7 +69,9 @@ def drill(*, at: tuple[str, str], below: Path | None = None) -> tuple[Manifest, 
     with tempfile.TemporaryDirectory(prefix="darkroom-drill-", dir=below) as folder:
         environment = _environment(Path(folder) / "var")
         backup = f"{address.rstrip('/')}/{name}"
-        _run(["run", "manage.py", "restore", backup], environment, RESTORE_S)
+        # The ledger and all files are checked once, after the image was drawn.
+        words = ["run", "manage.py", "restore", "--check-later", backup]
+        _run(words, environment, RESTORE_S)
         _run(["run", "--worker", "manage.py", "drill", "--inside"], environment, DRAW_S)
     return manifest, time.monotonic() - started
 
@@ -142,7 +144,7 @@ def _run(words: Sequence[str], environment: Mapping[str, str], limit_s: float) -
             timeout=limit_s,
         )
     except subprocess.TimeoutExpired as error:
-        raise BackupError(f"The drill's {words[-2]} did not end within {limit_s:g} s.") from error
+        raise BackupError(f"A part of the drill did not end within {limit_s:g} s.") from error
     if done.returncode:
         last = "\n".join(done.stdout.strip().splitlines()[-COMPLAINT_LINES:])
         raise BackupError(f"The drill failed:\n{last}")

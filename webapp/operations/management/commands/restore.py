@@ -29,6 +29,12 @@ class Command(BaseCommand):
             help="images whose files are damaged are left out, and refunded",
         )
 
+        parser.add_argument(
+            "--check-later",
+            action="store_true",
+            help="the ledger and the images are not checked here: run check_credits afterwards",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         """Says what is there now. Raises CommandError if it could not be restored, or if it is not
         what the manifest says."""
@@ -43,6 +49,10 @@ class Command(BaseCommand):
         said = restored.manifest
         keep_run(BackupRun.Kind.RESTORE, time.monotonic() - started, at=at, manifest=said)
         self._compare(restored)
+        if not options["check_later"]:
+            self._check()
+
+    def _check(self) -> None:
         check = check_books(files=True)
         for sentence in check.first_sentences:
             self.stdout.write(sentence)
