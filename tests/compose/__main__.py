@@ -1,10 +1,10 @@
 """`make compose-test`: the stack of docker-compose.yml, by the Docker engine of this machine.
 
 Builds both images (profile cpu), starts everything in a copy of the checkout under a project name
-of its own, signs up, draws an image, checks the ledger, restarts each service, scales web to two,
-compiles something in the worker's container, and takes it all down. `--stand-ins FOLDER` makes the
-base images of Debian's packages first (`bases.sh`), for a machine that reaches no registry; with
-it, images are built on the host's network.
+of its own, signs up, draws an image, checks the ledger, stops and starts each service, scales web
+to two, compiles something in the worker's container, makes a backup, and takes it all down.
+`--stand-ins FOLDER` makes the base images of Debian's packages first (`bases.sh`), for a machine
+that reaches no registry; with it, images are built on the host's network.
 """
 
 import argparse
@@ -36,6 +36,7 @@ HEALTH_CPU = (
     "spent = resource.getrusage(resource.RUSAGE_CHILDREN); print(spent.ru_utime + spent.ru_stime)"
 )
 KILLED = "137"
+BACKUPS = "/var/lib/darkroom/backups"
 
 
 class Stack:
@@ -162,6 +163,8 @@ def try_all(stack: Stack) -> None:
         visitor.get("/gallery/")
     print("web runs twice behind one port")
     check_insides(stack)
+    made = stack.compose("exec", "-T", "web", "python", "manage.py", "backup", "--to", BACKUPS)
+    print(made.strip().splitlines()[-1], flush=True)
     check_books(stack)
 
 

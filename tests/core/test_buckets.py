@@ -163,13 +163,13 @@ def test_a_large_image_is_one_request(bucket_calls: BucketCalls) -> None:
 
 
 def test_many_files_are_deleted_in_one_request(bucket_calls: BucketCalls) -> None:
-    names = [f"images/a1/{number}.png" for number in range(30)]
+    names = [f"images/many/{number}.png" for number in range(30)]
     for name in names[::2]:
         put(name)
     assert bucket_calls.count == 15
     delete_files("", *names)
     assert bucket_calls.count == 1
-    assert list_files("images/a1") == []
+    assert list_files("images/many") == []
     delete_files("", "")
     assert bucket_calls.count == 1, "nothing to delete is nothing to ask"
 
@@ -183,26 +183,26 @@ def test_more_than_a_request_may_name_are_deleted_in_several(
 
 
 def test_a_bucket_that_cannot_delete_many_is_asked_one_by_one(bucket_calls: BucketCalls) -> None:
-    for name in ("images/a2/one.png", "images/a2/two.png"):
+    for name in ("images/one-by-one/one.png", "images/one-by-one/two.png"):
         put(name)
     bucket_calls.refusal, bucket_calls.refused = (501, "NotImplemented"), "POST"
-    delete_files("images/a2/one.png", "images/a2/two.png")
-    assert list_files("images/a2") == []
+    delete_files("images/one-by-one/one.png", "images/one-by-one/two.png")
+    assert list_files("images/one-by-one") == []
 
 
 @pytest.mark.parametrize("kind", ["bucket", "disk"])
 def test_a_folder_is_listed_with_sizes_and_times(kind: str, request: pytest.FixtureRequest) -> None:
     calls = request.getfixturevalue("bucket_calls") if kind == "bucket" else None
     began = datetime.now(UTC) - timedelta(seconds=5)
-    put("images/a3/one.png", b"12345")
-    put("images/a3/deeper/two.png")
+    put("images/listed/one.png", b"12345")
+    put("images/listed/deeper/two.png")
     if calls:
         assert calls.count == 2
-    (one,) = list_files("images/a3")
-    assert (one.name, one.size_bytes) == ("images/a3/one.png", 5)
+    (one,) = list_files("images/listed")
+    assert (one.name, one.size_bytes) == ("images/listed/one.png", 5)
     assert began < one.modified_at < datetime.now(UTC) + timedelta(seconds=5)
     assert one.md5 in {"", hashlib.md5(b"12345", usedforsecurity=False).hexdigest()}
-    assert list_files("images/cd") == []
+    assert list_files("images/nothing-here") == []
     if calls:
         assert calls.count == 2
         assert one.md5

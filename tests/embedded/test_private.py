@@ -113,4 +113,6 @@ def test_every_folder_of_the_layout_is_private_or_named_here(tmp_path: Path) -> 
         for name, found in vars(VarLayout).items()
         if isinstance(found, property) and name not in {"private", "valkey_socket"}
     }
-    assert folders - set(layout.private) == {layout.static, layout.postgres_data}
+    # PostgreSQL closes its own.
+    of_postgres = {layout.postgres_data, layout.postgres_upgraded}
+    assert folders - set(layout.private) == {layout.static, *of_postgres}
