@@ -110,8 +110,9 @@ def read_state(*, owner: User, ids: list[uuid.UUID]) -> dict[str, Any]:
     run; the queue as their page is told it. However many wait, it costs the same."""
     mine = Image.objects.filter(owner=owner).only(*TOLD)
     running = list(mine.filter(state=Image.State.RUNNING).order_by("-started_at")[:MOST_TOLD])
-    told = (*running, *_newest_live(owner), *mine.filter(pk__in=ids))
-    known = {image.pk: image_facts(image) for image in told}
+    known = {image.pk: image_facts(image) for image in (*running, *_newest_live(owner))}
+    others = mine.filter(pk__in=[one for one in ids if one not in known])
+    known |= {image.pk: image_facts(image) for image in others}
     waiting = count_waiting(owner_ids=[owner.pk]).get(owner.pk, 0)
     view = look_at_queue(owner_ids=[owner.pk] if waiting else [])
     return {

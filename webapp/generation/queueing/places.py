@@ -46,8 +46,8 @@ READ_IN_ALL = 1000
 PLACES_SQL = """
 -- Which line serves which model, as the workers say. A model may be on several lines.
 WITH served AS (
-    SELECT * FROM unnest(%(lines)s::int[], %(slugs)s::text[],
-        %(worker_s)s::float8[], %(own_s)s::float8[]) AS one(line, slug, worker_s, own_s)
+    SELECT * FROM unnest(%(lines)s::int[], %(slugs)s::text[], %(at_home)s::bool[],
+        %(worker_s)s::float8[], %(own_s)s::float8[]) AS one(line, slug, at_home, worker_s, own_s)
 ), member AS (
     SELECT served.*, model.id AS model_id
     FROM served JOIN catalog_diffusionmodel model USING (slug)
@@ -75,7 +75,8 @@ WITH served AS (
 -- The turn of each image until then: what its owner was served, and all of theirs before it. The
 -- image's own cost is not in it: claims compare what was served before the claim.
 ), turns AS (
-    SELECT share.line, image.id, share.share_id, image.created_at, image.index,
+    SELECT share.line, share.at_home AND share.owner_id = ANY(%(owners)s) AS asked,
+        share.owner_id, image.id, share.share_id, image.created_at, image.index,
         image.cost * share.worker_s AS worker_s, image.cost * share.own_s AS own_s,
         share.served_cost - image.cost + SUM(image.cost) OVER (
             PARTITION BY share.line, share.share_id ORDER BY image.created_at, image.index
@@ -94,7 +95,7 @@ WITH served AS (
 -- Sorted by turn, that is the order in which images are handed out, ties as claims break them.
 -- `measured` is smaller than `number` if the seconds of one before it are not known.
 ), placed AS (
-    SELECT line, id, own_s, ROW_NUMBER() OVER before_it AS number,
+    SELECT line, asked, owner_id, id, own_s, ROW_NUMBER() OVER before_it AS number,
         SUM(worker_s) OVER before_it - worker_s AS ahead_s,
         COUNT(worker_s) OVER before_it AS measured
     FROM turns JOIN known USING (line) WHERE turn <= until
@@ -113,23 +114,23 @@ WITH served AS (
     WHERE image.state = 'running' AND image.lease_until > clock_timestamp()
     GROUP BY worker.line
 )
--- The first queued images of the owners, each by its home line; without a living worker that serves
--- its model there is no line, and all numbers are NULL.
-SELECT share.owner_id, image.id, home.line, placed.number,
-    CASE WHEN placed.measured = placed.number AND COALESCE(drawing.measured = drawing.images, TRUE)
-        THEN placed.ahead_s + COALESCE(drawing.left_s, 0) END, placed.own_s
+-- The queued images of the owners that were placed, each by its model's home line. They are joined
+-- to no images: of a window's rows the planner expects a few, and would compare each with each.
+SELECT owner_id, id, line, number,
+    CASE WHEN placed.measured = number AND COALESCE(drawing.measured = drawing.images, TRUE)
+        THEN ahead_s + COALESCE(left_s, 0) END, own_s
+FROM placed LEFT JOIN drawing USING (line)
+WHERE asked
+-- Without a living worker that serves its model there is no line, and all numbers are NULL.
+UNION ALL
+SELECT share.owner_id, image.id, NULL, NULL, NULL, NULL
 FROM generation_queueshare share
 JOIN catalog_diffusionmodel model ON model.id = share.model_id
 CROSS JOIN LATERAL (SELECT id FROM generation_image
     WHERE owner_id = share.owner_id AND model_id = share.model_id AND state = 'queued'
     ORDER BY created_at, index LIMIT %(told)s) image
-LEFT JOIN unnest(%(homes)s::int[], %(home_slugs)s::text[]) AS home(line, slug)
-    ON home.slug = model.slug
-LEFT JOIN placed ON placed.id = image.id AND placed.line = home.line
-LEFT JOIN drawing ON drawing.line = home.line
-WHERE share.owner_id = ANY(%(owners)s) AND share.queued > 0
-    AND (home.line IS NULL OR placed.number IS NOT NULL)
-ORDER BY placed.number NULLS LAST
+WHERE share.owner_id = ANY(%(owners)s) AND share.queued > 0 AND model.slug <> ALL(%(slugs)s::text[])
+ORDER BY 4 NULLS LAST
 """
 
 
@@ -253,12 +254,11 @@ def _arguments(
     return {
         "lines": [number for number, _slug in served],
         "slugs": [slug for _number, slug in served],
+        "at_home": [homes[slug] == number for number, slug in served],
         "worker_s": [pace and pace.worker_s for pace in known],
         "own_s": [pace and pace.own_s for pace in known],
         "worker_lines": [number for number, _name in staff],
         "worker_names": [name for _number, name in staff],
-        "homes": list(homes.values()),
-        "home_slugs": list(homes),
         "least_left": LEAST_LEFT,
         "told": PLACES_TOLD,
         "read": READ_IN_ALL,
