@@ -148,6 +148,13 @@ def test_every_request_has_an_id_of_its_own(proxy: HTTPConnection) -> None:
     assert "" not in ids
 
 
+@each_proxy
+def test_no_visitor_says_to_which_trace_a_request_belongs(proxy: HTTPConnection) -> None:
+    given = {"traceparent": "00-0af7-b7ad-01", "tracestate": "a=b", "baggage": "a=b"}
+    seen = json.loads(ask(proxy, "GET", "/", b"", **given)[1])
+    assert {name.lower() for name in seen} & set(given) == set()
+
+
 @with_nginx
 def test_the_proxy_of_compose_passes_on_the_id_that_the_one_before_it_gave(
     nginx_inner: int,

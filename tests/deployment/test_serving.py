@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.deployment.proxies import wait_for
 from webapp.embedded.stack import PROJECT
 
 START_S = 30
@@ -36,23 +37,11 @@ def serving(settings: dict[str, str]) -> Iterator[tuple[int, "subprocess.Popen[b
     command = [sys.executable, "-m", "webapp.serve", "--port", str(number), "--log-level", "error"]
     server = subprocess.Popen(command, cwd=PROJECT, env={**os.environ, **settings})
     try:
-        _wait_until_it_listens(number, server)
+        wait_for(number, server)
         yield number, server
     finally:
         server.send_signal(signal.SIGTERM)
         assert server.wait(10) in {0, -signal.SIGTERM}
-
-
-def _wait_until_it_listens(port: int, server: "subprocess.Popen[bytes]") -> None:
-    end = time.monotonic() + START_S
-    while time.monotonic() < end and server.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    pytest.fail("the server did not start")
 
 
 def ask(port: int, request: bytes) -> int:
@@ -85,7 +74,8 @@ def test_a_third_connection_is_one_too_many(port: int) -> None:
 def test_a_server_that_is_asked_to_stop_takes_nobody_new_and_answers_who_is_there() -> None:
     body = b"login=ada%40example.org&password=wrong"
     head = b"POST /accounts/login/ HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
-    kind = b"content-type: application/x-www-form-urlencoded\r\n"
+    # JSON: a page would need static files, which only a studio that was prepared has.
+    kind = b"accept: application/json\r\ncontent-type: application/x-www-form-urlencoded\r\n"
     with serving({}) as (port, server):
         with socket.create_connection(("127.0.0.1", port), timeout=10) as there:
             there.sendall(head + kind + b"content-length: %d\r\n\r\n" % len(body) + body[:10])
@@ -97,7 +87,7 @@ def test_a_server_that_is_asked_to_stop_takes_nobody_new_and_answers_who_is_ther
             there.sendall(body[10:])
             answer = b"".join(iter(lambda: there.recv(65536), b""))
         assert answer.startswith(b"HTTP/1.1 403 ")  # the form has no token
-        assert answer.rstrip().endswith((b"</html>", b"}"))
+        assert answer.rstrip().endswith(b"}")
         assert server.wait(10) in {0, -signal.SIGTERM}
 
 

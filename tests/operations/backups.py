@@ -24,7 +24,7 @@ COMMAND_S = 240
 def new_database() -> Iterator[str]:
     """The URL of an empty database of its own, dropped afterwards."""
     server = urlsplit(os.environ["DATABASE_URL"])
-    name = f"restore_{uuid.uuid4().hex}"
+    name = f"empty_{uuid.uuid4().hex}"
     with psycopg.connect(urlunsplit(server), autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         yield urlunsplit(server._replace(path=f"/{name}"))

@@ -3,15 +3,14 @@
 import os
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
 from django.conf import settings
-from psycopg import sql
+
+from tests.operations.backups import new_database
 
 PREPARE = [sys.executable, "manage.py", "prepare"]
 
@@ -19,12 +18,8 @@ PREPARE = [sys.executable, "manage.py", "prepare"]
 @pytest.fixture
 def empty_database() -> Iterator[str]:
     """The URL of a database of its own, dropped afterwards."""
-    server = urlsplit(os.environ["DATABASE_URL"])
-    name = f"prepare_{uuid.uuid4().hex}"
-    with psycopg.connect(urlunsplit(server), autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        yield urlunsplit(server._replace(path=f"/{name}"))
-        connection.execute(sql.SQL("DROP DATABASE {} (FORCE)").format(sql.Identifier(name)))
+    with new_database() as url:
+        yield url
 
 
 def test_two_that_start_at_once_on_an_empty_database_prepare_it_once_and_for_all(

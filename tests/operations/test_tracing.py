@@ -107,6 +107,7 @@ def test_an_image_is_one_trace_from_the_page_to_the_worker(
     assert page.trace_id == drawing.trace_id
     assert {stage.name for stage in stages} == STAGES
     assert all(stage.parent_span_id == drawing.span_id for stage in stages)
+    assert "a fox" not in str(collector.spans), "values stay out of traces"
     assert any(one.name.startswith("INSERT") for one in pages.values())
 
 
