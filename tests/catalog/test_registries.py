@@ -60,6 +60,11 @@ def test_the_web_and_the_worker_know_the_same_architectures_in_the_same_order() 
     assert drawn.OTHER == architectures.OTHER
 
 
+def test_the_web_shows_the_times_that_the_worker_sets_against_a_models_files() -> None:
+    for slug, each in architectures.ARCHITECTURES.items():
+        assert each.steps_offset == drawn.ARCHITECTURES[slug].schedule_settings.get("steps_offset")
+
+
 def test_the_classes_that_an_architecture_is_recognised_by_are_of_diffusers_and_of_it_alone() -> (
     None
 ):

@@ -77,6 +77,18 @@ def test_a_folder_is_asked_for_its_own_schedule_and_a_file_for_its_familys(tmp_p
     assert flux.name == "flow"
 
 
+def test_a_file_of_stable_diffusion_that_leaves_out_its_offset_has_the_one_it_was_trained_with(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / CONFIG).parent.mkdir()
+    (tmp_path / CONFIG).write_text(json.dumps({"beta_schedule": "scaled_linear"}))
+    offsets = {family: schedule_of(model_at(tmp_path, family=family)) for family in ("sd", "sdxl")}
+    assert {family: each and each.offset for family, each in offsets.items()} == {
+        "sd": 1,
+        "sdxl": 0,
+    }
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"num_train_timesteps": "many"}', None])
 def test_files_that_say_nothing_give_no_schedule(tmp_path: Path, text: str | None) -> None:
     if text is not None:

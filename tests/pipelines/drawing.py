@@ -110,8 +110,19 @@ class Reference:
     pixels: bytes
 
 
-def diffusers_drawing(pipeline_class: str, request: ImageRequest, **extra: Any) -> Reference:
-    """What plain diffusers makes of the same request; `extra` goes to the pipeline's call."""
+def diffusers_drawing(
+    pipeline_class: str,
+    request: ImageRequest,
+    *,
+    is_built_anew: bool = False,
+    settings: dict[str, Any] | None = None,
+    **extra: Any,
+) -> Reference:
+    """What plain diffusers makes of the same request; `extra` goes to the pipeline's call.
+
+    `settings`: of the scheduler, against what its files say. `is_built_anew`: the pipeline is
+    built with the sampler's scheduler, and corrects what it finds in it.
+    """
     pipe, trained = load_pipeline(pipeline_class, Path(request.model.location))
     sampler = samplers_for(trained)[request.sampler]
     last: list[torch.Tensor] = []
@@ -121,7 +132,11 @@ def diffusers_drawing(pipeline_class: str, request: ImageRequest, **extra: Any) 
         return {}
 
     with known_warnings():
-        pipe.scheduler = sampler.scheduler_class.from_config(trained.config, **sampler.options)
+        options = sampler.options | (settings or {})
+        pipe.scheduler = sampler.scheduler_class.from_config(trained.config, **options)
+        if is_built_anew:
+            pipe = type(pipe)(**pipe.components, requires_safety_checker=False)
+            pipe.set_progress_bar_config(disable=True)
         made = pipe(
             request.prompt,
             negative_prompt=request.negative_prompt or None,
@@ -141,6 +156,7 @@ def known_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "__array_", DeprecationWarning)
         warnings.filterwarnings("ignore", "`upcast_vae` is deprecated", FutureWarning)
+        warnings.filterwarnings("ignore", "The configuration file of this scheduler", FutureWarning)
         yield
 
 

@@ -30,6 +30,7 @@ STABLE_DIFFUSION_BETAS: Final = {
     "beta_schedule": "scaled_linear",
     "beta_start": 0.00085,
     "beta_end": 0.012,
+    "steps_offset": 1,
 }
 FLOW_MATCHING: Final = {"_class_name": "FlowMatchEulerDiscreteScheduler"}
 
@@ -37,7 +38,8 @@ FLOW_MATCHING: Final = {"_class_name": "FlowMatchEulerDiscreteScheduler"}
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
     """`samplers`: slugs, the usual one first. `schedule`: the scheduler's configuration of a model
-    that comes as a single file. `modes`: what an image may begin with. `price_factor`: what metered
+    that comes as a single file; `steps_offset`: what is added to its times, whatever the files say.
+    `modes`: what an image may begin with. `price_factor`: what metered
     prices are suggested by.
 
     What a model that is added begins with: `side_px`, `grid_px` (sides are multiples of it),
@@ -49,6 +51,7 @@ class Architecture:
     samplers: tuple[str, ...]
     denoiser: Denoiser
     schedule: Mapping[str, Any]
+    steps_offset: int | None = None
     side_px: int
     grid_px: int = 8
     steps: int = 30
@@ -65,6 +68,7 @@ _KNOWN: Final = (
         samplers=tuple(DIFFUSION_SAMPLERS),
         denoiser="unet",
         schedule=STABLE_DIFFUSION_BETAS,
+        steps_offset=1,
         side_px=512,
         price_factor=Decimal("2.16e-6"),
     ),

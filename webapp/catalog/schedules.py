@@ -88,7 +88,9 @@ def schedule_of(model: DiffusionModel) -> Schedule | None:
         return _family_schedule(model.family)
     path = Path(model.path) / CONFIG
     try:
-        return _read_schedule(path, path.stat().st_mtime_ns) if model.path else None
+        if not model.path:
+            return None
+        return _read_schedule(path, path.stat().st_mtime_ns, model.architecture.steps_offset)
     except (OSError, ValueError, TypeError) as error:
         logger.warning("the schedule of %s cannot be read: %s", model.slug, error)
         return None
@@ -121,10 +123,12 @@ def _family_schedule(family: str) -> Schedule | None:
 
 
 @lru_cache(maxsize=64)
-def _read_schedule(path: Path, _changed_ns: int) -> Schedule | None:
+def _read_schedule(path: Path, _changed_ns: int, steps_offset: int | None) -> Schedule | None:
     config = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(config, dict):
         raise TypeError(f"{path} holds no configuration")
+    if steps_offset is not None:
+        config["steps_offset"] = steps_offset
     return build_schedule(config)
 
 

@@ -4,8 +4,8 @@
 Plain values: no deep-learning library is imported here, for a scan of many models reads this too.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 Header = dict[str, Any]
@@ -52,6 +52,9 @@ class Architecture:
     too large. `vae_overflows`: the VAE works in float32 if its files say so.
     `renumbers_lora_blocks`: its LoRAs may come with blocks numbered otherwise.
     `may_bring_safety_checker`: a single file is loaded without one.
+    `schedule_settings`: what its schedulers are set to, whatever its files say: the defaults of
+    some classes of schedulers were made for pixels, and files that were saved by another class say
+    nothing of them. As diffusers' pipelines of Stable Diffusion 1 correct what they are built with.
     """
 
     slug: str
@@ -63,6 +66,7 @@ class Architecture:
     vae_overflows: bool = False
     renumbers_lora_blocks: bool = False
     may_bring_safety_checker: bool = False
+    schedule_settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_stepped(self) -> bool:
@@ -77,6 +81,9 @@ def _has(prefix: str) -> Callable[[Header], bool]:
 _CLIP_1: Final = ("tokenizer", "text_encoder")
 _CLIP_2: Final = ("tokenizer_2", "text_encoder_2")
 _T5_3: Final = ("tokenizer_3", "text_encoder_3")
+
+# Clipped to -1..1 at each step, latents lose most of their spread.
+_OF_LATENTS: Final = {"clip_sample": False}
 
 _KNOWN: Final = (
     Architecture(
@@ -101,6 +108,7 @@ _KNOWN: Final = (
             ),
         ),
         may_bring_safety_checker=True,
+        schedule_settings=_OF_LATENTS | {"steps_offset": 1},
     ),
     Architecture(
         slug="sdxl",
@@ -118,6 +126,7 @@ _KNOWN: Final = (
         ),
         vae_overflows=True,
         renumbers_lora_blocks=True,
+        schedule_settings=_OF_LATENTS,
     ),
     Architecture(
         slug="sd3",

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from worker.engine.errors import InvalidRequest
 from worker.engine.request import ImageRequest, Mask, Mode, StartImage
+from worker.pipelines.architectures import ARCHITECTURES
 from worker.pipelines.copies import sent
 from worker.pipelines.denoising import AfterStep, ModelInput
 from worker.pipelines.loader import LoadedModel
@@ -54,10 +55,16 @@ def pipeline_for(
     """
     check_size(request, multiple=model.pipeline.vae_scale_factor)
     _check_mode(model, request.mode)
-    scheduler = build_scheduler(model.trained_scheduler, request.sampler, steps=request.steps)
+    settings_of_schedule = ARCHITECTURES[model.source.family].schedule_settings
+    scheduler = build_scheduler(
+        model.trained_scheduler,
+        request.sampler,
+        steps=request.steps,
+        settings=settings_of_schedule,
+    )
     scheduler.set_timesteps(request.steps)
-    # Pipelines correct old settings of the scheduler that they are built with; the trained one
-    # has been through that.
+    # Pipelines correct the scheduler that they are built with, and warn of it at each request;
+    # ours has these settings already.
     components = model.pipeline.components | {"scheduler": model.trained_scheduler}
     pipe = pipeline_class(**components, **settings)
     pipe.scheduler = scheduler

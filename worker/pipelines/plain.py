@@ -13,7 +13,7 @@ from worker.engine.request import NO_NEGATIVE_PROMPT, ImageRequest
 from worker.pipelines.loader import LoadedModel
 from worker.pipelines.modes import check_size
 from worker.pipelines.pixels import Rendering, to_pixels
-from worker.pipelines.samplers import OWN, build_scheduler
+from worker.pipelines.samplers import OWN, again, build_scheduler
 from worker.pipelines.stages import StageClock
 
 Parameters = Mapping[str, inspect.Parameter]
@@ -135,7 +135,7 @@ def config_of(part: Any) -> Mapping[str, Any]:
 
 def _scheduler(model: LoadedModel, request: ImageRequest) -> Any:
     if request.sampler == OWN:
-        return type(model.trained_scheduler).from_config(model.trained_scheduler.config)
+        return again(model.trained_scheduler)
     return build_scheduler(model.trained_scheduler, request.sampler, steps=request.steps)
 
 

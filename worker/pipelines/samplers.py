@@ -6,7 +6,9 @@ single-step SDE solver (Lu et al. 2022, DPM-Solver++) with fresh noise at each s
 """
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from diffusers import (
@@ -36,6 +38,7 @@ from worker.pipelines.noise import serve
 from worker.pipelines.unwaiting import unwaiting
 
 Options = dict[str, Any]
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +144,13 @@ for _table in (SAMPLERS, FLOW_SAMPLERS, EDM_SAMPLERS):
 
 
 # Any: diffusers ships no types for its schedulers.
-def build_scheduler(trained: Any, slug: str, *, steps: int) -> Any:
+def build_scheduler(
+    trained: Any, slug: str, *, steps: int, settings: Mapping[str, Any] = _NONE
+) -> Any:
     """Return a fresh scheduler of sampler `slug` with the settings the model was trained with.
 
-    `trained` is the scheduler the model's own files describe; it is left untouched. Raises
+    `trained` is the scheduler the model's own files describe; it is left untouched. `settings`
+    are the architecture's (`Architecture.schedule_settings`), whatever the files say. Raises
     `InvalidRequest` when the sampler is unknown, does not fit the model or cannot do `steps`.
     """
     fitting = samplers_for(trained)
@@ -152,7 +158,7 @@ def build_scheduler(trained: Any, slug: str, *, steps: int) -> Any:
     if sampler is None:
         names = ", ".join(fitting)
         raise InvalidRequest(f"The sampler {slug} does not fit this model; it takes {names}.")
-    scheduler = _configured(trained, sampler)
+    scheduler = _configured(trained, sampler, settings)
     if fitting is not FLOW_SAMPLERS:  # a flow schedule may need the image size
         _check_steps(scheduler, sampler, steps)
     return scheduler
@@ -167,25 +173,39 @@ def samplers_for(trained: Any) -> dict[str, Sampler]:
     return FLOW_SAMPLERS if is_flow else SAMPLERS
 
 
-def _configured(trained: Any, sampler: Sampler) -> Any:
+def again(trained: Any) -> Any:
+    """A fresh scheduler of the same class with the same settings."""
+    return type(trained).from_config(_said_by(trained))
+
+
+def _configured(trained: Any, sampler: Sampler, settings: Mapping[str, Any]) -> Any:
     """As `from_config` with the trained settings, without its warning, at each request, about
     those that this class does not take. They stay in the configuration: pipelines read them."""
     taken = inspect.signature(sampler.scheduler_class.__init__).parameters
-    defaults = trained.config.get("_use_default_values", [])
-    known = {
-        name: value
-        for name, value in trained.config.items()
-        if name in taken or name.startswith("_")
-    }
+    said = _said_by(trained)
+    known = {name: value for name, value in said.items() if name in taken or name.startswith("_")}
     options = sampler.options | _shift(trained, sampler)
+    options |= {name: value for name, value in settings.items() if name in taken}
     scheduler = unwaiting(sampler.scheduler_class).from_config(known, **options)
-    hidden = {
-        name: value
-        for name, value in trained.config.items()
-        if name not in scheduler.config and name not in defaults
-    }
+    hidden = {name: value for name, value in said.items() if name not in scheduler.config}
     scheduler.register_to_config(**hidden)
     return scheduler
+
+
+def _said_by(trained: Any) -> Options:
+    """What the model's files say of its schedule, and what its pipeline's constructor corrected in
+    it. What neither says is left out: another class has another default, and `from_config` would
+    take a value that was corrected for a default."""
+    defaults = inspect.signature(type(trained).__init__).parameters
+    return {
+        name: value
+        for name, value in trained.config.items()
+        if name != "_use_default_values"
+        and not (
+            name in trained.config.get("_use_default_values", [])
+            and value == defaults[name].default
+        )
+    }
 
 
 def _shift(trained: Any, sampler: Sampler) -> Options:
