@@ -2,13 +2,15 @@
 
 Builds both images (profile cpu), starts everything in a copy of the checkout under a project name
 of its own, signs up, draws an image, checks the ledger, stops and starts each service, scales web
-to two, compiles something in the worker's container, makes a backup, and takes it all down.
+to two, compiles something in the worker's container, makes a backup, restores it into a second,
+empty stack as docs/deploy.md says, and takes it all down.
 `--stand-ins FOLDER` makes the base images of Debian's packages first (`bases.sh`), for a machine
 that reaches no registry; with it, images are built on the host's network.
 """
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -37,20 +39,26 @@ HEALTH_CPU = (
 )
 KILLED = "137"
 BACKUPS = "/var/lib/darkroom/backups"
+# A second stack reads the first one's backups, as two hosts would by a disk that they share.
+THEIR_BACKUPS = f"""
+volumes:
+  backups: {{external: true, name: {NAME}_backups}}
+"""
 
 
 class Stack:
     """One project of Compose's in `folder`, which has a copy of the checkout."""
 
-    def __init__(self, folder: Path, *, port: int, files: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, *, name: str, port: int, files: tuple[str, ...]) -> None:
         self.folder = folder
+        self.name = name
         self.url = f"http://127.0.0.1:{port}"
         self.environment = {**os.environ, "PORT": str(port)}
         self.files = [word for name in files for word in ("-f", name)]
 
     def compose(self, *words: str, timeout_s: float = COMMAND_S) -> str:
         """What `docker compose` printed; raises TrialFailedError if it failed."""
-        command = ["docker", "compose", "-p", NAME, *self.files, *words]
+        command = ["docker", "compose", "-p", self.name, *self.files, *words]
         return run(command, self.folder, self.environment, timeout_s)
 
     def wait(self, service: str, wanted: str, *, count: int = 1) -> None:
@@ -96,21 +104,30 @@ def run(command: list[str], folder: Path, environment: Mapping[str, str], limit_
 @contextmanager
 def running(*, stand_ins: str, keeps_images: bool) -> Iterator[Stack]:
     """The stack, built and started in a folder of its own; afterwards nothing of it is left."""
-    with tempfile.TemporaryDirectory(prefix="darkroom-compose-") as name:
-        folder = Path(name) / "darkroom"
+    if stand_ins:
+        bases = ["sh", str(PROJECT / "tests/compose/bases.sh"), stand_ins]
+        run(bases, PROJECT, os.environ, BUILD_S)
+    more = {"host.yml": ON_THE_HOSTS_NETWORK} if stand_ins else {}
+    with fresh_clone(NAME, more=more, keeps_images=keeps_images) as stack:
+        tell("building", lambda: stack.compose("build", timeout_s=BUILD_S))
+        tell("starting", lambda: stack.compose("up", "-d", timeout_s=START_S))
+        yield stack
+
+
+@contextmanager
+def fresh_clone(name: str, *, more: Mapping[str, str], keeps_images: bool) -> Iterator[Stack]:
+    """A project with nothing but its secrets and `more` compose files (name -> text); afterwards
+    its containers and volumes are gone, and its images unless it `keeps_images`."""
+    with tempfile.TemporaryDirectory(prefix="darkroom-compose-") as parent:
+        folder = Path(parent) / "darkroom"
         copy_checkout(folder)
         run(["sh", "deploy/init.sh"], folder, os.environ, COMMAND_S)
         (folder / ".env").write_text("COMPOSE_PROFILES=cpu\nDARKROOM_LOG_LEVEL=INFO\n")
-        files: tuple[str, ...] = ("docker-compose.yml",)
-        if stand_ins:
-            bases = ["sh", str(PROJECT / "tests/compose/bases.sh"), stand_ins]
-            run(bases, folder, os.environ, BUILD_S)
-            (folder / "host.yml").write_text(ON_THE_HOSTS_NETWORK)
-            files += ("host.yml",)
-        stack = Stack(folder, port=free_port(), files=files)
+        for file, text in more.items():
+            (folder / file).write_text(text)
+        files = ("docker-compose.yml", *more)
+        stack = Stack(folder, name=name, port=free_port(), files=files)
         try:
-            tell("building", lambda: stack.compose("build", timeout_s=BUILD_S))
-            tell("starting", lambda: stack.compose("up", "-d", timeout_s=START_S))
             yield stack
         finally:
             gone = ("down", "--volumes", "--timeout", "60")
@@ -149,6 +166,7 @@ def draw(visitor: Visitor) -> None:
 def try_all(stack: Stack) -> None:
     """The whole story; raises TrialFailedError."""
     tell("everything is well", stack.wait_for_all)
+    follow_the_link(stack)
     visitor = Visitor(stack.url)
     visitor.sign_up(email="visitor@example.org")
     tell("an image was drawn", lambda: draw(visitor))
@@ -166,6 +184,48 @@ def try_all(stack: Stack) -> None:
     made = stack.compose("exec", "-T", "web", "python", "manage.py", "backup", "--to", BACKUPS)
     print(made.strip().splitlines()[-1], flush=True)
     check_books(stack)
+    tell("the backup was restored into another stack", lambda: restore_elsewhere(stack, visitor))
+
+
+def follow_the_link(stack: Stack) -> None:
+    """Raises TrialFailedError unless `migrate` printed a link that offers the first administrator's
+    form."""
+    link = re.search(r"http\S+(/setup/\S+)", stack.compose("logs", "--no-log-prefix", "migrate"))
+    if not link or b'name="password"' not in Visitor(stack.url).get(link[1]):
+        raise TrialFailedError("`docker compose logs migrate` has no link for the administrator")
+    print("the link for the first administrator works")
+
+
+def restore_elsewhere(old: Stack, visitor: Visitor) -> None:
+    """What docs/deploy.md says under "Backup and restore", into a fresh clone, while the old stack
+    stands still. Raises TrialFailedError unless the visitor, still signed in, has the same balance
+    and images, another one is drawn, and the ledger is clean."""
+    balance, image = visitor.balance(), newest_image(visitor)
+    (name,) = old.compose("exec", "-T", "web", "ls", BACKUPS).split()
+    old.compose("stop")
+    more = {"backups.yml": THEIR_BACKUPS}
+    with fresh_clone(f"{NAME}-again", more=more, keeps_images=True) as fresh:
+        fresh.compose("up", "-d", "postgres", "valkey")
+        key = f"{BACKUPS}/{name}/secrets/secret_key"
+        kept = fresh.compose("run", "--rm", "-T", "web", "cat", key)
+        (fresh.folder / "secrets/secret_key").write_text(kept)
+        restore = ("run", "--rm", "-T", "web", "python", "manage.py", "restore")
+        print(fresh.compose(*restore, f"{BACKUPS}/{name}").strip(), flush=True)
+        fresh.compose("up", "-d", timeout_s=START_S)
+        fresh.wait_for_all()
+        visitor.base_url = fresh.url
+        if (visitor.balance(), newest_image(visitor)) != (balance, image):
+            raise TrialFailedError("the balance or the newest image is another one after a restore")
+        draw(visitor)
+        check_books(fresh)
+
+
+def newest_image(visitor: Visitor) -> bytes:
+    """The bytes of the first image in the gallery; raises TrialFailedError if it has none."""
+    found = re.search(r'"/images/([0-9a-f-]{36})/', visitor.get("/gallery/").decode())
+    if not found:
+        raise TrialFailedError("the gallery is empty")
+    return visitor.get(f"/images/{found[1]}/file/")
 
 
 def restart(stack: Stack, service: str) -> None:
