@@ -19,6 +19,7 @@ from django.db import connection
 from psycopg.conninfo import conninfo_to_dict
 
 from webapp.operations.one_at_a_time import LOCK_ID, one_at_a_time
+from webapp.postgres import base
 
 PROJECT = Path(settings.BASE_DIR)
 # What lasts as long as a session; `SET LOCAL` and pg_advisory_xact_lock end with a transaction.
@@ -35,12 +36,15 @@ def texts_of(path: Path) -> list[str]:
     return [text for text in constants if isinstance(text, str)]
 
 
-def test_no_statement_of_ours_lasts_longer_than_its_transaction_but_one_that_is_left_out() -> None:
+def test_no_statement_of_ours_lasts_longer_than_its_transaction_but_two_that_are_left_out() -> None:
     """`webapp/postgres/base.py` leaves its own out behind PgBouncer."""
     sources = [*(PROJECT / "webapp").rglob("*.py"), *(PROJECT / "worker").rglob("*.py")]
     found = [(path.name, text) for path in sources for text in texts_of(path)]
     lasting = [(name, text) for name, text in found if LASTING.search(text)]
-    assert lasting == [("base.py", "SET client_connection_check_interval = '2s'")]
+    assert lasting == [
+        ("base.py", "SET client_connection_check_interval = '2s'"),
+        ("base.py", "SET idle_in_transaction_session_timeout = '2min'"),
+    ]
 
 
 def holders() -> list[int]:
@@ -62,6 +66,14 @@ def test_the_lock_of_prepare_is_a_transactions_and_ends_with_it() -> None:
             assert state.fetchone() == ("idle in transaction",)
         assert holder != connection.connection.info.backend_pid if connection.connection else True
     assert holders() == []
+
+
+@pytest.mark.django_db
+def test_the_server_does_not_end_it_for_its_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "SILENT_ENDS", base.SILENT_ENDS.replace("2min", "100ms"))
+    with one_at_a_time():
+        time.sleep(0.4)
+        assert len(holders()) == 1
 
 
 @pytest.fixture

@@ -11,10 +11,11 @@ from contextlib import contextmanager
 
 import psycopg
 import pytest
-from django.db import connections
+from django.db import OperationalError, connections
 
 from webapp.core import neighbours
 from webapp.core.neighbours import POSTGRES
+from webapp.postgres import base
 from webapp.postgres.connections import BoundedConnection, Pool
 from webapp.postgres.limits import answers_within
 
@@ -149,6 +150,25 @@ def test_the_server_stops_working_for_whoever_has_left(transactional_db: None) -
     database.ensure_connection()
     shown = database.connection.execute("SHOW client_connection_check_interval").fetchone()
     assert shown == ("2s",)
+
+
+def test_a_transaction_whose_asker_says_nothing_is_ended_and_is_a_connection_lost(
+    transactional_db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "SILENT_ENDS", base.SILENT_ENDS.replace("2min", "200ms"))
+    locking = connections.create_connection("default")
+    try:
+        locking.set_autocommit(False)
+        with locking.cursor() as cursor:
+            cursor.execute("LOCK TABLE accounts_user")
+        with connections["default"].cursor() as other:
+            other.execute("SET lock_timeout = '5s'")
+            other.execute("SELECT 1 FROM accounts_user")  # once the silent one's lock is gone
+            other.execute("RESET lock_timeout")
+        with pytest.raises(OperationalError), locking.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    finally:
+        locking.close()
 
 
 def test_after_one_silence_the_idle_ones_are_tried_first_and_then_nobody_waits(

@@ -19,6 +19,8 @@ def one_at_a_time() -> Iterator[None]:
     try:
         holder.set_autocommit(False)
         with holder.cursor() as cursor:
+            # It says nothing for as long as the others' work takes.
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK_ID])
         yield
     finally:

@@ -15,6 +15,9 @@ logger = logging.getLogger(__name__)
 # How soon the server stops working on a statement whose asker has left.
 LEFT_CHECK = "SET client_connection_check_interval = '2s'"
 LEFT_CHECK_SINCE = 140_000
+# How soon it ends a transaction whose asker says nothing: a host that was cut off keeps its rows
+# locked for no longer. Ours wait for nothing but the database.
+SILENT_ENDS = "SET idle_in_transaction_session_timeout = '2min'"
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -63,10 +66,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
         must_commit = bool(super()._configure_connection(connection))  # type: ignore[misc]
         # Behind PgBouncer a SET would stay with whichever server connection ran it, and it is
         # PgBouncer whose leaving would be looked for.
-        is_direct = not self.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS")
-        if is_direct and connection.info.server_version >= LEFT_CHECK_SINCE:
+        if not self.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
+            connection.execute(SILENT_ENDS)
+            self._look_for_who_left(connection)
+        return must_commit
+
+    def _look_for_who_left(self, connection: BoundedConnection) -> None:
+        if connection.info.server_version >= LEFT_CHECK_SINCE:
             try:
                 connection.execute(LEFT_CHECK)
             except psycopg.errors.InvalidParameterValue as error:  # not on every system
                 logger.info("the server does not look whether we have left: %s", error)
-        return must_commit

@@ -21,6 +21,11 @@ RV = TypeVar("RV")
 PING_S = 1.0
 WAKE_S = 0.1  # how often psycopg looks for Ctrl-C
 IDLE_S, OLD_S = 600.0, 3600.0
+# Connections lost like any other, but psycopg files them under InternalError, by their SQLSTATE.
+ENDED_BY_SERVER = (
+    psycopg.errors.IdleInTransactionSessionTimeout,
+    psycopg.errors.TransactionTimeout,
+)
 
 
 class BoundedConnection(psycopg.Connection[Any]):
@@ -36,6 +41,8 @@ class BoundedConnection(psycopg.Connection[Any]):
         limit_s = answer_limit_s() if timeout is None else timeout
         try:
             return super().wait(gen, interval, limit_s)
+        except ENDED_BY_SERVER as error:
+            raise psycopg.OperationalError(str(error)) from error
         except psycopg.OperationalError as error:
             if timeout is not None or self.pgconn.transaction_status != TransactionStatus.ACTIVE:
                 raise
