@@ -4,9 +4,10 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import import_modules
+from celery.signals import import_modules, task_prerun
 
 from webapp.core.tracing import begin_tracing
+from webapp.core.trail import take_up_trail
 from webapp.embedded.private import keep_files_private
 from webapp.postgres import limits
 
@@ -26,3 +27,8 @@ def _begin(**_how: Any) -> None:
     keep_files_private()
     limits.limit_answers(limits.WORKER_S)
     begin_tracing(service="darkroom-worker")
+
+
+@task_prerun.connect
+def _belong_to_the_sender(task: Any, **_how: Any) -> None:
+    take_up_trail(task.request)

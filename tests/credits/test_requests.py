@@ -47,7 +47,7 @@ def sent_tasks(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Any, ...]
     """The tasks that would be sent to a worker."""
     sent: list[tuple[Any, ...]] = []
 
-    def send(name: str, args: list[Any], retry: bool) -> None:
+    def send(name: str, args: list[Any], **_how: object) -> None:
         sent.append((name, *args))
 
     monkeypatch.setattr(app, "send_task", send)

@@ -19,8 +19,11 @@ from tests.worker.running import celery_worker, wait_until, wait_until_ended
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel, queue_name
 from webapp.celery import app
+from webapp.core import herald
+from webapp.core.trail import Trail, on_trail
 from webapp.core.valkey import valkey
 from webapp.credits.models import Hold
+from webapp.credits.requests import MAIL_TASK
 from webapp.credits.selectors import get_balance
 from webapp.generation import events
 from webapp.generation.queueing import doorbell, services
@@ -95,6 +98,15 @@ def test_a_doorbell_becomes_a_charged_picture_with_its_parameters(
     assert Picture.open(io.BytesIO(read_file(image.thumbnail))).format == "WEBP"
     assert get_balance(user=alice).posted_ucr == START_UCR - PRICE_UCR
     assert not list(find_violations())
+
+
+def test_what_a_task_logs_belongs_to_the_request_that_sent_it(worker_media: Path) -> None:
+    log = worker_media.parent / "worker.log"
+    with on_trail(Trail("a-request-of-this-test")):
+        herald.send_task(MAIL_TASK, what="a mail", args=["no number"])
+    wait_until(lambda: "request_id=a-request-of-this-test" in log.read_text(), 30.0, log)
+    (line,) = [one for one in log.read_text().splitlines() if "a-request-of-this-test" in one]
+    assert MAIL_TASK in line
 
 
 def test_an_image_says_which_node_drew_it(alice: User, tiny: DiffusionModel) -> None:

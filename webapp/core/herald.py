@@ -20,7 +20,7 @@ from kombu.exceptions import OperationalError
 
 from webapp.celery import app
 from webapp.core.neighbours import VALKEY
-from webapp.core.trail import Trail, current_trail, on_trail
+from webapp.core.trail import Trail, current_trail, on_trail, task_headers
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,8 @@ def flush(*, timeout_s: float = AT_EXIT_S) -> bool:
 
 
 def send_task(name: str, *, what: str, **options: Any) -> None:
-    """Has a worker do the task soon, unless Valkey is away; `what` is for the log."""
+    """Has a worker do the task soon, unless Valkey is away; `what` is for the log. What the worker
+    logs belongs to the request that sent it."""
     tell(what, partial(_send_task, name, options))
 
 
@@ -105,7 +106,7 @@ def _send_task(name: str, options: dict[str, Any]) -> None:
     # Celery's connections are its own: they do not know by themselves.
     if VALKEY.is_silent:
         raise redis.TimeoutError("Valkey is known not to answer")
-    app.send_task(name, retry=False, **options)
+    app.send_task(name, retry=False, headers=task_headers(), **options)
 
 
 def _begin_anew() -> None:

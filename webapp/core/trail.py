@@ -2,7 +2,8 @@
 for it to the worker and the engine that draw it.
 
 The web server gives each request an id (`RequestIds`), a generation's row keeps that of the request
-that made it, and a worker takes it up with its claim.
+that made it, and a worker takes it up with its claim. Tasks bring that of the request that sent
+them.
 """
 
 import re
@@ -21,6 +22,7 @@ from webapp.core.bodies import App, Message, Receive, Send
 HEADER = b"x-request-id"
 SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 ID_BYTES = 12
+TASK_HEADER = "darkroom_request_id"
 
 
 def _nobody() -> int | None:
@@ -62,6 +64,17 @@ def on_trail(trail: Trail) -> Iterator[None]:
         yield
     finally:
         _here.reset(token)
+
+
+def task_headers() -> dict[str, str]:
+    """What a task is sent with, for `take_up_trail`."""
+    return {TASK_HEADER: current_trail().request_id}
+
+
+def take_up_trail(request: Any) -> None:
+    """What this thread logs from now on belongs to that request of Celery's, which may name none,
+    as those that beat sends."""
+    _here.set(Trail(str(request.get(TASK_HEADER) or "")))
 
 
 class RequestIds:
