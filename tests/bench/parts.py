@@ -15,6 +15,7 @@ from tests.bench.figures import Figure
 from tests.bench.gallery import measure_gallery
 from tests.bench.holds import measure_holds
 from tests.bench.large import measure_large
+from tests.bench.load import measure_load
 from tests.bench.neighbours import measure_neighbours
 from tests.bench.posting import measure_posting
 from tests.bench.restoring import measure_restoring
@@ -40,6 +41,7 @@ PARTS: dict[str, Part] = {
     "storage": measure_storage,
     "waiting": measure_waiting,
     "restoring": measure_restoring,
+    "load": measure_load,
 }
 # Measured only if named: they take as long as everything else together.
 ONLY_IF_NAMED: dict[str, Part] = {"ci": measure_ci}
