@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests.pipelines.drawing import ask
+from tests.pipelines.tiny_chat_models import CHAT_MODELS, words_for
 from tests.pipelines.tiny_transformers import build_tiny_flux, build_tiny_sd3
 from worker.config import EngineConfig, Weights
 from worker.engine.request import ImageRequest
@@ -22,7 +23,7 @@ DEVICE = torch.device("cpu")
 PLENTY = 10**9
 
 
-@pytest.fixture(params=["sd", "sdxl", "sd3", "flux"])
+@pytest.fixture(params=["sd", "sdxl", "sd3", "flux", *CHAT_MODELS])
 def request_of(
     request: pytest.FixtureRequest, tiny_model_dir: Path, tiny_sdxl_dir: Path, tmp_path: Path
 ) -> Callable[..., ImageRequest]:
@@ -32,9 +33,12 @@ def request_of(
         "sd": lambda: (tiny_model_dir, {}),
         "sdxl": lambda: (tiny_sdxl_dir, {}),
         "sd3": lambda: (build_tiny_sd3(tmp_path / "sd3"), flow),
-        "flux": lambda: (build_tiny_flux(tmp_path / "flux"), {**flow, "negative_prompt": ""}),
+        "flux": lambda: (build_tiny_flux(tmp_path / "flux"), flow | words_for("flux")),
     }
-    path, asked = made[request.param]()
+    if build := CHAT_MODELS.get(request.param):
+        path, asked = build(tmp_path / request.param), flow | words_for(request.param)
+    else:
+        path, asked = made[request.param]()
     return lambda **changes: ask(path, family=request.param, **(asked | changes))
 
 

@@ -18,6 +18,7 @@ from tests.pipelines.compiling import (
     eager_latents,
     runner_with,
 )
+from tests.pipelines.tiny_chat_models import CHAT_MODELS
 from tests.pipelines.tiny_transformers import build_tiny_flux, build_tiny_sd3
 from worker.config import Compile, EngineConfig
 from worker.engine.engine import Engine
@@ -157,12 +158,12 @@ def test_padded_rows_of_several_people_come_out_as_they_would_alone(
 
 
 @pytest.mark.slow("one family is compiled on every push", unless_changed="worker")
-@pytest.mark.parametrize("family", ["sdxl", "sd3", "flux"])
+@pytest.mark.parametrize("family", ["sdxl", "sd3", "flux", *CHAT_MODELS])
 def test_every_family_with_an_adapter_is_compiled(
     family: str, tiny_sdxl_dir: Path, tmp_path: Path, quick_runner: DiffusersRunner
 ) -> None:
     build = {"sdxl": lambda _: tiny_sdxl_dir, "sd3": build_tiny_sd3, "flux": build_tiny_flux}
-    path = build[family](tmp_path / family)
+    path = (build | CHAT_MODELS)[family](tmp_path / family)
     changes = {
         "model": ModelSource("tiny", family, "folder", str(path)),
         "sampler": "euler" if family == "sdxl" else "flow_euler",

@@ -17,7 +17,7 @@ from worker.pipelines.devices import (
     driver_version,
     has_nvidia_files,
 )
-from worker.pipelines.runner import DiffusersRunner
+from worker.pipelines.runner import ADAPTERS, DiffusersRunner
 
 MODULE = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  {}  Wed Jan 10 21:13:18 UTC 2026\n"
 OPEN_MODULE = (
@@ -216,7 +216,7 @@ def test_the_log_has_one_line_of_what_is_drawn_on(machine: Machine) -> None:
 def test_a_runner_adds_how_it_draws() -> None:
     line = DiffusersRunner(EngineConfig(device="cpu", preview_every=0)).describe()
     assert line.startswith("CPU, ")
-    assert "float32 for sd and sdxl and sd3 and flux" in line
+    assert f"float32 for {' and '.join(ADAPTERS)}" in line
     assert line.endswith("GB free, graphs off, compiling off")
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.pipelines.compiling import ask, draw
+from tests.pipelines.tiny_chat_models import CHAT_MODELS
 from tests.pipelines.tiny_models import build_tiny_sdxl
 from tests.pipelines.tiny_transformers import build_tiny_flux, build_tiny_sd3
 from tests.pretend_cuda.device import PretendCuda
@@ -28,6 +29,7 @@ FAMILIES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "sdxl": (build_tiny_sdxl, "euler"),
     "sd3": (build_tiny_sd3, "flow_euler"),
     "flux": (build_tiny_flux, "flow_euler"),
+    **{family: (build, "flow_euler") for family, build in CHAT_MODELS.items()},
 }
 
 

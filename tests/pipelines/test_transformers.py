@@ -1,15 +1,12 @@
 """SD3 and Flux, step by step and together, draw diffusers' images."""
 
-import itertools
-from dataclasses import dataclass, replace
-from inspect import signature
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from diffusers import (
-    DiffusionPipeline,
     FluxImg2ImgPipeline,
     FluxInpaintPipeline,
     FluxPipeline,
@@ -17,20 +14,19 @@ from diffusers import (
     StableDiffusion3InpaintPipeline,
     StableDiffusion3Pipeline,
 )
-from PIL import Image, ImageDraw
 from torch import Tensor
 
+from tests.pipelines.flow_studio import Studio, draw_together, drawn_by
 from tests.pipelines.tiny_transformers import build_tiny_flux, build_tiny_sd3
 from worker.config import EngineConfig
 from worker.engine.errors import InvalidRequest
-from worker.engine.request import ImageRequest, Mask, ModelSource, StartImage
-from worker.pipelines.denoising import Denoising, step
+from worker.engine.request import ImageRequest, Mask, ModelSource
+from worker.pipelines.denoising import step
 from worker.pipelines.loader import LoadedModel
 from worker.pipelines.runner import DiffusersRunner
-from worker.pipelines.samplers import FLOW_SAMPLERS, build_scheduler
+from worker.pipelines.samplers import FLOW_SAMPLERS
 from worker.pipelines.stable_diffusion_3 import StableDiffusion3
 
-_numbers = itertools.count()
 MODELS = ("sd3", "sd3-dynamic", "flux-dev", "flux-schnell")
 MODES = ("text", "image", "inpaint", "upscale")
 PIPELINES: dict[tuple[str, str], Any] = {
@@ -56,122 +52,19 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
-@dataclass
-class Studio:
-    """A runner, and the models to ask it for by name."""
-
-    runner: DiffusersRunner
-    folders: dict[str, Path]
-
-    def ask(self, name: str, *, mode: str = "text", **changes: Any) -> ImageRequest:
-        family = name.partition("-")[0]
-        values: dict[str, Any] = {
-            "request_id": f"request-{next(_numbers)}",
-            "owner_id": "alice",
-            "model": ModelSource(name, family, "folder", str(self.folders[name])),
-            "prompt": "a cat and a hat",
-            "negative_prompt": "a dog" if family == "sd3" else "",
-            "width_px": 128,
-            "height_px": 64,
-            "steps": 4,
-            "guidance_scale": 5.0,
-            "seed": 7,
-            "sampler": "flow_euler",
-            "mode": mode,
-        }
-        values |= changes
-        return ImageRequest(**(handed_in(values) | values))
-
-    def begin(self, request: ImageRequest) -> Denoising:
-        self.runner.make_resident(request.model)
-        return self.runner.begin(request)
-
-    def draw(self, request: ImageRequest) -> tuple[bytes, Tensor]:
-        """The pixels and the last latents of an image drawn alone."""
-        denoising = self.begin(request)
-        while denoising.done < denoising.calls:
-            assert self.runner.step([denoising]) == [None]
-        return self.runner.finish(denoising).pixels, denoising.latents
-
-
 @pytest.fixture(scope="module")
 def studio(folders: dict[str, Path]) -> Studio:
     return Studio(DiffusersRunner(EngineConfig(device="cpu", resident_models=4)), folders)
-
-
-def handed_in(values: dict[str, Any]) -> dict[str, Any]:
-    """The start image and mask that belong to the mode."""
-    if values["mode"] == "text":
-        return {}
-    size = (values["width_px"], values["height_px"])
-    if values["mode"] == "upscale":
-        size = (size[0] // 2, size[1] // 2)
-    picture = Image.linear_gradient("L").resize(size).convert("RGB")
-    ImageDraw.Draw(picture).ellipse((10, 10, 50, 40), fill="red")
-    came = {"start": StartImage(picture.tobytes(), *size), "strength": 0.6}
-    if values["mode"] == "inpaint":
-        mask = Image.new("L", size)
-        ImageDraw.Draw(mask).rectangle((30, 0, 90, 40), fill=255)
-        came["mask"] = Mask(mask.tobytes(), *size)
-    return came
 
 
 def diffusers_draws(request: ImageRequest, **components: Any) -> tuple[bytes, Tensor]:
     """What the family's own pipeline of the mode makes of the same request."""
     pipeline_class = PIPELINES[request.model.family, request.mode]
     pipe = pipeline_class.from_pretrained(request.model.location, **components)
-    pipe.set_progress_bar_config(disable=True)
-    use_sampler(pipe, request)
-    arguments = picture_arguments(request)
+    arguments: dict[str, Any] = {"guidance_scale": request.guidance_scale}
     if request.negative_prompt:
         arguments["negative_prompt"] = request.negative_prompt
-    last: dict[str, Tensor] = {}
-
-    def remember(_pipe: Any, _index: int, _t: object, tensors: dict[str, Tensor]) -> dict[str, Any]:
-        last.update(tensors)
-        return {}
-
-    picture = pipe(
-        request.prompt,
-        width=request.width_px,
-        height=request.height_px,
-        num_inference_steps=request.steps,
-        guidance_scale=request.guidance_scale,
-        generator=torch.Generator("cpu").manual_seed(request.seed),
-        callback_on_step_end=remember,
-        **arguments,
-    ).images[0]
-    return picture.tobytes(), last["latents"]
-
-
-def use_sampler(pipe: DiffusionPipeline, request: ImageRequest) -> None:
-    if request.sampler == "flow_euler":  # the one that the models come with
-        return
-    pipe.scheduler = build_scheduler(pipe.scheduler, request.sampler, steps=request.steps)
-    set_timesteps = pipe.scheduler.set_timesteps
-
-    def without_mu(*arguments: Any, mu: object = None, **options: Any) -> None:
-        set_timesteps(*arguments, **options)
-
-    # Flux hands `mu` to all; solvers on a fixed schedule refuse it, FlowMatch Euler ignores it.
-    if "mu" in signature(set_timesteps).parameters and not pipe.scheduler.config.get(
-        "use_dynamic_shifting"
-    ):
-        pipe.scheduler.set_timesteps = without_mu
-
-
-def picture_arguments(request: ImageRequest) -> dict[str, Any]:
-    if request.start is None:
-        return {}
-    start = request.start
-    picture = Image.frombytes("RGB", (start.width_px, start.height_px), start.pixels)
-    size = (request.width_px, request.height_px)
-    if request.mode == "upscale":
-        picture = picture.resize(size, Image.Resampling.LANCZOS)
-    arguments: dict[str, Any] = {"image": picture, "strength": request.strength}
-    if request.mask is not None:
-        arguments["mask_image"] = Image.frombytes("L", size, request.mask.pixels)
-    return arguments
+    return drawn_by(pipe, request, **arguments)
 
 
 def assert_drawn_as_diffusers_does(studio: Studio, request: ImageRequest) -> None:
@@ -245,17 +138,6 @@ def test_sd3_without_its_third_encoder_draws_exactly_what_diffusers_draws(
         assert step([denoising]) == [None]
     _, expected = diffusers_draws(request, **absent)
     assert torch.equal(denoising.latents, expected)
-
-
-def draw_together(studio: Studio, requests: list[ImageRequest]) -> list[Denoising]:
-    """Draw all at once, those with more steps ahead of the others: no two at the same time."""
-    waiting = [studio.begin(request) for request in requests]
-    done, batch = [*waiting], [waiting.pop(0)]
-    while batch:
-        assert studio.runner.step(batch) == [None] * len(batch)
-        batch = [one for one in batch if one.done < one.calls]
-        batch += [waiting.pop(0)] if waiting else []
-    return done
 
 
 @pytest.mark.parametrize("name", ["sd3", "flux-dev"])

@@ -14,6 +14,11 @@ from diffusers import AutoencoderKL
 from PIL import Image
 
 from tests.pipelines.drawing import ask, ask_for, begin, draw, start_picture, step_all
+from tests.pipelines.tiny_chat_models import (
+    build_tiny_flux2_klein,
+    build_tiny_qwen_image,
+    build_tiny_z_image,
+)
 from tests.pipelines.tiny_models import build_variant
 from tests.pipelines.tiny_transformers import build_tiny_flux, build_tiny_sd3
 from worker.config import EngineConfig
@@ -50,14 +55,14 @@ class ShortMemory:
         """The VAE's own halves with so much memory."""
         decode, encode = vae.decoder.forward, vae.encoder.forward
 
-        def decode_within(latents: torch.Tensor, *rest: Any) -> Any:
+        def decode_within(latents: torch.Tensor, *rest: Any, **named: Any) -> Any:
             self.take(latents.shape[-1] * latents.shape[-2], vae.decoder.conv_in.weight.dtype)
-            return decode(latents, *rest)
+            return decode(latents, *rest, **named)
 
-        def encode_within(picture: torch.Tensor, *rest: Any) -> Any:
+        def encode_within(picture: torch.Tensor, *rest: Any, **named: Any) -> Any:
             area = picture.shape[-1] * picture.shape[-2] // 64
             self.take(area, vae.encoder.conv_in.weight.dtype)
-            return encode(picture, *rest)
+            return encode(picture, *rest, **named)
 
         vae.decoder.forward, vae.encoder.forward = decode_within, encode_within
         try:
@@ -113,6 +118,36 @@ def test_tiles_come_last_and_are_small_enough(
     assert max(area for area, _ in memory.tries[2:]) == 16 * 16
     assert image.fingerprint["decoded"] == "tiles"
     assert not vae.use_tiling
+
+
+def test_flux2s_vae_goes_the_same_ways(runner: DiffusersRunner, tmp_path: Path) -> None:
+    path = build_tiny_flux2_klein(tmp_path / "klein")
+    asked = {"family": "flux2_klein", "sampler": "flow_euler", "negative_prompt": ""}
+    request = ask(path, **asked, **WIDE)
+    _, whole = draw(runner, request)
+    vae = vae_of(runner, request)
+    before = {name: tensor.clone() for name, tensor in vae.state_dict().items()}
+    with ShortMemory(whole=AREA - 1).of(vae):
+        _, half = draw(runner, request)
+    runner._models.resident(request.model).vae_ways.forget()
+    with ShortMemory(whole=16 * 16, half=0).of(vae):
+        _, tiled = draw(runner, request)
+    assert [each.fingerprint["decoded"] for each in (half, tiled)] == ["half", "tiles"]
+    assert 0 < difference(whole.pixels, half.pixels).mean() < 1
+    assert all(torch.equal(tensor, before[name]) for name, tensor in vae.state_dict().items())
+
+
+def test_a_vae_of_videos_goes_in_tiles_alone(runner: DiffusersRunner, tmp_path: Path) -> None:
+    path = build_tiny_qwen_image(tmp_path / "qwen")
+    request = ask(path, family="qwen_image", sampler="flow_euler", width_px=512, height_px=64)
+    vae = vae_of(runner, request)
+    with ShortMemory(whole=63 * 8).of(vae):
+        _, image = draw(runner, request)
+    assert image.fingerprint["decoded"] == "tiles"
+    assert not vae.use_tiling
+    small = ask(path, family="qwen_image", sampler="flow_euler")
+    with ShortMemory().of(vae):
+        assert draw(runner, small)[1].fingerprint["decoded"] == "whole"
 
 
 def test_the_tiles_of_a_large_model_are_smaller_than_its_images(
@@ -252,7 +287,7 @@ def test_the_peak_of_large_vaes_is_known_beforehand() -> None:
 # Start images
 
 
-@pytest.fixture(params=["sd", "sdxl", "sd3", "flux"])
+@pytest.fixture(params=["sd", "sdxl", "sd3", "flux", "z_image"])
 def family(
     request: pytest.FixtureRequest, tiny_model_dir: Path, tiny_sdxl_dir: Path, tmp_path: Path
 ) -> tuple[str, Path, dict[str, Any]]:
@@ -263,6 +298,7 @@ def family(
         "sdxl": lambda: (tiny_sdxl_dir, {}),
         "sd3": lambda: (build_tiny_sd3(tmp_path / "sd3"), flow),
         "flux": lambda: (build_tiny_flux(tmp_path / "flux"), {**flow, "negative_prompt": ""}),
+        "z_image": lambda: (build_tiny_z_image(tmp_path / "z"), flow),
     }
     return request.param, *made[request.param]()
 

@@ -12,19 +12,27 @@ import pytest
 
 from tests.pipelines.drawing import ask, ask_for, known_warnings
 from tests.pipelines.kinds import EVERY_SAMPLER
+from tests.pipelines.tiny_chat_models import CHAT_MODELS, words_for
 from tests.pipelines.tiny_transformers import build_tiny_flux, build_tiny_sd3
 from tests.pretend_cuda.drawing import PretendStudio, Waits
-from worker.pipelines.samplers import FLOW_SAMPLERS, SAMPLERS
+from webapp.catalog.architectures import ARCHITECTURES
+from worker.pipelines.runner import ADAPTERS
+from worker.pipelines.samplers import SAMPLERS
 
 STEPS = 4
 # The most waits of each stage by family, none if it is not named; in "steps", of all of them.
 ALLOWED: dict[str, dict[str, int]] = {
-    "begin": {"flux": 1},  # its pipeline makes the positions in main memory
+    "begin": {
+        "flux": 1,  # its pipeline makes the positions in main memory
+        "flux2_klein": 1 + 4,  # as well; and the encoder looks at its mask, twice for each prompt
+        "z_image": 4,  # the same encoder; only words that were not met before are read
+        "qwen_image": 4,  # its pipelines make the VAE's statistics anew for each image
+    },
     "call": {},
     "steps": {},
     "preview": {},
     "finish": {},
-    "completion": {"sd": 1, "sdxl": 1, "sd3": 1, "flux": 1},  # for the image, in another thread
+    "completion": dict.fromkeys(ADAPTERS, 1),  # for the image, in another thread
 }
 another_format = pytest.mark.slow("each push draws in the usual number format")
 another_way = pytest.mark.slow("each push draws some of these, and all from text by sd")
@@ -35,14 +43,15 @@ def some(*names: str) -> list[Any]:
     return [pytest.param(name, marks=() if name in names else another_way) for name in SAMPLERS]
 
 
+FLOW_FAMILIES = ("sd3", "flux", *CHAT_MODELS)
 # What a family of flow matching takes, in each mode.
 FLOW = [
     (family, mode, sampler)
-    for family in ("sd3", "flux")
+    for family in FLOW_FAMILIES
     for mode in ("text", "image", "inpaint")
-    for sampler in FLOW_SAMPLERS
-    if (mode == "text" or sampler in ("flow_euler", "flow_heun"))
-    and (family, sampler) != ("flux", "flow_heun")
+    for sampler in ARCHITECTURES[family].samplers
+    if mode in ARCHITECTURES[family].modes
+    and (mode == "text" or sampler in ("flow_euler", "flow_heun"))
 ]
 
 
@@ -59,7 +68,8 @@ def flow_studio(request: pytest.FixtureRequest) -> PretendStudio:
 @pytest.fixture(scope="module")
 def flow_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("flow")
-    return {"sd3": build_tiny_sd3(folder / "sd3"), "flux": build_tiny_flux(folder / "flux")}
+    builders: dict[str, Any] = {"sd3": build_tiny_sd3, "flux": build_tiny_flux, **CHAT_MODELS}
+    return {family: build(folder / family) for family, build in builders.items()}
 
 
 @pytest.fixture(autouse=True)
@@ -103,9 +113,8 @@ def test_no_sampler_of_sdxl_makes_the_host_wait(
 def test_no_sampler_of_flow_matching_makes_the_host_wait(
     flow_studio: PretendStudio, flow_models: dict[str, Path], family: str, mode: str, sampler: str
 ) -> None:
-    words = {} if family == "sd3" else {"negative_prompt": ""}
-    path = flow_models[family]
-    request = ask_for(mode, path, family=family, sampler=sampler, steps=STEPS, **words)
+    asked = {"sampler": sampler, "steps": STEPS} | words_for(family)
+    request = ask_for(mode, flow_models[family], family=family, **asked)
     assert_allowed(flow_studio.draw(request), family)
 
 

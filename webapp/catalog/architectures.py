@@ -101,6 +101,42 @@ _KNOWN: Final = (
         grid_px=16,
         uses_negative_prompt=False,
     ),
+    Architecture(
+        slug="z_image",
+        name="Z-Image",
+        samplers=("flow_euler",),
+        denoiser="transformer",
+        schedule=FLOW_MATCHING,
+        side_px=1024,
+        grid_px=16,
+        steps=50,
+        guidance_scale=5.0,
+    ),
+    Architecture(
+        slug="qwen_image",
+        name="Qwen-Image",
+        samplers=("flow_euler",),
+        denoiser="transformer",
+        schedule=FLOW_MATCHING,
+        side_px=1328,
+        grid_px=16,
+        steps=50,
+        guidance_scale=4.0,
+    ),
+    Architecture(
+        slug="flux2_klein",
+        name="FLUX.2 klein",
+        samplers=("flow_euler", "flow_dpmpp_2m", "flow_unipc"),
+        denoiser="transformer",
+        schedule=FLOW_MATCHING,
+        side_px=1024,
+        grid_px=16,
+        # The distilled one's: the base model takes 50, and guides.
+        steps=4,
+        guidance_scale=1.0,
+        uses_negative_prompt=False,
+        modes=frozenset({TEXT}),
+    ),
     # Every other text-to-image pipeline of diffusers, drawn whole. What a model begins with, the
     # worker reads from its pipeline (`worker.pipelines.other`).
     Architecture(

@@ -160,6 +160,24 @@ _KNOWN: Final = (
         ),
         overflows_in_float16=True,
     ),
+    Architecture(
+        slug="z_image",
+        adapter="worker.pipelines.z_image:ZImage",
+        classes=("ZImagePipeline",),
+        overflows_in_float16=True,
+    ),
+    Architecture(
+        slug="qwen_image",
+        adapter="worker.pipelines.qwen_image:QwenImage",
+        classes=("QwenImagePipeline",),
+        overflows_in_float16=True,
+    ),
+    Architecture(
+        slug="flux2_klein",
+        adapter="worker.pipelines.flux_2:Flux2Klein",
+        classes=("Flux2KleinPipeline",),
+        overflows_in_float16=True,
+    ),
     # Every other text-to-image pipeline of diffusers.
     Architecture(slug=OTHER, adapter="", overflows_in_float16=True),
 )

@@ -21,9 +21,11 @@ from worker.pipelines.samplers import build_scheduler
 def pipeline_for(model: LoadedModel, request: ImageRequest, classes: dict[str, Any]) -> Any:
     """The pipeline of the request's mode around the model's weights, with a scheduler of its own.
 
-    `classes`: mode -> pipeline class of the family. Raises `InvalidRequest` for a sampler that
-    does not fit the model or cannot begin from an image.
+    `classes`: mode -> pipeline class of the family. Raises `InvalidRequest` for a mode that has
+    none, and for a sampler that does not fit the model or cannot begin from an image.
     """
+    if request.mode not in classes:
+        raise InvalidRequest("This model only draws from text.")
     scheduler = build_scheduler(model.trained_scheduler, request.sampler, steps=request.steps)
     if request.mode != "text" and not hasattr(scheduler, "scale_noise"):
         sentence = f"The sampler {request.sampler} only draws from text with this model."
@@ -35,14 +37,12 @@ def plan_timesteps(
     pipe: Any,
     request: ImageRequest,
     *,
-    patches: int,
-    max_shift: float,
+    shift: float,
     sigmas: Sequence[float] | None = None,
 ) -> Tensor:
     """The timesteps [calls] of `request` on the CPU, the schedule shifted as `pipe` does it.
 
-    `patches`: length of the image's sequence, which dynamic shifting goes by (Esser et al. 2024,
-    5.3.2); `max_shift`: the family's, if the model's files name none; `sigmas`: the family's
+    `shift`: for a schedule that is shifted by the size (`dynamic_shift`); `sigmas`: the family's
     own spacing, left out for samplers that space flow sigmas themselves. Raises `InvalidRequest`
     for a sampler that cannot be given these, or a strength that leaves no step.
     """
@@ -51,7 +51,7 @@ def plan_timesteps(
     if sigmas is not None and not scheduler.config.get("use_flow_sigmas"):
         options["sigmas"] = sigmas
     if scheduler.config.get("use_dynamic_shifting"):
-        options["mu"] = _dynamic_shift(scheduler.config, patches, max_shift)
+        options["mu"] = shift
     if not options.keys() <= inspect.signature(scheduler.set_timesteps).parameters.keys():
         raise InvalidRequest(f"The sampler {request.sampler} does not fit this model.")
     timesteps: Tensor = retrieve_timesteps(scheduler, request.steps, **options)[0]
@@ -63,7 +63,10 @@ def plan_timesteps(
     return timesteps
 
 
-def _dynamic_shift(config: Any, patches: int, max_shift: float) -> float:
+def dynamic_shift(pipe: Any, *, patches: int, max_shift: float) -> float:
+    """How much an image of a sequence of `patches` shifts the schedule (Esser et al. 2024, 5.3.2).
+    `max_shift`: the family's, if the model's files name none."""
+    config = pipe.scheduler.config
     shift: float = calculate_shift(
         patches,
         config.get("base_image_seq_len", 256),

@@ -16,6 +16,7 @@ from worker.pipelines.decoding import encode_start
 from worker.pipelines.denoising import AfterStep, Denoising, sampler_options
 from worker.pipelines.flow_matching import (
     decode_latents,
+    dynamic_shift,
     keep_unmasked,
     mask_tensor,
     pipeline_for,
@@ -120,10 +121,9 @@ def _grid_size(pipe: Any, request: ImageRequest) -> tuple[int, int]:
 
 def _plan(pipe: Any, request: ImageRequest) -> Tensor:
     rows, columns = _grid_size(pipe, request)
+    shift = dynamic_shift(pipe, patches=rows * columns, max_shift=_MAX_SHIFT)
     sigmas = np.linspace(1.0, 1 / request.steps, request.steps)
-    return plan_timesteps(
-        pipe, request, patches=rows * columns, max_shift=_MAX_SHIFT, sigmas=sigmas.tolist()
-    )
+    return plan_timesteps(pipe, request, shift=shift, sigmas=sigmas.tolist())
 
 
 def _encode(model: LoadedModel, request: ImageRequest) -> dict[str, Tensor]:

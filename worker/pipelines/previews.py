@@ -8,18 +8,22 @@ published numbers for, and 4 or 16 channels alike.
 
 import io
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import torch
 from PIL import Image
+from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from worker.pipelines.copies import sent, start_fetching
+from worker.pipelines.latent_scales import channel_statistics, patch_statistics
 
 LONGEST_SIDE_PX = 128
 LARGEST_BYTES = 6 * 1024
 _QUALITIES = (70, 40, 15)
 _SAMPLE_SIDE_PX = 128
 _SAMPLES = 4
+
+Encode = Callable[[Any, torch.Tensor], torch.Tensor]
 
 
 class LatentPreview:
@@ -72,10 +76,11 @@ def fit_preview(vae: Any) -> LatentPreview | None:
 
     Encodes four smooth random colour fields of 128 px, a fraction of one image's decode.
     """
-    if type(vae).__name__ != "AutoencoderKL":
+    scaled = _SCALED.get(type(vae).__name__)
+    if scaled is None:
         return None
     fields = _colour_fields()
-    latents = _encode(vae, fields)  # [samples, channels, h, w]
+    latents = _encode(vae, fields, scaled)  # [samples, channels, h, w]
     height, width = latents.shape[2:]
     colours = torch.nn.functional.adaptive_avg_pool2d(fields, (height, width))
     inputs = _with_ones(latents.movedim(1, -1).flatten(0, 2))
@@ -93,17 +98,44 @@ def _colour_fields() -> torch.Tensor:
     return torch.nn.functional.interpolate(coarse, side, mode="bicubic").clamp(0, 1)
 
 
-def _encode(vae: Any, fields: torch.Tensor) -> torch.Tensor:
+def _encode(vae: Any, fields: torch.Tensor, scaled: Encode) -> torch.Tensor:
     """Encode in float32: half precision overflows in the VAE of Stable Diffusion XL."""
     dtype = vae.dtype
     if dtype != torch.float32:
         vae.to(torch.float32)
-    latents = vae.encode((fields * 2 - 1).to(vae.device)).latent_dist.mode()
+    latents = scaled(vae, (fields * 2 - 1).to(vae.device))
     if dtype != torch.float32:
         vae.to(dtype)
+    return latents.cpu()
+
+
+def _by_one_factor(vae: Any, images: torch.Tensor) -> torch.Tensor:
+    latents = vae.encode(images).latent_dist.mode()
     shift = getattr(vae.config, "shift_factor", None) or 0.0
     scaled: torch.Tensor = (latents - shift) * vae.config.scaling_factor
-    return scaled.cpu()
+    return scaled
+
+
+def _by_channel(vae: Any, images: torch.Tensor) -> torch.Tensor:
+    latents = vae.encode(images[:, :, None]).latent_dist.mode()  # one frame each
+    mean, inverse_deviation = (numbers.to(latents) for numbers in channel_statistics(vae))
+    scaled: torch.Tensor = ((latents - mean) * inverse_deviation)[:, :, 0]
+    return scaled
+
+
+def _by_patch(vae: Any, images: torch.Tensor) -> torch.Tensor:
+    patches = pixel_unshuffle(vae.encode(images).latent_dist.mode(), 2)
+    mean, deviation = patch_statistics(vae, patches)
+    return pixel_shuffle((patches - mean) / deviation, 2)
+
+
+# Class of the VAE -> images [samples, 3, side, side] in -1..1 as a grid of latents, scaled as the
+# adapters' `grid` has them.
+_SCALED: Final[dict[str, Encode]] = {
+    "AutoencoderKL": _by_one_factor,
+    "AutoencoderKLQwenImage": _by_channel,
+    "AutoencoderKLFlux2": _by_patch,
+}
 
 
 def _with_ones(rows: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,10 @@ DENOISERS: Final = frozenset({"unet", "transformer"})
 FP8_BYTES: Final = 1
 _FLOATS = frozenset({"F64", "F32", "F16", "BF16"})  # as safetensors names them
 # What diffusers' layerwise casting leaves in full, by its own names and by those of single files.
-_KEPT_FULL = re.compile(r"norm|pos_embed|patch_embed|^proj_in\.|^proj_out\.|_mod\.|modulation")
+_KEPT_FULL = re.compile(
+    r"norm|pos_embed|patch_embed|t_embedder|cap_embedder|^proj_in\.|^proj_out\."
+    r"|_mod\.lin\.|\bmodulation\.lin\.|(?:_block|final_layer)\.adaLN_modulation"
+)
 # Single files: the first prefix that fits a tensor's name says what it belongs to.
 _PARTS_OF_FILES: Final = (
     ("model.diffusion_model.", "transformer"),

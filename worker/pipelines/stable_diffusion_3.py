@@ -16,6 +16,7 @@ from worker.pipelines.decoding import encode_start
 from worker.pipelines.denoising import AfterStep, Denoising, guide, sampler_options
 from worker.pipelines.flow_matching import (
     decode_latents,
+    dynamic_shift,
     keep_unmasked,
     mask_tensor,
     pipeline_for,
@@ -51,9 +52,8 @@ class StableDiffusion3:
     def begin(self, model: LoadedModel, request: ImageRequest) -> Denoising:
         _check(model, request)
         pipe = pipeline_for(model, request, _PIPELINES)
-        timesteps = plan_timesteps(
-            pipe, request, patches=_patches(pipe, request), max_shift=_MAX_SHIFT
-        )
+        shift = dynamic_shift(pipe, patches=_patches(pipe, request), max_shift=_MAX_SHIFT)
+        timesteps = plan_timesteps(pipe, request, shift=shift)
         generator = Noise(request.seed)
         conditioning = _encode(model, request)
         dtype = conditioning["encoder_hidden_states"].dtype

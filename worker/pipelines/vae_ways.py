@@ -15,12 +15,12 @@ the device, and not on who else is drawing: an exact request goes the way that i
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeVar
 
 import torch
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, AutoencoderKLFlux2, AutoencoderKLQwenImage
 from torch import Tensor, nn
 
 from worker.pipelines.memory import is_out_of_memory, release_memory
@@ -48,6 +48,10 @@ class VaeTask:
     width_px: int
     height_px: int
 
+
+# Of images, in the same parts; and what else can be tiled: of videos, by sizes of its own.
+_OF_IMAGES: Final = (AutoencoderKL, AutoencoderKLFlux2)
+_TILED: Final = (*_OF_IMAGES, AutoencoderKLQwenImage)
 
 Relief = Callable[[], bool]
 
@@ -134,11 +138,11 @@ class VaeWays:
         return peak_bytes(vae, task, itemsize) * _HOPELESS_SHARE > self.available()
 
     def _is_of_use(self, vae: Any, way: Way, task: VaeTask) -> bool:
-        if way == "whole" or not isinstance(vae, AutoencoderKL):
-            return way == "whole"
+        if way == "whole":
+            return True
         if way == "half":
-            return self._itemsize(vae) == torch.float32.itemsize
-        return max(task.width_px, task.height_px) > _tile_px(vae)
+            return isinstance(vae, _OF_IMAGES) and self._itemsize(vae) == torch.float32.itemsize
+        return isinstance(vae, _TILED) and max(task.width_px, task.height_px) > _tile_px(vae)
 
     def _itemsize(self, vae: Any) -> int:
         """Bytes of the numbers that it works in."""
@@ -151,9 +155,12 @@ class VaeWays:
 def peak_bytes(vae: Any, task: VaeTask, itemsize: int) -> int:
     """About how much memory `task` takes at its peak in one piece, in numbers of `itemsize` bytes;
     0 if the VAE is of a kind that nothing is known of."""
-    if not isinstance(vae, AutoencoderKL):
+    if not isinstance(vae, _OF_IMAGES):
         return 0
-    numbers = _PEAK_NUMBERS[task.task] * vae.config.block_out_channels[0]
+    widths = vae.config.block_out_channels
+    if task.task == "decode":
+        widths = vae.config.get("decoder_block_out_channels") or widths
+    numbers = _PEAK_NUMBERS[task.task] * widths[0]
     return int(numbers * task.width_px * task.height_px * itemsize)
 
 
@@ -200,20 +207,30 @@ def working(vae: Any, way: Way) -> Iterator[None]:
 # Tiles
 
 
-def _tile_px(vae: AutoencoderKL) -> int:
+def _tile_px(vae: Any) -> int:
+    if isinstance(vae, AutoencoderKLQwenImage):
+        return int(vae.tile_sample_min_height)
     return min(int(vae.tile_sample_min_size), TILE_PX)
 
 
 @contextmanager
-def _tiled(vae: AutoencoderKL) -> Iterator[None]:
+def _tiled(vae: Any) -> Iterator[None]:
+    with nullcontext() if isinstance(vae, AutoencoderKLQwenImage) else _smaller_tiles(vae):
+        vae.enable_tiling()
+        try:
+            yield
+        finally:
+            vae.disable_tiling()
+
+
+@contextmanager
+def _smaller_tiles(vae: Any) -> Iterator[None]:
     before = (vae.tile_sample_min_size, vae.tile_latent_min_size)
     vae.tile_sample_min_size = _tile_px(vae)
     vae.tile_latent_min_size = vae.tile_sample_min_size * before[1] // before[0]
-    vae.enable_tiling()
     try:
         yield
     finally:
-        vae.disable_tiling()
         vae.tile_sample_min_size, vae.tile_latent_min_size = before
 
 
@@ -235,25 +252,31 @@ class _Cast:
 
 
 @contextmanager
-def _halved(vae: AutoencoderKL) -> Iterator[None]:
+def _halved(vae: Any) -> Iterator[None]:
     """bfloat16 does not overflow where float16 does: nobody has to take it to float32."""
+    every = (vae.encoder, vae.quant_conv, vae.post_quant_conv, vae.decoder)
+    modules = [module for module in every if module is not None]
     # Kept, for the way back from fewer digits would not lead to the same numbers.
-    kept = [(tensor, tensor.data) for tensor in (*vae.parameters(), *vae.buffers())]
-    wants_upcast = vae.config.force_upcast
+    kept = [(tensor, tensor.data) for module in modules for tensor in _weights_of(module)]
+    upcast = {name: vae.config[name] for name in ("force_upcast",) if name in vae.config}
     hooks = []
     try:
         for tensor, data in kept:
             tensor.data = data.to(torch.bfloat16) if data.is_floating_point() else data
-        vae.register_to_config(force_upcast=False)
-        for module in (vae.encoder, vae.quant_conv, vae.post_quant_conv, vae.decoder):
-            if module is not None:
-                cast = _Cast()
-                hooks.append(module.register_forward_pre_hook(cast.before))
-                hooks.append(module.register_forward_hook(cast.after))
+        vae.register_to_config(**dict.fromkeys(upcast, False))
+        for module in modules:
+            cast = _Cast()
+            hooks.append(module.register_forward_pre_hook(cast.before))
+            hooks.append(module.register_forward_hook(cast.after))
         yield
     finally:
         for hook in hooks:
             hook.remove()
-        vae.register_to_config(force_upcast=wants_upcast)
+        vae.register_to_config(**upcast)
         for tensor, data in kept:
             tensor.data = data
+
+
+def _weights_of(module: nn.Module) -> Iterator[Tensor]:
+    yield from module.parameters()
+    yield from module.buffers()
