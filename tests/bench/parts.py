@@ -12,6 +12,7 @@ from tests.bench.books import measure_books
 from tests.bench.ci import measure_ci
 from tests.bench.drawing import measure_drawing
 from tests.bench.figures import Figure
+from tests.bench.files import measure_files
 from tests.bench.gallery import measure_gallery
 from tests.bench.holds import measure_holds
 from tests.bench.large import measure_large
@@ -29,6 +30,7 @@ Part = Callable[[Bench], Iterator[Figure]]
 
 PARTS: dict[str, Part] = {
     "starting": measure_starting,
+    "files": measure_files,
     "drawing": measure_drawing,
     "posting": measure_posting,
     "holds": measure_holds,

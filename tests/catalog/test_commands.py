@@ -115,7 +115,7 @@ def test_a_pickle_inside_a_folder_or_by_another_name_is_refused_without_being_op
     assert "only as pickle files" in refuse(manage_models, "add", folder)
     renamed = tmp_path / "evil.safetensors"
     renamed.write_bytes(pickle.dumps(TouchesAFile(trap)))
-    assert "damaged or incomplete" in refuse(manage_models, "add", renamed)
+    assert "is a pickle file by another name" in refuse(manage_models, "add", renamed)
     assert not trap.exists()
 
 

@@ -31,7 +31,7 @@ from webapp.core.errors import InvalidInput
 from webapp.operations.management.commands import prepare
 
 pytestmark = pytest.mark.django_db
-FOUND = {"family": "sd", "kind": "folder", "native_size_px": 64}
+FOUND = {"family": "sd", "form": "folder", "native_size_px": 64, "title": "small"}
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ __all__ = ["tiny_model_dir"]
 
 EVERY = ["full", "beside", "fp8", "fp8_beside"]
 FLUX: dict[str, Any] = {
-    "ok": True,
+    "usable": True,
     "needs": {
         "2": {"full": 33_700_000_000, "beside": 24_000_000_000, "fp8_beside": 15_300_000_000},
         "4": {"full": 67_400_000_000, "fp8": 35_000_000_000},

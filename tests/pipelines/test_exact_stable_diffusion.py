@@ -160,7 +160,7 @@ def test_a_picture_that_no_grid_of_latents_covers_is_refused(
 
 def test_a_model_that_only_repaints_is_told_from_one_that_draws(repainting_dir: Path) -> None:
     found = inspect_path(repainting_dir)
-    assert (found.family, found.ok, found.only_repaints) == ("sd", False, True)
+    assert (found.family, found.usable, found.only_repaints) == ("sd", False, True)
     assert found.sentence == "repainting only inpaints: it needs a start image and a mask."
 
 

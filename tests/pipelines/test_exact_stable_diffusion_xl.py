@@ -112,7 +112,7 @@ def test_a_model_that_only_repaints_repaints_and_does_nothing_else(
 ) -> None:
     path = variant(unet={"in_channels": 9}, pipeline_class=PIPELINES["inpaint"])
     found = inspect_path(path)
-    assert (found.family, found.ok, found.only_repaints) == ("sdxl", False, True)
+    assert (found.family, found.usable, found.only_repaints) == ("sdxl", False, True)
     check(runner, ask_xl("inpaint", path, sampler=sampler, strength=strength, steps=4))
     with pytest.raises(InvalidRequest, match="only inpaints"):
         begin(runner, ask_xl("text", path))

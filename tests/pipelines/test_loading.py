@@ -41,7 +41,12 @@ def test_a_folder_loads_and_is_described(tiny_model_dir: Path) -> None:
     assert type(model.pipeline).__name__ == "StableDiffusionPipeline"
     assert model.pipeline.safety_checker is None
     found = inspect_path(tiny_model_dir)
-    assert (found.family, found.kind, found.ok, found.native_size_px) == ("sd", "folder", True, 128)
+    assert (found.family, found.form, found.usable, found.native_size_px) == (
+        "sd",
+        "folder",
+        True,
+        128,
+    )
 
 
 def test_the_tiny_model_is_tiny_and_the_same_each_time(
@@ -185,9 +190,9 @@ def save_header(path: Path, *names: str, channels: int = 4) -> Path:
 @pytest.mark.parametrize(
     ("key", "family"),
     [
-        ("cond_stage_model.transformer.text_model.x", "sd"),
-        ("cond_stage_model.model.transformer.x", "sd"),
-        ("conditioner.embedders.1.model.x", "sdxl"),
+        ("cond_stage_model.transformer.text_model.embeddings.token_embedding.weight", "sd"),
+        ("cond_stage_model.model.token_embedding.weight", "sd"),
+        ("conditioner.embedders.1.model.token_embedding.weight", "sdxl"),
     ],
 )
 def test_a_single_file_is_known_by_its_header_once_its_configuration_is_there(
@@ -198,7 +203,7 @@ def test_a_single_file_is_known_by_its_header_once_its_configuration_is_there(
     (tmp_path / "model.config").mkdir()
     (tmp_path / "model.config" / "model_index.json").write_text("{}")
     found = inspect_path(path)
-    assert (found.ok, found.family, found.kind) == (True, family, "file")
+    assert (found.usable, found.family, found.form) == (True, family, "file")
 
 
 def test_a_single_file_holds_the_same_model_as_its_folder(
@@ -220,10 +225,14 @@ def test_a_single_file_holds_the_same_model_as_its_folder(
 @pytest.mark.parametrize(
     ("key", "channels", "sentence"),
     [
-        ("lora_unet_x.alpha", 4, "is a LoRA"),
-        ("cond_stage_model.transformer.x", 8, "is an editing model"),
+        ("lora_unet_x.lora_down.weight", 4, "is a LoRA"),
+        ("cond_stage_model.model.token_embedding.weight", 8, "is an editing model"),
         ("something.else", 4, "not a checkpoint of a known family"),
-        ("model.diffusion_model.joint_blocks.0.x", 4, "holds the denoiser only"),
+        (
+            "model.diffusion_model.joint_blocks.0.context_block.adaLN_modulation.1.bias",
+            4,
+            "holds the denoiser only",
+        ),
     ],
 )
 def test_single_files_that_are_no_whole_model_are_refused(
@@ -243,21 +252,25 @@ def test_damaged_single_files_are_refused(tmp_path: Path, content: bytes) -> Non
 
 
 def test_looking_at_a_model_prints_one_line_of_json(tiny_model_dir: Path) -> None:
-    command = [sys.executable, "-m", "worker.pipelines.inspect", str(tiny_model_dir)]
+    command = [sys.executable, "-m", "worker.pipelines.inspect", "--needs", str(tiny_model_dir)]
     printed = subprocess.run(
         command, capture_output=True, text=True, check=True, timeout=300
     ).stdout
     looked_at = json.loads(printed)
     needs = looked_at.pop("needs")
     assert needs["2"]["full"] < needs["4"]["full"]  # bytes of the device, by those of a number
-    assert looked_at == {
+    expected = {
+        "path": str(tiny_model_dir),
         "family": "sd",
-        "kind": "folder",
-        "ok": True,
+        "kind": "pipeline",
+        "form": "folder",
+        "architecture": "sd1",
+        "usable": True,
         "sentence": "StableDiffusionPipeline folder.",
         "native_size_px": 128,
         "only_repaints": False,
     }
+    assert {name: looked_at[name] for name in expected} == expected
 
 
 def test_a_device_that_is_not_there_is_an_error_that_names_the_setting() -> None:

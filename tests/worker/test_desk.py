@@ -265,7 +265,9 @@ def test_a_host_draws_with_a_model_that_another_host_added_below_another_folder(
     shutil.copytree(tiny_model_dir, second / "small" / "tiny")
     settings.MODELS_ROOT = first
     added = add_local_model(
-        path=first / "small" / "tiny", found={"kind": "folder", "family": "sd"}, side_px=128
+        path=first / "small" / "tiny",
+        found={"form": "folder", "family": "sd", "title": "tiny"},
+        side_px=128,
     )
     enable_model(slug=added.slug)
     settings.MODELS_ROOT = second

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import chain, count
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,7 +14,7 @@ from django.utils.translation import gettext as _
 from webapp.catalog.architectures import ARCHITECTURES, OTHER
 from webapp.catalog.locations import kept_location
 from webapp.catalog.manifests import keep_manifest, take_manifest
-from webapp.catalog.models import DiffusionModel
+from webapp.catalog.models import DiffusionModel, ModelManifest
 from webapp.catalog.vocabulary_services import (
     keep_vocabulary,
     read_vocabulary,
@@ -78,10 +79,10 @@ def add_local_model(
     side_px: int = 0,
     steps: int = 0,
 ) -> DiffusionModel:
-    """The new row, off, for a folder or file that the worker has looked at (`found`: its
-    `family`, `kind` and `native_size_px`, and the `defaults` of one that no adapter knows), with
-    its vocabulary, if it carries one. Raises Conflict if it is in the catalog already,
-    InvalidInput for a vocabulary that will not do, and OSError if a file can't be read."""
+    """The new row, off, for a folder or file that the worker has looked at (`found`: what
+    `worker.pipelines.inspect` says, and the `defaults` of one that no adapter knows), with its
+    vocabulary, if it carries one. Raises Conflict if it is in the catalog already, InvalidInput
+    for a vocabulary that will not do, and OSError if a file can't be read."""
     known = find_model_at(path)
     if known is not None:
         raise Conflict(_("It is in the catalog already, as %(slug)s.") % {"slug": known.slug})
@@ -89,11 +90,12 @@ def add_local_model(
     manifest = take_manifest(path)
     with transaction.atomic():
         model = _add(
-            source=DiffusionModel.Source(found["kind"]),
+            source=DiffusionModel.Source(found["form"]),
             location=kept_location(path),
-            slug=slug or _slug_of(path.stem if found["kind"] == "file" else path.name),
-            name=name or path.stem,
+            slug=slug or _slug_of(found["title"]),
+            name=name or found["title"],
             summary=summary,
+            licence=found.get("licence", ""),
             family=family or found["family"],
             side_px=side_px or found.get("native_size_px") or 0,
             steps=steps,
@@ -102,6 +104,25 @@ def add_local_model(
         keep_vocabulary(model=model, raw=raw)
         keep_manifest(model=model, manifest=manifest)
     return get_model(slug=model.slug)
+
+
+def free_slug(*, title: str, path: Path) -> str:
+    """A slug that no model has, of a title or else of a file's name, with a number if need be."""
+    taken = set(DiffusionModel.objects.values_list("slug", flat=True))
+    wanted = [_slug_of(name) for name in (title, path.stem)]
+    wanted = [slug for slug in wanted if slug] or ["model"]
+    numbered = (f"{wanted[-1][:60]}-{number}" for number in count(2))
+    return next(slug for slug in chain(wanted, numbered) if slug not in taken)
+
+
+def find_same_files(manifest: Mapping[str, str]) -> DiffusionModel | None:
+    """A model of the catalog with the same files, wherever they lie and whatever they are called;
+    None if none has them."""
+    digests = sorted(manifest.values())
+    for kept in ModelManifest.objects.select_related("model"):
+        if sorted(kept.files.values()) == digests:
+            return kept.model
+    return None
 
 
 def keep_location_anew(*, model: DiffusionModel, path: Path) -> bool:
@@ -238,6 +259,7 @@ def _add(
     side_px: int,
     steps: int,
     summary: str = "",
+    licence: str = "",
     defaults: Mapping[str, Any] = MappingProxyType({}),
 ) -> DiffusionModel:
     architecture = ARCHITECTURES.get(family)
@@ -261,6 +283,7 @@ def _add(
         slug=slug,
         name=name,
         summary=summary,
+        licence=licence,
         family=family,
         sampler=architecture.samplers[0],
         width_px=side_px,

@@ -52,8 +52,8 @@ def model_memory(*, model: DiffusionModel) -> ModelMemory | None:
     if not workers or not model.is_installed:
         return None
     let_go_of_database()
-    found = ask_worker_briefly("inspect", model.path, limit_s=LIMIT_S)
-    return _compared(found["needs"], workers) if found and found["ok"] else None
+    found = ask_worker_briefly("inspect", "--needs", model.path, limit_s=LIMIT_S)
+    return _compared(found["needs"], workers) if found and found["usable"] else None
 
 
 def _compared(needs: Needs, workers: Sequence[dict[str, Any]]) -> ModelMemory:

@@ -23,25 +23,34 @@ ANSWER_S: Final = 300.0  # to load diffusers on a machine that is busy
 def ask_worker(module: str, *arguments: str) -> dict[str, Any]:
     """The last JSON line that `python -m worker.pipelines.<module>` prints. Raises CommandError if
     it is not there, prints none, fails, or takes longer than `ANSWER_S`."""
+    lines = ask_worker_lines(module, *arguments)
+    if not lines:
+        raise CommandError(f"worker.pipelines.{module} said nothing.")
+    return lines[-1]
+
+
+def ask_worker_lines(
+    module: str, *arguments: str, limit_s: float | None = None
+) -> list[dict[str, Any]]:
+    """All JSON lines that it prints, of one process. Raises CommandError if it is not there, fails,
+    or takes longer than `limit_s` (by itself `ANSWER_S`)."""
     _refuse_without(module)
+    limit_s = ANSWER_S if limit_s is None else limit_s
     try:
         asked = subprocess.run(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-m", f"worker.pipelines.{module}", *arguments],
             capture_output=True,
             text=True,
             cwd=settings.BASE_DIR,
-            timeout=ANSWER_S,
+            timeout=limit_s,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        sentence = f"worker.pipelines.{module} did not answer within {ANSWER_S:.0f} seconds."
+        sentence = f"worker.pipelines.{module} did not answer within {limit_s:.0f} seconds."
         raise CommandError(sentence) from error
     if asked.returncode:
         raise CommandError(complaint_of(asked.stderr))
-    if not asked.stdout:
-        raise CommandError(f"worker.pipelines.{module} said nothing.")
-    answer: dict[str, Any] = json.loads(asked.stdout.splitlines()[-1])
-    return answer
+    return [json.loads(line) for line in asked.stdout.splitlines()]
 
 
 def ask_worker_briefly(module: str, *arguments: str, limit_s: float) -> dict[str, Any] | None:

@@ -4,11 +4,10 @@
 Plain values: no deep-learning library is imported here, for a scan of many models reads this too.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-Header = dict[str, Any]
 # The slug of those that no adapter knows.
 OTHER: Final = "other"
 
@@ -17,13 +16,11 @@ TokenizerAndEncoder = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SingleFile:
-    """One kind of single file. `matches`: whether a safetensors header is of this kind;
+    """One kind of single file. `architecture`: as `worker.recognition` calls it;
     `configured_by`: the hub id whose configuration and tokenizers fit, as in diffusers' own table
     of default pipelines; `repainting_configured_by`: the same for those that only inpaint."""
 
-    sentence: str
-    native_size_px: int
-    matches: Callable[[Header], bool]
+    architecture: str
     configured_by: str
     repainting_configured_by: str = ""
 
@@ -74,10 +71,6 @@ class Architecture:
         return bool(self.adapter)
 
 
-def _has(prefix: str) -> Callable[[Header], bool]:
-    return lambda header: any(name.startswith(prefix) for name in header)
-
-
 _CLIP_1: Final = ("tokenizer", "text_encoder")
 _CLIP_2: Final = ("tokenizer_2", "text_encoder_2")
 _T5_3: Final = ("tokenizer_3", "text_encoder_3")
@@ -93,16 +86,12 @@ _KNOWN: Final = (
         reading=Reading(clip=(_CLIP_1,)),
         files=(
             SingleFile(
-                sentence="Stable Diffusion 2 checkpoint.",
-                native_size_px=768,
-                matches=_has("cond_stage_model.model."),
+                architecture="sd2",
                 configured_by="stabilityai/stable-diffusion-2-1",
                 repainting_configured_by="stabilityai/stable-diffusion-2-inpainting",
             ),
             SingleFile(
-                sentence="Stable Diffusion 1 checkpoint.",
-                native_size_px=512,
-                matches=_has("cond_stage_model.transformer."),
+                architecture="sd1",
                 configured_by="stable-diffusion-v1-5/stable-diffusion-v1-5",
                 repainting_configured_by="stable-diffusion-v1-5/stable-diffusion-inpainting",
             ),
@@ -117,9 +106,7 @@ _KNOWN: Final = (
         reading=Reading(clip=(_CLIP_1, _CLIP_2), penultimate=True),
         files=(
             SingleFile(
-                sentence="Stable Diffusion XL checkpoint.",
-                native_size_px=1024,
-                matches=_has("conditioner.embedders.1."),
+                architecture="sdxl",
                 configured_by="stabilityai/stable-diffusion-xl-base-1.0",
                 repainting_configured_by="diffusers/stable-diffusion-xl-1.0-inpainting-0.1",
             ),
@@ -137,9 +124,7 @@ _KNOWN: Final = (
         ),
         files=(
             SingleFile(
-                sentence="Stable Diffusion 3 checkpoint.",
-                native_size_px=1024,
-                matches=_has("model.diffusion_model.joint_blocks."),
+                architecture="sd3",
                 configured_by="stabilityai/stable-diffusion-3-medium-diffusers",
             ),
         ),
@@ -152,9 +137,7 @@ _KNOWN: Final = (
         reading=Reading(clip=(_CLIP_1,), pooled_only=True, t5=_CLIP_2, t5_tokens=512),
         files=(
             SingleFile(
-                sentence="Flux checkpoint.",
-                native_size_px=1024,
-                matches=_has("model.diffusion_model.double_blocks."),
+                architecture="flux",
                 configured_by="black-forest-labs/FLUX.1-dev",
             ),
         ),

@@ -24,7 +24,7 @@ from huggingface_hub import HfApi, constants, hf_hub_download
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError
 from huggingface_hub.utils.tqdm import tqdm
 
-from worker.pipelines.inspect import OPTIONAL_COMPONENTS
+from worker.recognition.folders import OPTIONAL_COMPONENTS
 
 OnProgress = Callable[[int, int], None]
 

@@ -1,170 +1,82 @@
-"""Look at a model's files without opening its weights: `python -m worker.pipelines.inspect PATH`.
+"""Look at models' files without opening weights: `python -m worker.pipelines.inspect PATH...`.
 
-Prints one line of JSON: family, kind, ok, sentence, native_size_px, only_repaints. Standard
-library only, so a scan of a folder full of models costs milliseconds.
+Prints a line of JSON for each: what `worker.recognition` says of it, and family, usable,
+sentence, native_size_px, only_repaints; with --needs what it needs of a device, with --sha256 the
+digest of a file. --walk goes through folders of many models. Standard library only, so that a
+thousand files cost seconds.
 """
 
+import argparse
+import gc
 import json
-import struct
 import sys
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from worker.pipelines.architectures import (
     ARCHITECTURES,
     OTHER,
-    Header,
     SingleFile,
     architecture_of_class,
 )
+from worker.recognition.folders import INDEX, size_px
+from worker.recognition.found import Form, Found
+from worker.recognition.headers import digest_of, read_json
+from worker.recognition.names import NAMES
+from worker.recognition.recognise import REPAINTING_CHANNELS, recognise, walk
 
-# Components a text-to-image pipeline works without; a folder may list but not hold them.
-OPTIONAL_COMPONENTS = frozenset({"safety_checker", "feature_extractor", "image_encoder"})
-# Where components may come from: any other name would be imported as a module, whatever it is.
-# The last two are folders of diffusers itself.
-LIBRARIES = frozenset({"diffusers", "transformers", "stable_diffusion", "kolors"})
-PICKLE_SUFFIXES = frozenset({".ckpt", ".bin", ".pt", ".pth", ".pkl"})
-# What a U-Net takes: latents alone, or latents, a mask and the latents of what is kept.
-DRAWING_CHANNELS, REPAINTING_CHANNELS = 4, 9
-LARGEST_HEADER_BYTES = 100_000_000  # the limit of the safetensors library itself
+# Parts of a pipeline, which are chosen for files that lack them.
+PARTS = frozenset({"vae", "text encoder"})
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What a path holds.
+    """What a path holds, and what this version makes of it.
 
-    `ok` says whether it can be loaded and draws from text; `sentence` says what it is, or what is
-    wrong with it. `only_repaints` says that it can be loaded, but only inpaints. `family` is one of
-    `ARCHITECTURES`, or None; `kind` is folder, file or None; `native_size_px` is the side the model
-    was trained at.
+    `usable` says whether it can be loaded and draws from text; `sentence` says what it is, or what
+    is wrong with it. `only_repaints` says that it can be loaded, but only inpaints. `family` is one
+    of `ARCHITECTURES`, or None; `native_size_px` is the side the model was trained at.
     """
 
+    found: Found
     family: str | None
-    kind: str | None
-    ok: bool
+    usable: bool
     sentence: str
     native_size_px: int | None = None
     only_repaints: bool = False
 
+    @property
+    def form(self) -> Form | None:
+        """Folder or file; None if nothing is there."""
+        return self.found.form
+
 
 def inspect_path(path: Path) -> Inspection:
     """Return what is at `path`; never raises for what is found there."""
-    if path.suffix.lower() in PICKLE_SUFFIXES:
-        return _refusal(None, f"{path.name} is a pickle file, which could run code if opened")
-    if path.is_dir():
-        return _inspect_folder(path)
-    if path.is_file():
-        return _inspect_file(path)
-    return _refusal(None, f"There is no model at {path.name}")
+    found = recognise(path)
+    if found.kind == "pipeline":
+        return _folder(path, found)
+    if found.kind == "checkpoint":
+        return _file(path, found)
+    return _refusal(found, found.sentence)
 
 
-def _refusal(kind: str | None, reason: str) -> Inspection:
-    return Inspection(None, kind, False, f"{reason}.")
+def _refusal(found: Found, sentence: str) -> Inspection:
+    return Inspection(found, None, False, sentence)
 
 
-# Folders in diffusers format
+def _folder(path: Path, found: Found) -> Inspection:
+    family = architecture_of_class(found.class_name)
+    return _usable(path, found, family, found.native_size_px)
 
 
-def _inspect_folder(path: Path) -> Inspection:
-    index = read_json(path / "model_index.json")
-    if index is None:
-        return _refusal("folder", f"{path.name} has no readable model_index.json")
-    class_name = index.get("_class_name")
-    if not isinstance(class_name, str):
-        return _refusal("folder", f"{path.name} asks for pipeline code of its own")
-    for name, entry in index.items():
-        fault = _component_fault(path, name, entry)
-        if fault:
-            return _refusal("folder", fault)
-    family = architecture_of_class(class_name)
-    found = Inspection(family, "folder", True, f"{class_name} folder.", _folder_size_px(path))
-    denoiser = read_json(path / "unet" / "config.json") or {}
-    return _repainting(found, path) if _takes_mask(denoiser.get("in_channels")) else found
-
-
-def _takes_mask(channels: object) -> bool:
-    return channels == REPAINTING_CHANNELS
-
-
-def _repainting(found: Inspection, path: Path) -> Inspection:
+def _usable(path: Path, found: Found, family: str, native_size_px: int | None) -> Inspection:
+    if found.in_channels != REPAINTING_CHANNELS:
+        return Inspection(found, family, True, found.sentence, native_size_px)
     sentence = f"{path.name} only inpaints: it needs a start image and a mask."
-    return replace(found, ok=False, sentence=sentence, only_repaints=True)
-
-
-def _component_fault(path: Path, name: str, entry: object) -> str | None:
-    """Return what is wrong with one component listed in model_index.json, or None."""
-    # A listed component is a pair [library, class]; a pair of nulls means "none".
-    if name.startswith("_") or not isinstance(entry, list) or not all(entry):
-        return None
-    if entry[0] not in LIBRARIES:
-        return f"{path.name} takes its component {name} from an unknown library"
-    folder = path / name
-    if not folder.is_dir():
-        missing = f"{path.name} lacks its component {name}"
-        return None if name in OPTIONAL_COMPONENTS else missing
-    files = [file for file in folder.iterdir() if file.is_file()]
-    if not files:
-        return f"The component {name} of {path.name} is empty"
-    has_pickle = any(file.suffix in PICKLE_SUFFIXES for file in files)
-    if has_pickle and not any(file.suffix == ".safetensors" for file in files):
-        return f"The component {name} of {path.name} has its weights only as pickle files"
-    return _broken_weights(folder, name)
-
-
-def _broken_weights(folder: Path, name: str) -> str | None:
-    if name in {"unet", "transformer", "vae"} and not list(folder.glob("*.safetensors")):
-        return f"The component {name} has no weights"
-    for file in sorted(folder.glob("*.safetensors")):
-        if read_header(file) is None:
-            return f"{name}/{file.name} is damaged or incomplete"
-    return None
-
-
-def _folder_size_px(path: Path) -> int | None:
-    vae = read_json(path / "vae" / "config.json") or {}
-    blocks = vae.get("block_out_channels")
-    denoiser = read_json(path / "unet" / "config.json")
-    denoiser = denoiser or read_json(path / "transformer" / "config.json") or {}
-    size = denoiser.get("sample_size")
-    if isinstance(size, int) and isinstance(blocks, list):
-        return size * int(2 ** (len(blocks) - 1))
-    return 1024 if (path / "transformer").is_dir() else None
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """The object in that file; None if it is not there, or holds none."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-# Single files
-
-
-def read_header(path: Path) -> Header | None:
-    """Return tensor name -> entry of a safetensors file; None when damaged or cut short."""
-    try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > LARGEST_HEADER_BYTES:
-                return None
-            header = json.loads(file.read(length))
-    except (OSError, ValueError, struct.error):
-        return None
-    if not isinstance(header, dict):
-        return None
-    header.pop("__metadata__", None)
-    return header if _is_complete(header, path.stat().st_size - 8 - length) else None
-
-
-def _is_complete(header: Header, data_bytes: int) -> bool:
-    try:
-        return max((entry["data_offsets"][1] for entry in header.values()), default=0) == data_bytes
-    except (TypeError, KeyError, IndexError):
-        return False
+    return Inspection(found, family, False, sentence, native_size_px, only_repaints=True)
 
 
 def configuration_of(path: Path) -> Path:
@@ -175,65 +87,104 @@ def configuration_of(path: Path) -> Path:
     return path.with_suffix(".config")
 
 
-def _inspect_file(path: Path) -> Inspection:
-    if path.suffix.lower() != ".safetensors":
-        return _refusal("file", f"{path.name} is not a safetensors file")
-    header = read_header(path)
-    if header is None:
-        return _refusal("file", f"{path.name} is damaged or incomplete")
-    if any("lora_" in name for name in header):
-        return _refusal("file", f"{path.name} is a LoRA, not a whole model")
-    if _input_channels(header) not in {None, DRAWING_CHANNELS, REPAINTING_CHANNELS}:
-        return _refusal("file", f"{path.name} is an editing model")
-    for family, architecture in ARCHITECTURES.items():
-        for known in architecture.files:
-            if known.matches(header):
-                return _whole_file(path, header, family, known)
-    return _refusal("file", f"{path.name} is not a checkpoint of a known family")
-
-
-def _whole_file(path: Path, header: Header, family: str, known: SingleFile) -> Inspection:
-    encoders = ("cond_stage_model.", "conditioner.", "text_encoders.")
-    if not any(name.startswith(encoders) for name in header):
-        return _refusal("file", f"{path.name} holds the denoiser only, without text encoders")
-    repaints = _takes_mask(_input_channels(header))
-    configuration = configuration_of(path)
-    if read_json(configuration / "model_index.json") is None:
-        source = known.repainting_configured_by if repaints else known.configured_by
-        command = "python -m worker.pipelines.download fetch --configuration-only"
-        return _refusal(
-            "file",
-            f"{path.name} needs its configuration beside it: "
-            f"{command} {source} --into {configuration.name}",
+def _file(path: Path, found: Found) -> Inspection:
+    reason = _why_not(path, found)
+    if reason:
+        return _refusal(found, reason)
+    family, known = _single_file(found.architecture)
+    if known is None:
+        name = NAMES[found.architecture]
+        sentence = (
+            f"{path.name} is a checkpoint of {name}, which can't be loaded from a single file. "
+            "Add the model as a folder in diffusers format."
         )
-    size_px = _folder_size_px(configuration) or known.native_size_px
-    found = Inspection(family, "file", True, known.sentence, size_px)
-    return _repainting(found, path) if repaints else found
+        return _refusal(found, sentence)
+    return _whole_file(path, found, family, known)
 
 
-def _input_channels(header: Header) -> int | None:
-    """Channels the U-Net takes; None if it has none, or names them otherwise."""
-    entry = header.get("model.diffusion_model.input_blocks.0.0.weight")
-    return int(entry["shape"][1]) if entry else None
+def _why_not(path: Path, found: Found) -> str:
+    """What is in the way of drawing with such a checkpoint, whatever lies beside it; "" if
+    nothing is."""
+    if found.architecture == "sdxl-refiner":
+        return (
+            f"{path.name} is the Stable Diffusion XL refiner, which only finishes images that "
+            "another model drew."
+        )
+    if found.variant == "instruct":
+        return f"{path.name} is an editing model, which changes an image as it is told."
+    if found.architecture == "sd-upscaler":
+        return f"{path.name} is the Stable Diffusion x4 upscaler, which draws nothing from text."
+    if found.architecture == "video":
+        return f"{path.name} is a checkpoint of a video model."
+    return ""
+
+
+def _single_file(architecture: str) -> tuple[str, SingleFile | None]:
+    """The family that loads single files of that architecture, and how; None if none does."""
+    for slug, family in ARCHITECTURES.items():
+        for known in family.files:
+            if known.architecture == architecture:
+                return slug, known
+    return OTHER, None
+
+
+def _whole_file(path: Path, found: Found, family: str, known: SingleFile) -> Inspection:
+    if not any(part.startswith("text_encoder") for part in found.parts):
+        sentence = f"{path.name} holds the denoiser only, without text encoders."
+        return _refusal(found, sentence)
+    configuration = configuration_of(path)
+    if read_json(configuration / INDEX) is None:
+        return _refusal(found, _wants_configuration(path, found, known))
+    return _usable(path, found, family, size_px(configuration) or found.native_size_px)
+
+
+def _wants_configuration(path: Path, found: Found, known: SingleFile) -> str:
+    repaints = found.in_channels == REPAINTING_CHANNELS
+    source = known.repainting_configured_by if repaints else known.configured_by
+    command = "python -m worker.pipelines.download fetch --configuration-only"
+    folder = configuration_of(path).name
+    return f"{path.name} needs its configuration beside it: {command} {source} --into {folder}."
+
+
+# The program
 
 
 def main(arguments: list[str]) -> int:
-    """Print what is at the one path given, and what it needs of a device; return 0, or 2 when
-    called wrongly."""
-    if len(arguments) != 1:
-        print("usage: python -m worker.pipelines.inspect PATH", file=sys.stderr)
-        return 2
-    path = Path(arguments[0])
-    print(json.dumps(asdict(inspect_path(path)) | {"needs": _needs(path)}))
+    """Print what is at the paths given, or, if none is, at those on standard input; return 0."""
+    parser = argparse.ArgumentParser(prog="python -m worker.pipelines.inspect")
+    parser.add_argument("paths", nargs="*", type=Path)
+    parser.add_argument("--walk", action="store_true", help="look through folders of many models")
+    parser.add_argument("--needs", action="store_true", help="say what it needs of a device")
+    parser.add_argument("--sha256", action="store_true", help="read each file whole")
+    options = parser.parse_args(arguments)
+    gc.disable()  # headers are large and hold no cycles: it takes a third of the time
+    for given in options.paths or _from_standard_input():
+        for path in walk(given) if options.walk else [given]:
+            print(json.dumps(_described(path, options)), flush=True)
     return 0
 
 
-def _needs(path: Path) -> dict[int, dict[str, int]]:
+def _from_standard_input() -> Iterator[Path]:
+    return (Path(line.rstrip("\n")) for line in sys.stdin if line.strip())
+
+
+def _described(path: Path, options: argparse.Namespace) -> dict[str, Any]:
+    inspection = inspect_path(path)
+    told = asdict(inspection)
+    said: dict[str, Any] = {"path": str(path)} | told.pop("found") | told
+    if options.needs:
+        said["needs"] = _needs(path, inspection)
+    if options.sha256 and path.is_file():
+        said["sha256"] = digest_of(path)
+    return said
+
+
+def _needs(path: Path, found: Inspection) -> dict[int, dict[str, int]]:
     """Bytes of a number -> manner of loading -> bytes of a device."""
     from worker.pipelines.fitting import is_for, needs_of
     from worker.pipelines.sizes import measure
 
-    found, sizes = inspect_path(path), measure(path)
+    sizes = measure(path)
     return {
         itemsize: {
             manner: needed

@@ -28,7 +28,7 @@ from worker.pipelines.fitting import (
     needs_of,
     plan_loading,
 )
-from worker.pipelines.inspect import OPTIONAL_COMPONENTS, configuration_of, inspect_path
+from worker.pipelines.inspect import configuration_of, inspect_path
 from worker.pipelines.loras import LoraShelf
 from worker.pipelines.memory import (
     drop_weights,
@@ -42,6 +42,7 @@ from worker.pipelines.previews import LatentPreview, fit_preview
 from worker.pipelines.prompt_cache import PromptCache
 from worker.pipelines.sizes import DENOISERS, ModelSizes, is_half_only, measure
 from worker.pipelines.vae_ways import VaeWays
+from worker.recognition.folders import OPTIONAL_COMPONENTS
 
 _FULL = Plan("full", 0)
 _CONVOLUTIONAL = frozenset({"UNet2DConditionModel", "AutoencoderKL"})
@@ -261,14 +262,14 @@ def _check_usable(source: ModelSource, path: Path) -> None:
     """Refuse, unopened, whatever draws neither from text nor into an image, or comes in another
     format than safetensors."""
     found = inspect_path(path)
-    if not (found.ok or found.only_repaints):
+    if not (found.usable or found.only_repaints):
         sentence = f"The model {source.slug} cannot be used: {found.sentence}"
         raise ModelUnavailable(sentence, detail=str(path))
-    is_wanted = (source.kind == "file") == (found.kind == "file") and found.family == source.family
+    is_wanted = (source.kind == "file") == (found.form == "file") and found.family == source.family
     if not is_wanted:
         sentence = (
             f"The model {source.slug} is set up as {source.family} {source.kind}, "
-            f"but its files are {found.family} {found.kind}."
+            f"but its files are {found.family} {found.form}."
         )
         raise ModelUnavailable(sentence, detail=str(path))
 

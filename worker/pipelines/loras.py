@@ -21,8 +21,8 @@ from transformers import PreTrainedModel
 from worker.engine.errors import InvalidRequest, ModelUnavailable
 from worker.engine.request import LoraSource
 from worker.pipelines.architectures import ARCHITECTURES
-from worker.pipelines.inspect import read_header
 from worker.pipelines.memory import is_out_of_memory
+from worker.recognition.headers import read_tensors
 
 if TYPE_CHECKING:
     from worker.pipelines.loader import LoadedModel
@@ -155,7 +155,7 @@ def _check_file(lora: LoraSource) -> None:
         raise ModelUnavailable(f"The LoRA {lora.slug} is not on this worker.", detail=str(path))
     if path.suffix.lower() != ".safetensors":
         raise ModelUnavailable(f"The LoRA {lora.slug} is not a safetensors file.", detail=str(path))
-    header = read_header(path)
+    header = read_tensors(path)
     if header is None:
         raise ModelUnavailable(f"The file of the LoRA {lora.slug} is damaged.", detail=str(path))
     if not any("lora" in name for name in header):

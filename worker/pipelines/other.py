@@ -1,9 +1,9 @@
 """What diffusers says of a text-to-image pipeline that no adapter knows: `python -m
-worker.pipelines.other FOLDER`.
+worker.pipelines.other FOLDER...`.
 
-Prints one line of JSON: ok, and either sentence or native_size_px and defaults. Reads a folder that
-`inspect` has found whole, its configurations alone; what is told is what the pipeline's own class
-says of itself.
+Prints a line of JSON for each: usable, and either sentence or native_size_px and defaults. Reads
+folders that `inspect` has found whole, their configurations alone; what is told is what the
+pipeline's own class says of itself.
 """
 
 import inspect
@@ -20,7 +20,7 @@ from diffusers.configuration_utils import FrozenDict
 from worker.engine.errors import InvalidRequest, ModelUnavailable
 from worker.pipelines import plain
 from worker.pipelines.classes import check_installed, pipeline_class
-from worker.pipelines.inspect import read_json
+from worker.recognition.headers import read_json
 
 USUAL_SIDE_PX: Final = 1024
 NO_GUIDANCE: Final = 1.0
@@ -155,19 +155,23 @@ def _configuration(folder: Path) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> int:
-    """Print what is told of the one folder given; return 0, or 2 when called wrongly."""
-    if len(arguments) != 1:
-        print("usage: python -m worker.pipelines.other FOLDER", file=sys.stderr)
+    """Print a line of what is told of each folder given; return 0, or 2 when called wrongly."""
+    if not arguments:
+        print("usage: python -m worker.pipelines.other FOLDER...", file=sys.stderr)
         return 2
-    try:
-        said = asdict(describe(Path(arguments[0])))
-        side_px = said.pop("side_px")
-        known = {name: value for name, value in said.items() if value is not None}
-        told: dict[str, Any] = {"ok": True, "native_size_px": side_px, "defaults": known}
-    except ModelUnavailable as error:
-        told = {"ok": False, "sentence": error.sentence}
-    print(json.dumps(told))
+    for folder in arguments:
+        print(json.dumps({"path": folder} | _told(Path(folder))))
     return 0
+
+
+def _told(folder: Path) -> dict[str, Any]:
+    try:
+        said = asdict(describe(folder))
+    except ModelUnavailable as error:
+        return {"usable": False, "sentence": error.sentence}
+    side_px = said.pop("side_px")
+    known = {name: value for name, value in said.items() if value is not None}
+    return {"usable": True, "native_size_px": side_px, "defaults": known}
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from worker.pipelines.inspect import read_header
+from worker.recognition.headers import read_tensors
 
 DENOISERS: Final = frozenset({"unet", "transformer"})
 FP8_BYTES: Final = 1
@@ -100,7 +100,7 @@ def measure(path: Path) -> ModelSizes:
 
 def _entries(path: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for file in weight_files(path):
-        for name, entry in (read_header(file) or {}).items():
+        for name, entry in (read_tensors(file) or {}).items():
             yield (_part_in_file(name) if file == path else file.parent.name), name, entry
 
 

@@ -1,10 +1,9 @@
-"""`manage.py models add|list|enable|disable|download|scan|check`: which models the studio offers.
+"""`manage.py models add|list|enable|disable|download|scan|inspect|check`: the models on offer.
 
 The command never opens weights itself: it asks `worker.pipelines` in a process of its own, so
 that the deep-learning libraries stay out of Django.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,21 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from webapp.catalog import services
-from webapp.catalog.architectures import ARCHITECTURES, OTHER
+from webapp.catalog.architectures import ARCHITECTURES
 from webapp.catalog.locations import is_anywhere, is_builtin, kept_location
 from webapp.catalog.manifests import compare_manifest, is_here, keep_manifest, take_manifest
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.vocabulary_services import describe_vocabulary, refresh_vocabulary
 from webapp.core.digits import whole_argument
 from webapp.core.errors import DarkroomError
+from webapp.operations.model_files import (
+    MODELS,
+    Said,
+    inspect_file,
+    inspect_files,
+    json_lines,
+    table,
+)
 from webapp.operations.model_memory import model_memory
 from webapp.operations.worker_modules import ask_worker, stream_worker
 
@@ -29,7 +36,9 @@ BAR_WIDTH = 30
 class Command(BaseCommand):
     """Lists, adds, finds, downloads, enables and disables models."""
 
-    help = "Manages the models on offer: list, add, scan, check, download, enable, disable."
+    help = (
+        "Manages the models on offer: list, add, scan, inspect, check, download, enable, disable."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         commands = parser.add_subparsers(dest="action", required=True)
@@ -53,6 +62,12 @@ class Command(BaseCommand):
         download.add_argument("--yes", action="store_true", help="I have read the licence")
         scan = commands.add_parser("scan", help="add every model that lies below a folder")
         scan.add_argument("folder", nargs="?", default="")
+        look = commands.add_parser("inspect", help="say what files and folders are, from headers")
+        look.add_argument("paths", nargs="+", type=Path)
+        look.add_argument("--json", action="store_true", help="a line of JSON for each")
+        look.add_argument(
+            "--sha256", action="store_true", help="read each file whole, for its hash"
+        )
         check = commands.add_parser("check", help="compare this host's files with what was added")
         check.add_argument("slug", nargs="?", default="", help="of one model; otherwise of all")
         check.add_argument("--accept", action="store_true", help="from now on these are its files")
@@ -84,7 +99,7 @@ class Command(BaseCommand):
         if not path.exists():
             self.add_hub_model(**options)
             return
-        found = inspect(path)
+        found = inspect_file(path)
         model = services.add_local_model(
             path=path,
             found=found,
@@ -162,6 +177,16 @@ class Command(BaseCommand):
         self.stdout.write(f"\r[{bar:{BAR_WIDTH}}] {share:6.1%}", ending="")
         self.stdout.flush()
 
+    def run_inspect(self, *, paths: list[Path], **options: Any) -> None:
+        """Prints what each file or folder is, also of those below a folder that is no model; needs
+        no database. Raises CommandError if a path is not there."""
+        for path in paths:
+            if not path.exists():
+                raise CommandError(f"There is nothing at {path}.")
+        said = inspect_files(paths, walk=True, with_digest=options["sha256"])
+        for line in (json_lines if options["json"] else table)(said):
+            self.stdout.write(line)
+
     def run_scan(self, *, folder: str, **options: Any) -> None:
         """Adds what is new below the folder, and reads the vocabulary, and keeps the place, of what
         is known already; what cannot be used is printed with its reason. Raises CommandError if it
@@ -169,15 +194,22 @@ class Command(BaseCommand):
         root = Path(folder or settings.MODELS_ROOT)
         if not root.is_dir():
             raise CommandError(f"{root} is not a folder.")
-        for path in sorted(candidates(root)):
-            try:
-                found = inspect(path)
-                model = services.add_local_model(path=path, found=found)
-            except (CommandError, DarkroomError) as error:
-                self.stdout.write(f"left out {path}: {error}")
-                self.look_again(path)
-            else:
-                self.stdout.write(f"added {model.slug} from {path}; enable it when you like")
+        for said in inspect_files([root], walk=True):
+            self.scan_one(Path(said["path"]), said)
+
+    def scan_one(self, path: Path, said: Said) -> None:
+        """Adds it, or says in a line why not."""
+        try:
+            refuse_for_scan(path, said)
+            slug = services.free_slug(title=said["title"], path=path)
+            model = services.add_local_model(path=path, found=said, slug=slug)
+        except (CommandError, DarkroomError, OSError) as error:
+            self.stdout.write(f"left out {path}: {error}")
+            self.look_again(path)
+        except ValidationError as error:
+            self.stdout.write(f"left out {path}: {' '.join(error.messages)}")
+        else:
+            self.stdout.write(f"added {model.slug} from {path}; enable it when you like")
 
     def look_again(self, path: Path) -> None:
         """Says what changed, if a model of the catalog lies there."""
@@ -218,29 +250,12 @@ class Command(BaseCommand):
         return not others
 
 
-def candidates(root: Path) -> Iterator[Path]:
-    """Folders in diffusers format and single safetensors files that are not inside one."""
-    folders = {path.parent for path in root.rglob("model_index.json") if not is_aside(path)}
-    yield from folders
-    for path in root.rglob("*.safetensors"):
-        if not is_aside(path) and not folders.intersection(path.parents):
-            yield path
-
-
-def is_aside(path: Path) -> bool:
-    """True inside the configuration of a single file and inside a download that is not done."""
-    return any(
-        folder.name.endswith(".config") or (folder.name[:1], folder.suffix) == (".", ".partial")
-        for folder in path.parents
-    )
-
-
-def inspect(path: Path) -> dict[str, Any]:
-    """What the worker says about a path. Raises CommandError with the worker's sentence if it
-    cannot be used."""
-    found = ask_worker("inspect", str(path))
-    if found["ok"] and found["family"] == OTHER:
-        found |= ask_worker("other", str(path))  # takes seconds: diffusers itself is asked
-    if not found["ok"]:
-        raise CommandError(found["sentence"])
-    return found
+def refuse_for_scan(path: Path, said: Said) -> None:
+    """Raises CommandError with the reason if no model of its own is to be made of it."""
+    if not said["usable"] or said["kind"] not in MODELS:
+        raise CommandError(said["sentence"])
+    if "same_as" in said:
+        raise CommandError(f"It holds the same files as {said['same_as']}.")
+    known = services.find_model_at(path)
+    if known is None and (same := services.find_same_files(take_manifest(path))):
+        raise CommandError(f"It holds the same files as the model {same.slug}.")
