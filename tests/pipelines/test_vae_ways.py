@@ -191,6 +191,19 @@ def test_an_image_that_even_tiles_have_no_room_for_is_out_of_memory(
     assert runner.finish(denoising).fingerprint["decoded"] == "whole"  # nothing was lost
 
 
+@pytest.mark.parametrize(
+    ("half", "way", "exact"), [(0, "tiles", "no"), (AREA, "half", "no"), (None, "whole", "yes")]
+)
+def test_an_exact_image_that_was_not_decoded_in_one_piece_does_not_say_that_it_is_exact(
+    runner: DiffusersRunner, tiny_model_dir: Path, half: int | None, way: str, exact: str
+) -> None:
+    request = ask(tiny_model_dir, exact=True, **WIDE)
+    whole = AREA if half is None else 16 * 16
+    with ShortMemory(whole=whole, half=AREA if half is None else half).of(vae_of(runner, request)):
+        _, image = draw(runner, request)
+    assert (image.fingerprint["decoded"], image.fingerprint["exact"]) == (way, exact)
+
+
 def test_half_precision_is_of_no_use_to_a_vae_that_works_in_it(tiny_model_dir: Path) -> None:
     runner = DiffusersRunner(EngineConfig(device="cpu", dtype="float16", preview_every=0))
     request = ask(tiny_model_dir, **WIDE)

@@ -20,6 +20,7 @@ from worker.pipelines.copies import sent
 from worker.pipelines.loader import LoadedModel
 from worker.pipelines.noise import Noise, draw_ahead
 from worker.pipelines.pixels import Arriving
+from worker.pipelines.samplers import step_options
 
 AfterStep = Callable[[Tensor, int], Tensor]
 ModelInput = Callable[[Tensor], Tensor]
@@ -234,7 +235,8 @@ def _joined(parts: list[Tensor]) -> Tensor:
 
 
 def sampler_options(scheduler: Any, generator: torch.Generator) -> dict[str, Any]:
-    """What diffusers' pipelines hand to this scheduler's `step` beside tensors."""
+    """What this scheduler's `step` is told beside tensors: what diffusers' pipelines tell it, but
+    for what its sampler wants otherwise."""
     accepted = inspect.signature(scheduler.step).parameters
-    options = {"eta": 0.0, "generator": generator}
+    options = {"eta": 0.0, "generator": generator} | step_options(scheduler)
     return {name: value for name, value in options.items() if name in accepted}

@@ -1,7 +1,7 @@
 """What the transformer families trained by flow matching (SD3, Flux) have in common."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -56,6 +56,10 @@ def plan_timesteps(
         raise InvalidRequest(f"The sampler {request.sampler} does not fit this model.")
     timesteps: Tensor = retrieve_timesteps(scheduler, request.steps, **options)[0]
     if request.mode == "text":
+        # Solvers round times to whole numbers, and would look for the first step by its time: close
+        # to noise two of them are equal, and they would begin with the second and miss the last.
+        if hasattr(scheduler, "set_begin_index"):
+            scheduler.set_begin_index(0)
         return timesteps
     timesteps = pipe.get_timesteps(request.steps, request.strength, timesteps.device)[0]
     if not len(timesteps):
@@ -121,9 +125,30 @@ def keep_unmasked(
     return put_back
 
 
-def decode_latents(pipe: Any, latents: Tensor, *, shift: float) -> Arriving:
-    """The image of `latents` [1, channels, height, width]; `shift` is added once unscaled."""
+Retouch = Callable[[Tensor], Tensor]
+
+
+def decode_latents(
+    pipe: Any, latents: Tensor, *, shift: float, retouch: Retouch | None = None
+) -> Arriving:
+    """The image of `latents` [1, channels, height, width]; `shift` is added once unscaled.
+    `retouch` is given the image [3, height, width] in 0..1, and returns what is to be shown."""
     unscaled = latents / pipe.vae.config.scaling_factor + shift
     decoded = pipe.vae.decode(unscaled, return_dict=False)[0]
     image = pipe.image_processor.postprocess(decoded, output_type="pt")[0]
-    return start_rendering(image, decoded=decoded)
+    return start_rendering(retouch(image) if retouch else image, decoded=decoded)
+
+
+def paste_kept(request: ImageRequest, image: Tensor) -> Tensor:
+    """`image` [3, height, width] in 0..1 with the start image's own pixels wherever the request's
+    mask keeps them; as it is for a request without a mask."""
+    if request.start is None or request.mask is None:
+        return image
+    start, mask = (
+        sent(torch.frombuffer(bytearray(pixels), dtype=torch.uint8), image.device)
+        for pixels in (request.start.pixels, request.mask.pixels)
+    )
+    height_px, width_px = image.shape[1:]
+    kept = start.view(height_px, width_px, 3).permute(2, 0, 1).float() / 255
+    is_kept = mask.view(height_px, width_px) < 128  # as diffusers takes a mask for black and white
+    return torch.where(is_kept, kept, image.float())

@@ -179,6 +179,9 @@ class DiffusersRunner:
             arriving, way = decode(drawn)
         made_by = fingerprint(drawn.model, drawn.request, drawn.drawn_by)
         made_by |= {"decoded": way, "encoded": drawn.encoded or ""}
+        # What depends on the memory that was free is promised to nobody.
+        if {way, drawn.encoded} - {"whole", None}:
+            made_by["exact"] = "no"
         name, timesteps = drawn.request.request_id, drawn.timesteps
 
         def complete() -> RenderedImage:
@@ -357,7 +360,8 @@ def fingerprint(
     """Return what an image depends on beside its request.
 
     device, gpu, torch, diffusers, dtype; weights: "full", or "fp8" if the denoiser's are stored in
-    that: exact requests repeat what such weights draw; exact: "yes" or "no"; compiled: "yes", "no"
+    that: exact requests repeat what such weights draw; exact: "yes", or "no" if the request was not
+    or there was no memory to decode or encode in one piece at full precision; compiled: "yes", "no"
     or "partly", for some steps; graphs: the same, of steps replayed from a CUDA graph; call_rows:
     the row counts of the denoiser calls, such as "2,4", empty if the model's own pipeline made
     them. Of an image drawn step by step `decoded` and `encoded` are added: see `VaeWays`.

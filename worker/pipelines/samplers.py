@@ -43,11 +43,13 @@ _NONE: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
-    """A diffusers scheduler class, what it is built with, and its name for people."""
+    """A diffusers scheduler class, what it is built with, and its name for people. `step_options`:
+    what each of its steps is told, against what pipelines tell all schedulers."""
 
     name: str
     scheduler_class: Any
     options: Options = field(default_factory=dict)
+    step_options: Options = field(default_factory=dict)
 
 
 def _spaced(spacing: str = "") -> Options:
@@ -69,6 +71,8 @@ def _flow(**options: Any) -> Options:
     return options | flow | _spaced()
 
 
+# One step spaced otherwise is the step to time 0 of an image that is noise as yet: a flat image.
+_ONE_STEP: Options = {"timestep_spacing": "trailing"}
 _SDE = "sde-dpmsolver++"
 SAMPLERS = {
     "ddim": Sampler("DDIM", DDIMScheduler),
@@ -120,7 +124,9 @@ SAMPLERS = {
     ),
     "ddpm": Sampler("DDPM", DDPMScheduler),
     "plms": Sampler("PLMS", PNDMScheduler, {"skip_prk_steps": True}),
-    "tcd": Sampler("TCD", TCDScheduler),
+    # Its steps put noise back: as much as its authors and diffusers' own default do (Zheng et al.
+    # 2024), where pipelines, made for DDIM, say none at all.
+    "tcd": Sampler("TCD", TCDScheduler, step_options={"eta": 0.3}),
 }
 FLOW_SAMPLERS = {
     "flow_euler": Sampler("FlowMatch Euler", FlowMatchEulerDiscreteScheduler),
@@ -158,6 +164,8 @@ def build_scheduler(
     if sampler is None:
         names = ", ".join(fitting)
         raise InvalidRequest(f"The sampler {slug} does not fit this model; it takes {names}.")
+    if steps == 1:
+        settings = {**settings, **_ONE_STEP}
     scheduler = _configured(trained, sampler, settings)
     if fitting is not FLOW_SAMPLERS:  # a flow schedule may need the image size
         _check_steps(scheduler, sampler, steps)
@@ -190,6 +198,14 @@ def _configured(trained: Any, sampler: Sampler, settings: Mapping[str, Any]) -> 
     hidden = {name: value for name, value in said.items() if name not in scheduler.config}
     scheduler.register_to_config(**hidden)
     return scheduler
+
+
+def step_options(scheduler: Any) -> Options:
+    """What each step of this scheduler is told, against what pipelines tell all; {} for most."""
+    for sampler in SAMPLERS.values():
+        if isinstance(scheduler, sampler.scheduler_class):
+            return sampler.step_options
+    return {}
 
 
 def _said_by(trained: Any) -> Options:

@@ -1,5 +1,6 @@
 """Stable Diffusion 3 and 3.5: two CLIP encoders and T5 (which may be absent), a transformer."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from worker.pipelines.flow_matching import (
     dynamic_shift,
     keep_unmasked,
     mask_tensor,
+    paste_kept,
     pipeline_for,
     plan_timesteps,
     start_tensor,
@@ -43,7 +45,8 @@ _BLENDED_CHANNELS = 16
 
 class StableDiffusion3:
     """A `denoising.Adapter`: bit for bit what diffusers' pipelines of the family draw from a CPU
-    generator.
+    generator, but that an inpainted image is decoded with the VAE's shift, and has the start
+    image's own pixels where they are kept.
 
     Skip-layer guidance is not offered.
     """
@@ -95,10 +98,14 @@ class StableDiffusion3:
     @torch.no_grad()
     def decode(self, denoising: Denoising) -> Arriving:
         pipe = denoising.model.pipeline
-        # diffusers' inpaint pipeline leaves the shift out; the image is to be the same as its.
-        is_repainted = denoising.request.mode == "inpaint"
-        shift = 0.0 if is_repainted else pipe.vae.config.shift_factor
-        return decode_latents(pipe, denoising.latents, shift=shift)
+        # diffusers' inpaint pipeline encodes with the shift and decodes without it: all colours
+        # move, those of what is kept too.
+        return decode_latents(
+            pipe,
+            denoising.latents,
+            shift=pipe.vae.config.shift_factor,
+            retouch=partial(paste_kept, denoising.request),
+        )
 
 
 def _check(model: LoadedModel, request: ImageRequest) -> None:

@@ -56,11 +56,11 @@ const sigmaOf = (bar) => Math.sqrt((1 - bar) / Math.max(bar, SMALLEST));
 const barOf = (sigma) => 1 / (1 + sigma ** 2);
 
 function firstTime({ times, spacing, offset }, steps, kept, sampler) {
-  const kind = spacing || sampler.spacing;
+  const kind = steps === 1 ? "trailing" : spacing || sampler.spacing;
   if (kind === "trailing") return Math.round(times * kept / steps) - 1;
   if (kind === "leading") return (kept - 1) * Math.floor(times / steps) + offset;
   if (sampler.is_solver) return (times - 1) * kept / steps;
-  return steps > 1 ? (times - 1) * (kept - 1) / (steps - 1) : 0;
+  return (times - 1) * (kept - 1) / (steps - 1);
 }
 
 function barAt({ alpha_bars: bars, times }, time) {
