@@ -5,6 +5,7 @@ import math
 import re
 import warnings
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -23,12 +24,35 @@ from worker.engine.request import LoraSource
 from worker.pipelines.architectures import ARCHITECTURES
 from worker.pipelines.memory import is_out_of_memory
 from worker.recognition.headers import read_tensors
+from worker.recognition.recognise import recognise
 
 if TYPE_CHECKING:
     from worker.pipelines.loader import LoadedModel
 
+logger = logging.getLogger(__name__)
+
 MOST_LOADED: Final = 8
 
+# By the algorithm that `recognise` tells.
+_OTHER_KINDS: Final = {
+    "loha": "a LoHa",
+    "lokr": "a LoKr",
+    "glora": "a GLoRA",
+    "oft": "an OFT",
+    "boft": "a BOFT",
+    "ia3": "an (IA)³",
+    "dora": "a DoRA",
+    "full": "a set of whole weight differences",
+    "norm": "a set of norms",
+}
+# How names of tensors end that some have beside plain factors -> what that makes them.
+_BESIDE: Final = (
+    (".lora_mid.weight", "a LoRA with Tucker factors"),
+    (".diff", "a LoRA with whole weight differences"),
+    (".diff_b", "a LoRA with whole weight differences"),
+    (".w_norm", "a LoRA with norms"),
+    (".b_norm", "a LoRA with norms"),
+)
 _LORA_TENSOR = re.compile(r"(.+)\.lora_([AB])\.(weight|bias)")
 
 
@@ -36,12 +60,19 @@ _LORA_TENSOR = re.compile(r"(.+)\.lora_([AB])\.(weight|bias)")
 class LoraShelf:
     """Of one model: the adapters loaded, least recently used first, and those in use.
 
-    `loaded`: file -> adapter name. `worn`: what the model draws with now.
+    `loaded`: file -> adapter name. `worn`: what the model draws with now. `untold`: files that do
+    not say how strongly they count at a scale of 1.
     """
 
     loaded: OrderedDict[str, str] = field(default_factory=OrderedDict)
     worn: tuple[LoraSource, ...] = ()
     names_given: int = 0
+    untold: set[str] = field(default_factory=set)
+
+    def of_untold_strength(self) -> str:
+        """The slugs of those in use whose files do not say their alpha, with commas; "" if all
+        say it."""
+        return ",".join(lora.slug for lora in self.worn if lora.location in self.untold)
 
 
 def apply(model: "LoadedModel", loras: tuple[LoraSource, ...]) -> None:
@@ -123,8 +154,17 @@ def _load(model: "LoadedModel", lora: LoraSource) -> None:
     if model.weights == "fp8":
         _take_in_full(model, lora, name)
     shelf.loaded[lora.location] = name
+    _note_strength(shelf, lora)
     # Loading makes the new adapter draw, alone.
     _wear(model, shelf.worn)
+
+
+def _note_strength(shelf: LoraShelf, lora: LoraSource) -> None:
+    path = Path(lora.location)
+    if _is_alpha_told(path, read_tensors(path) or {}):
+        return
+    shelf.untold.add(lora.location)
+    logger.warning("the LoRA %s does not say its alpha: its rank is taken", lora.slug)
 
 
 def _take_in_full(model: "LoadedModel", lora: LoraSource, name: str) -> None:
@@ -150,6 +190,8 @@ def _take_back(model: "LoadedModel", name: str) -> None:
 
 
 def _check_file(lora: LoraSource) -> None:
+    """Raises `ModelUnavailable` for a file that is missing, broken, no LoRA, or of a kind that
+    would be drawn otherwise than it was trained: diffusers leaves out what it has no place for."""
     path = Path(lora.location)
     if not path.is_file():
         raise ModelUnavailable(f"The LoRA {lora.slug} is not on this worker.", detail=str(path))
@@ -158,11 +200,25 @@ def _check_file(lora: LoraSource) -> None:
     header = read_tensors(path)
     if header is None:
         raise ModelUnavailable(f"The file of the LoRA {lora.slug} is damaged.", detail=str(path))
+    kind = _kind_of(path, header)
+    if kind:
+        raise ModelUnavailable(f"The LoRA {lora.slug} is {kind}, which is not supported.")
     if not any("lora" in name for name in header):
         raise ModelUnavailable(f"The file of {lora.slug} is not a LoRA.", detail=str(path))
-    # diffusers would leave these tensors out and draw something else.
-    if any("dora_scale" in name for name in header):
-        raise ModelUnavailable(f"The LoRA {lora.slug} is a DoRA, which is not supported.")
+
+
+def _kind_of(path: Path, header: Mapping[str, Any]) -> str:
+    """What the file is instead of a plain LoRA, in words; "" for one, and for what is none."""
+    found = recognise(path)
+    if found.kind == "lora" and found.variant in _OTHER_KINDS:
+        return _OTHER_KINDS[found.variant]
+    return next((kind for end, kind in _BESIDE if any(name.endswith(end) for name in header)), "")
+
+
+def _is_alpha_told(path: Path, header: Mapping[str, Any]) -> bool:
+    """Whether the file says by what its weights are to be multiplied (alpha / rank). If it does
+    not, as PEFT writes files beside their configuration, diffusers multiplies by 1."""
+    return recognise(path).alpha is not None or any(name.endswith(".alpha") for name in header)
 
 
 def _misfit(lora: LoraSource, detail: str) -> ModelUnavailable:

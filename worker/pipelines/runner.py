@@ -364,7 +364,8 @@ def fingerprint(
     or there was no memory to decode or encode in one piece at full precision; compiled: "yes", "no"
     or "partly", for some steps; graphs: the same, of steps replayed from a CUDA graph; call_rows:
     the row counts of the denoiser calls, such as "2,4", empty if the model's own pipeline made
-    them. Of an image drawn step by step `decoded` and `encoded` are added: see `VaeWays`.
+    them; lora_strength_untold: the LoRAs whose files don't say it. Of an image drawn step by step
+    `decoded` and `encoded` are added: see `VaeWays`.
     """
     is_cuda = model.device.type == "cuda"
     return {
@@ -378,6 +379,7 @@ def fingerprint(
         "compiled": _share({call.compiled for call in drawn_by}),
         "graphs": _share({call.graphed for call in drawn_by}),
         "call_rows": ",".join(str(rows) for rows in sorted({call.call_rows for call in drawn_by})),
+        "lora_strength_untold": model.loras.of_untold_strength(),
     }
 
 
