@@ -100,7 +100,11 @@ def diffusers_bytes(pipeline_class: Any, request: ImageRequest, scheduler_class:
     pipe.set_progress_bar_config(disable=True)
     if scheduler_class is not None:
         pipe.scheduler = scheduler_class.from_config(pipe.scheduler.config)
-    negative = {"negative_prompt": request.negative_prompt} if request.negative_prompt else {}
+    options: dict[str, Any] = {}
+    if request.negative_prompt:
+        options["negative_prompt"] = request.negative_prompt
+    if pipeline_class is PixArtSigmaPipeline:  # else it draws the nearest of its own sizes
+        options["use_resolution_binning"] = False
     picture = pipe(
         request.prompt,
         width=request.width_px,
@@ -108,7 +112,7 @@ def diffusers_bytes(pipeline_class: Any, request: ImageRequest, scheduler_class:
         num_inference_steps=request.steps,
         guidance_scale=request.guidance_scale,
         generator=torch.Generator("cpu").manual_seed(request.seed),
-        **negative,
+        **options,
     ).images[0]
     return bytes(picture.tobytes())
 

@@ -1,15 +1,36 @@
 """Which of diffusers' pipeline classes make images of text."""
 
 import inspect
+import types
 from typing import Any, Final
 
 import diffusers
+import diffusers.pipelines
 from diffusers.pipelines.auto_pipeline import AUTO_TEXT2IMAGE_PIPELINES_MAPPING
+from diffusers.pipelines.deprecated.wuerstchen.modeling_paella_vq_model import PaellaVQModel
 
 from worker.engine.errors import ModelUnavailable
 
 # diffusers' own table has pipelines too that are steered by another image, or make videos.
 _MORE_THAN_TEXT: Final = frozenset({"control_image", "controlnet_conditioning_scale", "num_frames"})
+
+# Not in that table, and draw from text all the same.
+_BESIDE_THE_TABLE: Final = frozenset({"HiDreamImagePipeline"})
+# One of two stages -> the class that draws with both.
+_STAGES: Final = {
+    "StableCascadePriorPipeline": "StableCascadeCombinedPipeline",
+    "StableCascadeDecoderPipeline": "StableCascadeCombinedPipeline",
+    "KandinskyPriorPipeline": "KandinskyCombinedPipeline",
+    "KandinskyPipeline": "KandinskyCombinedPipeline",
+    "KandinskyV22PriorPipeline": "KandinskyV22CombinedPipeline",
+    "KandinskyV22Pipeline": "KandinskyV22CombinedPipeline",
+}
+
+# diffusers 0.42 has moved the VAE of Stable Cascade to where its own loader does not look:
+# published folders name the first of these places, folders that it saves itself the second.
+_WUERSTCHEN: Final = types.SimpleNamespace(PaellaVQModel=PaellaVQModel)
+diffusers.pipelines.wuerstchen = _WUERSTCHEN
+diffusers.PaellaVQModel = PaellaVQModel
 
 
 def pipeline_class(class_name: str) -> Any:
@@ -23,9 +44,15 @@ def pipeline_class(class_name: str) -> Any:
         sentence = f"{class_name} is not a pipeline of diffusers {diffusers.__version__}."
         raise ModelUnavailable(sentence)
     check_installed(class_name, found)
-    known = {pipeline.__name__ for pipeline in AUTO_TEXT2IMAGE_PIPELINES_MAPPING.values()}
+    if class_name in _STAGES:
+        sentence = (
+            f"{class_name} is one of two stages. Save both of them as one folder, as a "
+            f"{_STAGES[class_name]}."
+        )
+        raise ModelUnavailable(sentence)
+    table = {pipeline.__name__ for pipeline in AUTO_TEXT2IMAGE_PIPELINES_MAPPING.values()}
     accepted = inspect.signature(found.__call__).parameters
-    if class_name not in known or accepted.keys() & _MORE_THAN_TEXT:
+    if class_name not in table | _BESIDE_THE_TABLE or accepted.keys() & _MORE_THAN_TEXT:
         raise ModelUnavailable(f"{class_name} does not make images from text alone.")
     return found
 

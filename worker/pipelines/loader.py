@@ -105,7 +105,9 @@ class LoadedModel:
     def preview(self) -> LatentPreview | None:
         """Return the preview of this model, fitted at first use; None if it has none."""
         if not self._preview_fitted:
-            self._preview = fit_preview(getattr(self.pipeline, "vae", None))
+            parts = self.pipeline.components  # Kandinsky and Stable Cascade call it otherwise
+            named = (parts.get(name) for name in ("vae", "movq", "vqgan"))
+            self._preview = fit_preview(next((vae for vae in named if vae is not None), None))
             self._preview_fitted = True
         return self._preview
 
@@ -160,8 +162,9 @@ def _place(pipeline: Any, device: torch.device, dtype: torch.dtype, plan: Plan) 
 def _store_in_fp8(pipeline: Any, dtype: torch.dtype) -> None:
     """Each layer's weights are widened to `dtype` while it works. diffusers leaves norms, what
     makes positions, and the first and last layers as they are."""
-    denoiser = next(part for name, part in pipeline.components.items() if name in DENOISERS)
-    denoiser.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=dtype)
+    for name, part in pipeline.components.items():
+        if name in DENOISERS:
+            part.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=dtype)
 
 
 def lay_out_for_convolutions(pipeline: Any) -> None:

@@ -4,7 +4,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import torch
 
@@ -18,6 +18,8 @@ from worker.pipelines.stages import StageClock
 
 Parameters = Mapping[str, inspect.Parameter]
 StepDone = Callable[[int, torch.Tensor], None]
+# A side that is scaled by a root of one is rounded down to its grid.
+_HARDLY_MORE: Final = 1 + 1e-9
 
 
 @torch.no_grad()
@@ -36,7 +38,7 @@ def render(
     step_done = _step_reporter(model, request, clock, preview_every)
     arguments |= _callback(pipe, scheduler, clock, step_done)
     clock.enter("encoding")
-    with _denoiser_watched(pipe, clock):
+    with _denoiser_watched(pipe, clock), _at_size_asked_for(pipe, request):
         image = pipe(**arguments).images[0]
     rendering = Rendering(*to_pixels(image))
     _check_drawn(rendering, request)
@@ -63,6 +65,7 @@ def call_arguments(pipe: Any, request: ImageRequest) -> dict[str, Any]:
     if request.mode != "text":
         raise InvalidRequest("This model only draws from text.")
     check_size(request, multiple=size_multiple(pipe))
+    _check_area(pipe, request)
     accepted = inspect.signature(pipe.__call__).parameters
     arguments = {
         "prompt": request.prompt,
@@ -74,8 +77,10 @@ def call_arguments(pipe: Any, request: ImageRequest) -> dict[str, Any]:
         "output_type": "np",
     }
     check_taken(arguments, accepted)
-    if "clean_caption" in accepted:  # it needs a package, and warns of it at each image
-        arguments["clean_caption"] = False
+    # One needs a package, and warns of it at each image; the other would draw the nearest of its
+    # own sizes, and scale that.
+    unwanted = {"clean_caption", "use_resolution_binning"} & accepted.keys()
+    arguments |= dict.fromkeys(unwanted, False)
     if request.negative_prompt:
         if not takes_negative_prompt(accepted):
             raise InvalidRequest(NO_NEGATIVE_PROMPT)
@@ -83,10 +88,20 @@ def call_arguments(pipe: Any, request: ImageRequest) -> dict[str, Any]:
     return arguments
 
 
+def _check_area(pipe: Any, request: ImageRequest) -> None:
+    """HiDream's transformer fills every image up to a number of patches, and takes no more."""
+    most = getattr(denoiser_of(pipe), "max_seq", None)
+    if most and request.width_px * request.height_px > most * size_multiple(pipe) ** 2:
+        pixels = most * size_multiple(pipe) ** 2
+        raise InvalidRequest(f"This model draws at most {pixels} pixels in all.")
+
+
 def guidance_argument(accepted: Parameters) -> str:
     """Guidance by two denoiser calls is `guidance_scale` to most pipelines. Some call it
     `true_cfg_scale`; if that is off by default beside another (Flux), the model is told its scale
-    instead."""
+    instead. Of two stages the first one guides (`prior_guidance_scale`), if each has its own."""
+    if "guidance_scale" not in accepted and "prior_guidance_scale" in accepted:
+        return "prior_guidance_scale"
     is_only = "guidance_scale" not in accepted and "true_cfg_scale" in accepted
     return "true_cfg_scale" if is_only or _guides_by_true_cfg(accepted) else "guidance_scale"
 
@@ -114,6 +129,8 @@ def size_multiple(pipe: Any) -> int:
     then its image processor goes by them."""
     if hasattr(pipe, "movq"):  # Kandinsky: 8x8 latents of 8x8 px
         return 64
+    if hasattr(pipe, "vqgan"):  # Stable Cascade: 3x3 embeddings of its first stage
+        return 128
     latent_px = getattr(pipe, "vae_scale_factor", 8)
     patch = config_of(denoiser_of(pipe)).get("patch_size")
     patch = patch if isinstance(patch, int) else 1
@@ -122,9 +139,10 @@ def size_multiple(pipe: Any) -> int:
 
 
 def denoiser_of(pipe: Any) -> Any:
-    """The pipeline's transformer, else its U-Net; None if it has neither."""
-    transformer = getattr(pipe, "transformer", None)
-    return getattr(pipe, "unet", None) if transformer is None else transformer
+    """The pipeline's transformer, its U-Net, or the U-Net of its second stage; None if it has none
+    of them."""
+    parts = (getattr(pipe, name, None) for name in ("transformer", "unet", "decoder"))
+    return next((part for part in parts if part is not None), None)
 
 
 def config_of(part: Any) -> Mapping[str, Any]:
@@ -155,9 +173,10 @@ def _callback(
     """The argument by which this pipeline tells of its steps; none if it tells nothing."""
     accepted = inspect.signature(pipe.__call__).parameters
 
-    def each_call(_pipe: Any, index: int, _t: object, tensors: dict[str, Any]) -> dict[str, Any]:
+    def each_call(stage: Any, index: int, _t: object, tensors: dict[str, Any]) -> dict[str, Any]:
         step_done(index + 1, tensors["latents"])
-        if index + 1 >= len(scheduler.timesteps):
+        # The last time of some is no call: the pipeline that calls knows how many there are.
+        if index + 1 >= getattr(stage, "num_timesteps", len(scheduler.timesteps)):
             clock.enter("decoding")
         return {}
 
@@ -196,6 +215,21 @@ def _preview(model: LoadedModel, request: ImageRequest, latents: torch.Tensor) -
 
 
 @contextmanager
+def _at_size_asked_for(pipe: Any, request: ImageRequest) -> Iterator[None]:
+    """HiDream scales any size to the area of its usual one: inside, that is the area asked for."""
+    if type(pipe).__name__ != "HiDreamImagePipeline":
+        yield
+        return
+    usual = pipe.default_sample_size
+    side_px = math.sqrt(request.width_px * request.height_px)
+    pipe.default_sample_size = side_px * _HARDLY_MORE / pipe.vae_scale_factor
+    try:
+        yield
+    finally:
+        pipe.default_sample_size = usual
+
+
+@contextmanager
 def _denoiser_watched(pipe: Any, clock: StageClock) -> Iterator[None]:
     """The denoiser's first call ends the encoding; every call is a chance to stop."""
 
@@ -204,9 +238,10 @@ def _denoiser_watched(pipe: Any, clock: StageClock) -> Iterator[None]:
             clock.enter("denoising")
         clock.check()
 
-    denoiser: torch.nn.Module = denoiser_of(pipe)
-    hook = denoiser.register_forward_pre_hook(before_denoiser)
+    stages = (getattr(pipe, "prior_prior", None), denoiser_of(pipe))
+    hooks = [each.register_forward_pre_hook(before_denoiser) for each in stages if each is not None]
     try:
         yield
     finally:
-        hook.remove()
+        for hook in hooks:
+            hook.remove()

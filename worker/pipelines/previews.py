@@ -129,12 +129,30 @@ def _by_patch(vae: Any, images: torch.Tensor) -> torch.Tensor:
     return pixel_shuffle((patches - mean) / deviation, 2)
 
 
+def _deterministic(vae: Any, images: torch.Tensor) -> torch.Tensor:
+    latents: torch.Tensor = vae.encode(images).latent * vae.config.scaling_factor
+    return latents
+
+
+def _unscaled(vae: Any, images: torch.Tensor) -> torch.Tensor:
+    latents: torch.Tensor = vae.encode(images).latents
+    return latents
+
+
+def _of_positive_colours(vae: Any, images: torch.Tensor) -> torch.Tensor:
+    latents: torch.Tensor = vae.encode((images + 1) / 2).latents / vae.config.scale_factor
+    return latents
+
+
 # Class of the VAE -> images [samples, 3, side, side] in -1..1 as a grid of latents, scaled as the
 # adapters' `grid` has them.
 _SCALED: Final[dict[str, Encode]] = {
     "AutoencoderKL": _by_one_factor,
     "AutoencoderKLQwenImage": _by_channel,
     "AutoencoderKLFlux2": _by_patch,
+    "AutoencoderDC": _deterministic,  # Sana
+    "VQModel": _unscaled,  # Kandinsky
+    "PaellaVQModel": _of_positive_colours,  # Stable Cascade
 }
 
 

@@ -10,8 +10,10 @@ from worker.recognition.headers import PICKLE_SUFFIXES, UnreadableFile, read_hea
 # Components a text-to-image pipeline works without; a folder may list but not hold them.
 OPTIONAL_COMPONENTS: Final = frozenset({"safety_checker", "feature_extractor", "image_encoder"})
 # Where components may come from: any other name would be imported as a module, whatever it is.
-# The last two are folders of diffusers itself.
-LIBRARIES: Final = frozenset({"diffusers", "transformers", "stable_diffusion", "kolors"})
+# The last three are folders of diffusers itself.
+LIBRARIES: Final = frozenset(
+    {"diffusers", "transformers", "stable_diffusion", "kolors", "wuerstchen"}
+)
 SD2_CONTEXT: Final = 1024
 INDEX: Final = "model_index.json"
 _DENOISERS: Final = frozenset({"unet", "transformer", "vae"})
