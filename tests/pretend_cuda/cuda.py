@@ -85,6 +85,8 @@ def _event_class(state: CudaState) -> type:
             """Another stream waits, the host does not."""
 
         def query(self) -> bool:
+            if state.is_event_done:
+                state.arrive()
             return state.is_event_done
 
         def elapsed_time(self, later: "Event") -> float:

@@ -12,6 +12,8 @@ STORAGE_FAILED: Final = _(
 # A worker tells its sentence in English; whoever reads another language gets the code's own.
 BY_CODE: Final[dict[str, Promise]] = {
     "engine_error": _("The image could not be made because of an unexpected error."),
+    "overflowed": _("The model produced numbers that are not an image."),
+    "black_image": _("The image came out entirely black, so it was not kept."),
     "out_of_memory": _("The image is too large for the memory of this device."),
     "model_unavailable": _("The model is not available."),
     "invalid_request": _("The request is not valid for this model."),

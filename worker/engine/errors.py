@@ -4,6 +4,8 @@ EngineError                 anything unexpected; the cause is chained
 ├── InvalidRequest          the request itself can never work; do not retry
 ├── ModelUnavailable        the model's files are missing, broken or refused
 ├── OutOfMemory             the device had no room for this image
+├── Overflowed              the model's numbers ran over: they are no image
+├── BlackImage              all of the image is black, as what ran over looks if nobody noticed
 ├── Cancelled               somebody called `Engine.cancel`
 └── EngineStopped           the engine is draining or closed; another worker may retry
     └── EngineFailed        an error ended it while it held the request; it may be the reason
@@ -50,6 +52,22 @@ class OutOfMemory(EngineError):
 
     code = "out_of_memory"
     default_sentence = "The image is too large for the memory of this device."
+
+
+class Overflowed(EngineError):
+    """The model produced numbers that are none, or too large for their format."""
+
+    code = "overflowed"
+    default_sentence = "The model produced numbers that are not an image."
+
+
+class BlackImage(EngineError):
+    """Every byte of the image is 0. Half precision that ran over looks so when something between
+    has made zeros of it. A black square that a model did draw does not: what a VAE makes of it
+    scatters about black, so that of the thousands of its pixels some are 1 or 2."""
+
+    code = "black_image"
+    default_sentence = "The image came out entirely black, so it was not kept."
 
 
 class Cancelled(EngineError):

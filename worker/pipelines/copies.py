@@ -32,3 +32,15 @@ def start_fetching(tensor: Tensor) -> tuple[Tensor, Callable[[], None]]:
     event = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
     event.record()
     return copy, event.synchronize
+
+
+def start_asking(answer: Tensor) -> Callable[[], bool | None]:
+    """What a tensor of one truth value says; None while a CUDA device has not come to it, so that
+    nobody waits for it."""
+    if answer.device.type != "cuda":
+        return lambda: bool(answer)
+    copy = torch.empty(answer.shape, dtype=answer.dtype, pin_memory=True)
+    copy.copy_(answer, non_blocking=True)
+    event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    event.record()
+    return lambda: bool(copy) if event.query() else None  # type: ignore[no-untyped-call]

@@ -21,6 +21,7 @@ from worker.pipelines.loader import LoadedModel
 from worker.pipelines.noise import Noise, draw_ahead
 from worker.pipelines.pixels import Arriving
 from worker.pipelines.samplers import step_options
+from worker.pipelines.watching import Watch, overflowed
 
 AfterStep = Callable[[Tensor, int], Tensor]
 ModelInput = Callable[[Tensor], Tensor]
@@ -85,7 +86,8 @@ class Denoising:
     `model_input` puts further channels beside scaled latents [rows, ...] (inpainting models);
     `after_step` takes the new latents and the index of the step done, and returns them as they
     go on (inpainting puts back what is kept). `encoded`: the way its start image was encoded, see
-    `VaeWays`. `drawn_by`: the predictions' (call rows, compiled, graphed).
+    `VaeWays`. `drawn_by`: the predictions' (call rows, compiled, graphed). `watch`: whether its
+    latents are numbers still.
     """
 
     request: ImageRequest
@@ -104,6 +106,7 @@ class Denoising:
     done: int = 0
     drawn_by: set[DrawnBy] = field(default_factory=set)
     key: Hashable = None
+    watch: Watch = field(default_factory=Watch)
     times: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -227,7 +230,8 @@ def _advance(denoising: Denoising, prediction: Tensor) -> Exception | None:
     denoising.done += 1
     if denoising.done == denoising.calls:
         denoising.generator.take_back()
-    return None
+    is_lost = denoising.watch.sees_overflow(latents, denoising.done)
+    return overflowed() if is_lost else None
 
 
 def _joined(parts: list[Tensor]) -> Tensor:

@@ -12,9 +12,10 @@ from worker.engine.errors import InvalidRequest
 from worker.engine.request import NO_NEGATIVE_PROMPT, ImageRequest
 from worker.pipelines.loader import LoadedModel
 from worker.pipelines.modes import check_size
-from worker.pipelines.pixels import Rendering, to_pixels
+from worker.pipelines.pixels import Rendering, to_rendering
 from worker.pipelines.samplers import OWN, again, build_scheduler
 from worker.pipelines.stages import StageClock
+from worker.pipelines.watching import Watch, overflowed
 
 Parameters = Mapping[str, inspect.Parameter]
 StepDone = Callable[[int, torch.Tensor], None]
@@ -29,7 +30,8 @@ def render(
     """Return the image the model's own pipeline makes on a CPU generator.
 
     Raises `InvalidRequest` for a mode, size, sampler or negative prompt the model does not take,
-    and `Cancelled` within one step. Words reach the pipeline as they are: brackets weigh nothing.
+    `Cancelled` within one step, and `Overflowed` or `BlackImage` for what is no image. Words reach
+    the pipeline as they are: brackets weigh nothing.
     """
     pipe = model.pipeline
     arguments = call_arguments(pipe, request)
@@ -39,8 +41,9 @@ def render(
     arguments |= _callback(pipe, scheduler, clock, step_done)
     clock.enter("encoding")
     with _denoiser_watched(pipe, clock), _at_size_asked_for(pipe, request):
-        image = pipe(**arguments).images[0]
-    rendering = Rendering(*to_pixels(image))
+        made = pipe(**arguments)
+    flags = getattr(made, "nsfw_content_detected", None)
+    rendering = to_rendering(made.images[0], blacked_out=bool(flags and flags[0]))
     _check_drawn(rendering, request)
     return rendering
 
@@ -194,7 +197,11 @@ def _callback(
 def _step_reporter(
     model: LoadedModel, request: ImageRequest, clock: StageClock, preview_every: int
 ) -> StepDone:
+    watch = Watch()
+
     def step_done(done: int, latents: torch.Tensor) -> None:
+        if watch.sees_overflow(latents, done):
+            raise overflowed()
         preview = None
         if preview_every and done % preview_every == 0 and done < request.steps:
             preview = _preview(model, request, latents)
