@@ -19,6 +19,9 @@ HUB_IDS = {
     "sdxl-turbo": "stabilityai/sdxl-turbo",
     "sd3.5-medium": "stabilityai/stable-diffusion-3.5-medium",
     "flux.1-schnell": "black-forest-labs/FLUX.1-schnell",
+    "flux.2-klein-4b": "black-forest-labs/FLUX.2-klein-4B",
+    "z-image-turbo": "Tongyi-MAI/Z-Image-Turbo",
+    "qwen-image": "Qwen/Qwen-Image",
 }
 
 
@@ -42,6 +45,8 @@ def test_every_listed_row_keeps_the_rules_and_its_own_limits(db: None) -> None:
         model.full_clean()
         assert model.sampler in dict(model.samplers)
         assert model.steps <= model.max_steps
+        assert model.guidance_scale >= model.least_guidance
+        assert model.uses_negative_prompt <= model.architecture.uses_negative_prompt
         assert model.width_px * model.height_px <= model.max_pixels
         for side_px in (model.width_px, model.height_px):
             assert model.min_side_px <= side_px <= model.max_side_px

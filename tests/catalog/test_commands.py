@@ -122,11 +122,18 @@ def test_a_pickle_inside_a_folder_or_by_another_name_is_refused_without_being_op
 def test_a_folder_whose_pipeline_makes_no_images_of_text_is_refused_with_a_sentence(
     manage_models: Manage, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "kandinsky"
+    folder = tmp_path / "model"
     folder.mkdir()
-    (folder / "model_index.json").write_text(json.dumps({"_class_name": "KandinskyPipeline"}))
-    said = refuse(manage_models, "add", folder)
-    assert said == "KandinskyPipeline does not make images from text alone."
+    for class_name, sentence in (
+        ("WanPipeline", "WanPipeline does not make images from text alone."),
+        (
+            "KandinskyPipeline",
+            "KandinskyPipeline is one of two stages. Save both of them as one folder, as a"
+            " KandinskyCombinedPipeline.",
+        ),
+    ):
+        (folder / "model_index.json").write_text(json.dumps({"_class_name": class_name}))
+        assert refuse(manage_models, "add", folder) == sentence
 
 
 def test_a_hub_model_of_another_architecture_is_added_from_its_folder(

@@ -147,6 +147,16 @@ def test_what_cannot_be_drawn_is_refused_with_a_sentence(
     assert refused.value.field == field
 
 
+def test_a_family_that_guides_from_zero_on_can_be_asked_for_none(
+    offered_model: DiffusionModel,
+) -> None:
+    offered_model.family, offered_model.sampler = "z_image", "flow_euler"
+    asked = {"prompt": "a fox", "guidance_scale": "0"}
+    assert parse_spec(asked, model=offered_model).guidance_scale == 0
+    with pytest.raises(InvalidInput, match="Guidance must be from 0 to 30"):
+        parse_spec(asked | {"guidance_scale": "-1"}, model=offered_model)
+
+
 def test_a_size_within_both_sides_may_still_be_too_many_pixels(
     offered_model: DiffusionModel,
 ) -> None:

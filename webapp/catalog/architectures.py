@@ -42,6 +42,9 @@ class Architecture:
     `modes`: what an image may begin with. `price_factor`: what metered
     prices are suggested by.
 
+    `least_guidance`: most guide from 1 on, and less means the same; some from 0, and distilled ones
+    of them want 0.
+
     What a model that is added begins with: `side_px`, `grid_px` (sides are multiples of it),
     `steps`, `guidance_scale`, `uses_negative_prompt`.
     """
@@ -56,6 +59,7 @@ class Architecture:
     grid_px: int = 8
     steps: int = 30
     guidance_scale: float = 7.0
+    least_guidance: float = 1.0
     uses_negative_prompt: bool = True
     modes: frozenset[str] = ALL_MODES
     price_factor: Decimal | None = None
@@ -111,6 +115,7 @@ _KNOWN: Final = (
         grid_px=16,
         steps=50,
         guidance_scale=5.0,
+        least_guidance=0.0,
     ),
     Architecture(
         slug="qwen_image",
@@ -147,6 +152,7 @@ _KNOWN: Final = (
         schedule={},
         side_px=1024,
         grid_px=16,
+        least_guidance=0.0,
         modes=frozenset({TEXT}),
     ),
 )

@@ -132,6 +132,11 @@ class DiffusionModel(models.Model):
         return architecture_of(self.family)
 
     @property
+    def least_guidance(self) -> float:
+        """The guidance scale that means none."""
+        return self.architecture.least_guidance
+
+    @property
     def takes_start_image(self) -> bool:
         """False for a model that draws from text alone."""
         return len(self.architecture.modes) > 1

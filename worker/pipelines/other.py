@@ -23,7 +23,6 @@ from worker.pipelines.classes import check_installed, pipeline_class
 from worker.recognition.headers import read_json
 
 USUAL_SIDE_PX: Final = 1024
-NO_GUIDANCE: Final = 1.0
 # Of every image, beside the guidance.
 ASKED: Final = ("prompt", "width", "height", "num_inference_steps", "generator", "output_type")
 LIBRARIES: Final = {"diffusers": diffusers, "transformers": transformers}
@@ -53,14 +52,12 @@ def describe(path: Path) -> Defaults:
     except InvalidRequest as error:
         sentence = f"{found.__name__} cannot be drawn with here. {error.sentence}"
         raise ModelUnavailable(sentence) from error
-    guidance_scale = accepted[plain.guidance_argument(accepted)].default
     return Defaults(
         side_px=_side_px(pipe, accepted),
         grid_px=plain.size_multiple(pipe),
         uses_negative_prompt=plain.takes_negative_prompt(accepted),
         steps=_number(accepted["num_inference_steps"].default),
-        # Any less means the same to a pipeline: no guidance.
-        guidance_scale=_number(guidance_scale) and max(NO_GUIDANCE, float(guidance_scale)),
+        guidance_scale=_number(accepted[plain.guidance_argument(accepted)].default),
     )
 
 

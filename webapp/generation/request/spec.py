@@ -145,7 +145,7 @@ class GenerationSpec:
     guidance_scale: float = row(
         Number(
             label=_("Guidance"),
-            least=1.0,
+            least="least_guidance",
             most=30.0,
             control=Control(template="slider", is_wide=True, step=0.5, place=-1),
         )
