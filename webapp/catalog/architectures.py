@@ -37,16 +37,16 @@ FLOW_MATCHING: Final = {"_class_name": "FlowMatchEulerDiscreteScheduler"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
-    """`samplers`: slugs, the usual one first. `schedule`: the scheduler's configuration of a model
-    that comes as a single file; `steps_offset`: what is added to its times, whatever the files say.
-    `modes`: what an image may begin with. `price_factor`: what metered
-    prices are suggested by.
+    """`samplers`: slugs, in the order in which pages list them. `schedule`: the scheduler's
+    configuration of a model that comes as a single file; `steps_offset`: what is added to its
+    times, whatever the files say. `modes`: what an image may begin with. `price_factor`: what
+    metered prices are suggested by.
 
     `least_guidance`: most guide from 1 on, and less means the same; some from 0, and distilled ones
     of them want 0.
 
     What a model that is added begins with: `side_px`, `grid_px` (sides are multiples of it),
-    `steps`, `guidance_scale`, `uses_negative_prompt`.
+    `steps`, `guidance_scale`, `sampler` ("" for the first), `uses_negative_prompt`.
     """
 
     slug: str
@@ -60,6 +60,7 @@ class Architecture:
     steps: int = 30
     guidance_scale: float = 7.0
     least_guidance: float = 1.0
+    sampler: str = ""
     uses_negative_prompt: bool = True
     modes: frozenset[str] = ALL_MODES
     price_factor: Decimal | None = None
@@ -74,6 +75,8 @@ _KNOWN: Final = (
         schedule=STABLE_DIFFUSION_BETAS,
         steps_offset=1,
         side_px=512,
+        steps=28,
+        sampler="dpmpp_2m_karras",
         price_factor=Decimal("2.16e-6"),
     ),
     Architecture(
@@ -83,6 +86,8 @@ _KNOWN: Final = (
         denoiser="unet",
         schedule=STABLE_DIFFUSION_BETAS,
         side_px=1024,
+        guidance_scale=6.0,
+        sampler="dpmpp_2m_karras",
         price_factor=Decimal("5.4e-6"),
     ),
     Architecture(
@@ -93,6 +98,8 @@ _KNOWN: Final = (
         schedule=FLOW_MATCHING,
         side_px=1024,
         grid_px=16,
+        steps=28,
+        guidance_scale=4.5,
     ),
     Architecture(
         slug="flux",
@@ -103,6 +110,9 @@ _KNOWN: Final = (
         schedule=FLOW_MATCHING,
         side_px=1024,
         grid_px=16,
+        steps=28,
+        # It is told its scale, in one call: 3.5 is what diffusers and its authors use.
+        guidance_scale=3.5,
         uses_negative_prompt=False,
     ),
     Architecture(

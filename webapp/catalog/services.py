@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from itertools import chain, count
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +11,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from webapp.catalog.architectures import ARCHITECTURES, OTHER
+from webapp.catalog.defaults import begins_with
 from webapp.catalog.locations import kept_location
 from webapp.catalog.manifests import keep_manifest, take_manifest
 from webapp.catalog.models import DiffusionModel, ModelManifest
@@ -99,7 +99,7 @@ def add_local_model(
             family=family or found["family"],
             side_px=side_px or found.get("native_size_px") or 0,
             steps=steps,
-            defaults=found.get("defaults", {}),
+            found=found,
         )
         keep_vocabulary(model=model, raw=raw)
         keep_manifest(model=model, manifest=manifest)
@@ -260,7 +260,7 @@ def _add(
     steps: int,
     summary: str = "",
     licence: str = "",
-    defaults: Mapping[str, Any] = MappingProxyType({}),
+    found: Mapping[str, Any] = MappingProxyType({}),
 ) -> DiffusionModel:
     architecture = ARCHITECTURES.get(family)
     if architecture is None:
@@ -273,7 +273,7 @@ def _add(
         raise Conflict(
             _("The slug “%(slug)s” is taken. Choose another one with --slug.") % {"slug": slug}
         )
-    begins = replace(architecture, **defaults)
+    begins = begins_with(architecture, found)
     side_px = side_px or begins.side_px
     _check_side(side_px, grid_px=begins.grid_px)
     largest_px = side_px * LARGEST_TO_USUAL
@@ -285,7 +285,7 @@ def _add(
         summary=summary,
         licence=licence,
         family=family,
-        sampler=architecture.samplers[0],
+        sampler=begins.sampler or architecture.samplers[0],
         width_px=side_px,
         height_px=side_px,
         min_side_px=-(-SMALLEST_SIDE_PX // begins.grid_px) * begins.grid_px,
