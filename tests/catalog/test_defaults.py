@@ -1,5 +1,6 @@
 """A model that is added begins with what its family, or its distillation, draws best with."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -82,3 +83,17 @@ def test_every_usual_sampler_is_on_offer_and_every_usual_guidance_allowed() -> N
     for each in ARCHITECTURES.values():
         assert each.sampler in {"", *each.samplers}
         assert each.guidance_scale >= each.least_guidance
+
+
+def test_a_sampler_that_would_drop_the_models_schedule_is_refused_at_the_form(
+    tmp_path: Path,
+) -> None:
+    model = added(tmp_path, "sdxl")
+    asked = {"prompt": "a fox", "sampler": "heun"}
+    assert parse_spec(asked, model=model).sampler == "heun"
+    (tmp_path / "scheduler").mkdir()
+    config = {"beta_schedule": "scaled_linear", "rescale_betas_zero_snr": True}
+    (tmp_path / "scheduler" / "scheduler_config.json").write_text(json.dumps(config))
+    assert len(model.samplers) == len(model.architecture.samplers) - 14
+    with pytest.raises(InvalidInput, match="There is no sampler “Heun” for Fox"):
+        parse_spec(asked, model=model)

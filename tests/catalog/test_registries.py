@@ -52,6 +52,17 @@ def test_the_web_knows_how_each_sampler_spaces_its_times() -> None:
         assert known.spacing == said.default if said else slug == "tcd" or known.is_solver, slug
 
 
+@pytest.mark.filterwarnings("ignore:__array_:DeprecationWarning")
+def test_a_sampler_is_not_offered_for_a_schedule_that_its_scheduler_would_drop() -> None:
+    for slug, drawn_by in drawn_samplers.SAMPLERS.items():
+        scheduler = drawn_by.scheduler_class.from_config(
+            {"rescale_betas_zero_snr": True}, **drawn_by.options
+        )
+        keeps_it = float(scheduler.alphas_cumprod[-1]) < 1e-6
+        assert (slug not in samplers.ZERO_SNR_DROPPED) == keeps_it, slug
+        assert drawn_samplers.takes(drawn_by, drawn_samplers.ZERO_SNR) == keeps_it, slug
+
+
 def test_the_web_and_the_worker_know_the_same_architectures_in_the_same_order() -> None:
     stepped = [slug for slug, each in drawn.ARCHITECTURES.items() if each.is_stepped]
     assert list(architectures.ARCHITECTURES) == list(drawn.ARCHITECTURES)

@@ -144,7 +144,7 @@ def diffusers_drawing(
             guidance_scale=request.guidance_scale,
             generator=torch.Generator("cpu").manual_seed(request.seed),
             callback_on_step_end=keep,
-            **(_pictures(request) | extra),
+            **(_pictures(request) | sampler.step_options | extra),
         )
     picture: Image.Image = made.images[0]
     return Reference(last[0], picture.tobytes())

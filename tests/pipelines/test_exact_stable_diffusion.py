@@ -47,9 +47,7 @@ def repainting_dir(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactor
 
 def check(runner: DiffusersRunner, request: ImageRequest, **settings: Any) -> None:
     """`settings`: of the scheduler, where we set it otherwise than the model's files."""
-    # Pipelines tell every scheduler DDIM's eta unless they are told another: TCD has its own.
-    eta: dict[str, Any] = {"eta": 0.3} if request.sampler == "tcd" else {}
-    reference = diffusers_drawing(PIPELINES[request.mode], request, settings=settings, **eta)
+    reference = diffusers_drawing(PIPELINES[request.mode], request, settings=settings)
     assert_same(draw(runner, request), reference)
 
 

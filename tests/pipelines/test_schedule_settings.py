@@ -19,13 +19,17 @@ from tests.pipelines.drawing import (
     begin,
     diffusers_drawing,
     draw,
+    known_warnings,
     step_all,
 )
 from tests.pipelines.kinds import EVERY_SAMPLER
 from tests.pipelines.tiny_models import build_variant
 from worker.config import EngineConfig
+from worker.engine.errors import InvalidRequest
 from worker.pipelines.runner import DiffusersRunner
-from worker.pipelines.samplers import again
+from worker.pipelines.samplers import again, build_scheduler
+from worker.pipelines.schedules import guidance_rescale, settings_found
+from worker.recognition.found import Found
 
 BETAS: dict[str, Any] = {
     "beta_start": 0.00085,
@@ -116,3 +120,85 @@ def test_a_scheduler_made_again_keeps_what_its_pipeline_corrected(tiny_model_dir
     fresh = again(trained)
     assert (fresh.config.steps_offset, fresh.config.clip_sample) == (1, False)
     assert torch.equal(fresh.alphas_cumprod, trained.alphas_cumprod)
+
+
+@pytest.fixture(scope="module")
+def zero_snr(
+    tiny_model_dir: Path, tiny_sdxl_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """Trained to predict velocity on a schedule that ends in noise alone."""
+    trained = DDIMScheduler(
+        **BETAS,
+        clip_sample=False,
+        steps_offset=1,
+        prediction_type="v_prediction",
+        rescale_betas_zero_snr=True,
+        timestep_spacing="trailing",
+    )
+    root = tmp_path_factory.mktemp("zero-snr")
+    return {
+        "sd": build_variant(tiny_model_dir, root / "sd", scheduler=trained),
+        "sdxl": build_variant(tiny_sdxl_dir, root / "sdxl", scheduler=trained),
+    }
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "euler", "euler_a", "dpmpp_2m", "unipc", "lcm"])
+@pytest.mark.parametrize(
+    ("family", "mode"), [("sd", "text"), ("sdxl", "text"), ("sdxl", "image"), ("sdxl", "inpaint")]
+)
+def test_guidance_of_a_model_whose_schedule_ends_in_noise_is_rescaled(
+    runner: DiffusersRunner, zero_snr: dict[str, Path], family: str, mode: str, sampler: str
+) -> None:
+    request = ask_for(mode, zero_snr[family], family=family, sampler=sampler, steps=4)
+    pipeline = f"{PREFIX[family]}{SUFFIX[mode]}Pipeline"
+    drawn = draw(runner, request)
+    assert_same(drawn, diffusers_drawing(pipeline, request, guidance_rescale=0.7))
+    assert not torch.equal(drawn[0], diffusers_drawing(pipeline, request).latents)
+
+
+def test_a_sampler_that_would_draw_by_another_schedule_is_refused(
+    runner: DiffusersRunner, zero_snr: dict[str, Path]
+) -> None:
+    with pytest.raises(InvalidRequest, match="The sampler heun does not fit this model"):
+        begin(runner, ask_for("text", zero_snr["sd"], sampler="heun"))
+
+
+@pytest.mark.parametrize(
+    ("told", "wanted"),
+    [
+        ({"prediction_type": "v_prediction"}, {"prediction_type": "v_prediction"}),
+        ({"prediction_type": "unknown"}, {}),
+        ({"prediction_type": "flow", "few_step": "turbo"}, {}),
+        (
+            {"prediction_type": "epsilon", "few_step": "lightning"},
+            {"prediction_type": "epsilon", "timestep_spacing": "trailing"},
+        ),
+        (
+            {"prediction_type": "v_prediction", "zero_snr": True},
+            {
+                "prediction_type": "v_prediction",
+                "rescale_betas_zero_snr": True,
+                "timestep_spacing": "trailing",
+            },
+        ),
+    ],
+)
+def test_what_a_single_file_says_of_its_schedule_is_taken(
+    told: dict[str, Any], wanted: dict[str, Any]
+) -> None:
+    found = Found(kind="checkpoint", form="file", sentence="", **told)
+    assert settings_found(found) == wanted
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "euler_a", "dpmpp_2m"])
+def test_every_sampler_hears_of_it(sampler: str) -> None:
+    trained = PNDMScheduler(**BETAS, skip_prk_steps=True)  # knows no rescaling itself
+    found = Found(
+        kind="checkpoint", form="file", sentence="", prediction_type="v_prediction", zero_snr=True
+    )
+    trained.register_to_config(**settings_found(found))
+    with known_warnings():
+        scheduler = build_scheduler(trained, sampler, steps=4)
+    assert scheduler.config.prediction_type == "v_prediction"
+    assert float(scheduler.alphas_cumprod[-1]) < 1e-6
+    assert guidance_rescale(trained) == 0.7

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from webapp.accounts.models import UserGroup
 from webapp.catalog.architectures import Architecture, architecture_choices, architecture_of
 from webapp.catalog.locations import local_path
-from webapp.catalog.samplers import sampler_choices, sampler_label
+from webapp.catalog.samplers import ZERO_SNR_DROPPED, sampler_choices, sampler_label
 
 MAX_STEPS = 150
 SLUG_PATTERN = r"^[a-z0-9][a-z0-9.-]{0,63}$"
@@ -143,8 +143,14 @@ class DiffusionModel(models.Model):
 
     @property
     def samplers(self) -> list[tuple[str, str]]:
-        """(slug, name) of the samplers that suit this model, its default first."""
-        ordered = sorted(self.architecture.samplers, key=lambda slug: slug != self.sampler)
+        """(slug, name) of the samplers that suit this model, its default first. Those that would
+        drop what its files say of its schedule do not suit it."""
+        from webapp.catalog.schedules import schedule_of  # it reads models
+
+        schedule = schedule_of(self)
+        dropped = ZERO_SNR_DROPPED if schedule and schedule.is_zero_snr else frozenset()
+        fitting = [slug for slug in self.architecture.samplers if slug not in dropped]
+        ordered = sorted(fitting, key=lambda slug: slug != self.sampler)
         return [(slug, sampler_label(slug)) for slug in ordered]
 
 

@@ -16,10 +16,11 @@ class Sampler:
     spacing: str = "linspace"  # of times, if the model's files say none
     is_solver: bool = False  # leaves the last of steps + 1 even times away
     from_all_times: bool = False  # takes the outermost noise levels from all times
+    drops_zero_snr: bool = False  # knows no schedule that ends in noise alone
 
 
-def _dpmpp(name: str, sigmas: str = "") -> Sampler:
-    return Sampler(name, sigmas, is_solver=True, from_all_times=True)
+def _dpmpp(name: str, sigmas: str = "", *, drops_zero_snr: bool = False) -> Sampler:
+    return Sampler(name, sigmas, is_solver=True, from_all_times=True, drops_zero_snr=drops_zero_snr)
 
 
 # By slug, the usual one first. Of models that were trained by diffusion:
@@ -40,23 +41,24 @@ BY_DIFFUSION: Final = {
     "dpmpp_3m_sde": _dpmpp("DPM++ 3M SDE"),
     "dpmpp_3m_sde_karras": _dpmpp("DPM++ 3M SDE Karras", "karras"),
     "dpmpp_3m_sde_exponential": _dpmpp("DPM++ 3M SDE Exponential", "exponential"),
-    "dpmpp_sde": _dpmpp("DPM++ SDE"),
-    "dpmpp_sde_karras": _dpmpp("DPM++ SDE Karras", "karras"),
-    "dpmpp_2s": _dpmpp("DPM++ 2S"),
-    "dpmpp_2s_karras": _dpmpp("DPM++ 2S Karras", "karras"),
-    "dpm2": Sampler("DPM2"),
-    "dpm2_karras": Sampler("DPM2 Karras", "karras"),
-    "dpm2_a": Sampler("DPM2 a"),
-    "dpm2_a_karras": Sampler("DPM2 a Karras", "karras"),
-    "heun": Sampler("Heun"),
-    "heun_karras": Sampler("Heun Karras", "karras"),
-    "lms": Sampler("LMS"),
-    "lms_karras": Sampler("LMS Karras", "karras"),
-    "deis": Sampler("DEIS", is_solver=True),
+    "dpmpp_sde": _dpmpp("DPM++ SDE", drops_zero_snr=True),
+    "dpmpp_sde_karras": _dpmpp("DPM++ SDE Karras", "karras", drops_zero_snr=True),
+    "dpmpp_2s": _dpmpp("DPM++ 2S", drops_zero_snr=True),
+    "dpmpp_2s_karras": _dpmpp("DPM++ 2S Karras", "karras", drops_zero_snr=True),
+    "dpm2": Sampler("DPM2", drops_zero_snr=True),
+    "dpm2_karras": Sampler("DPM2 Karras", "karras", drops_zero_snr=True),
+    "dpm2_a": Sampler("DPM2 a", drops_zero_snr=True),
+    "dpm2_a_karras": Sampler("DPM2 a Karras", "karras", drops_zero_snr=True),
+    "heun": Sampler("Heun", drops_zero_snr=True),
+    "heun_karras": Sampler("Heun Karras", "karras", drops_zero_snr=True),
+    "lms": Sampler("LMS", drops_zero_snr=True),
+    "lms_karras": Sampler("LMS Karras", "karras", drops_zero_snr=True),
+    "deis": Sampler("DEIS", is_solver=True, drops_zero_snr=True),
     "ddpm": Sampler("DDPM", spacing="leading"),
-    "plms": Sampler("PLMS", spacing="leading"),
+    "plms": Sampler("PLMS", spacing="leading", drops_zero_snr=True),
     "tcd": Sampler("TCD", spacing="leading"),
 }
+ZERO_SNR_DROPPED: Final = frozenset(s for s, each in BY_DIFFUSION.items() if each.drops_zero_snr)
 # Slug -> name.
 DIFFUSION_SAMPLERS: Final = {slug: each.name for slug, each in BY_DIFFUSION.items()}
 # By flow matching:
@@ -85,6 +87,10 @@ def sampler_choices() -> list[tuple[str, str]]:
 def spacing_facts() -> dict[str, dict[str, Any]]:
     """What a page's script is told of each sampler's times, by slug; what is not said is not so."""
     return {
-        slug: {fact: value for fact, value in asdict(each).items() if value and fact != "name"}
+        slug: {
+            fact: value
+            for fact, value in asdict(each).items()
+            if value and fact not in {"name", "drops_zero_snr"}
+        }
         for slug, each in BY_DIFFUSION.items()
     }

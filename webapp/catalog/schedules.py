@@ -30,6 +30,7 @@ CONFIG = Path("scheduler", "scheduler_config.json")
 FLOW = "flow"
 TIMES = 1000
 LARGEST_BETA = 0.999
+SMALLEST_SIGNAL = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,11 @@ class Schedule:
     spacing: str = ""
     offset: int = 0
     shift: float = 1.0
+
+    @property
+    def is_zero_snr(self) -> bool:
+        """Whether nothing of the image is left at the last time, though this is no flow."""
+        return bool(self.alpha_bars) and self.alpha_bars[-1] < SMALLEST_SIGNAL
 
     def level(self, time: float) -> Level:
         """The level at a time from 0 to `times`; between two whole times alpha-bar is taken on

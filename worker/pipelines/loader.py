@@ -40,9 +40,11 @@ from worker.pipelines.memory import (
 from worker.pipelines.parts import Parts
 from worker.pipelines.previews import LatentPreview, fit_preview
 from worker.pipelines.prompt_cache import PromptCache
+from worker.pipelines.schedules import settings_found
 from worker.pipelines.sizes import DENOISERS, ModelSizes, is_half_only, measure
 from worker.pipelines.vae_ways import VaeWays
 from worker.recognition.folders import OPTIONAL_COMPONENTS
+from worker.recognition.found import Found
 
 _FULL = Plan("full", 0)
 _CONVOLUTIONAL = frozenset({"UNet2DConditionModel", "AutoencoderKL"})
@@ -119,11 +121,13 @@ def load_model(source: ModelSource, config: EngineConfig, plan: Plan = _FULL) ->
     `EngineError` for weights that cannot be stored there as configured.
     """
     path = files_of(source)
-    _check_usable(source, path)
+    found = _check_usable(source, path)
     device = choose_device(config)
     dtype = choose_dtype(config, device, source.family)
     try:
         pipeline = _read_pipeline(source, path, dtype)
+        if source.kind == "file":
+            pipeline.scheduler.register_to_config(**settings_found(found))
         parts = _place(pipeline, device, dtype, plan)
     # Libraries raise whatever they like on broken files; all of it means the same to people.
     except Exception as error:
@@ -261,9 +265,9 @@ def files_of(source: ModelSource) -> Path:
         raise ModelUnavailable(sentence, detail=f"{source.location}: {error}") from error
 
 
-def _check_usable(source: ModelSource, path: Path) -> None:
-    """Refuse, unopened, whatever draws neither from text nor into an image, or comes in another
-    format than safetensors."""
+def _check_usable(source: ModelSource, path: Path) -> Found:
+    """What the files are. Refuse, unopened, whatever draws neither from text nor into an image, or
+    comes in another format than safetensors."""
     found = inspect_path(path)
     if not (found.usable or found.only_repaints):
         sentence = f"The model {source.slug} cannot be used: {found.sentence}"
@@ -275,6 +279,7 @@ def _check_usable(source: ModelSource, path: Path) -> None:
             f"but its files are {found.family} {found.form}."
         )
         raise ModelUnavailable(sentence, detail=str(path))
+    return found.found
 
 
 def _read_pipeline(source: ModelSource, path: Path, dtype: torch.dtype) -> Any:

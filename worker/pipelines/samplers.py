@@ -142,6 +142,9 @@ EDM_SAMPLERS = {
     "dpmpp_2m": Sampler("DPM++ 2M", EDMDPMSolverMultistepScheduler),
 }
 
+# The setting of a schedule that ends in noise alone (Lin et al. 2024).
+ZERO_SNR = "rescale_betas_zero_snr"
+
 # The scheduler that the model's files name, set as they set it: of models that are drawn whole.
 OWN = "own"
 
@@ -178,7 +181,17 @@ def samplers_for(trained: Any) -> dict[str, Sampler]:
     if class_name.startswith("EDM"):
         return EDM_SAMPLERS
     is_flow = "FlowMatch" in class_name or trained.config.get("use_flow_sigmas")
-    return FLOW_SAMPLERS if is_flow else SAMPLERS
+    if is_flow:
+        return FLOW_SAMPLERS
+    if not trained.config.get(ZERO_SNR):
+        return SAMPLERS
+    return {slug: each for slug, each in SAMPLERS.items() if takes(each, ZERO_SNR)}
+
+
+def takes(sampler: Sampler, setting: str) -> bool:
+    """Whether the sampler's scheduler has that setting; diffusers drops others, and draws by
+    another schedule than the model was trained with."""
+    return setting in inspect.signature(sampler.scheduler_class.__init__).parameters
 
 
 def again(trained: Any) -> Any:

@@ -8,6 +8,7 @@ from diffusers import (
     StableDiffusionInpaintPipeline,
     StableDiffusionPipeline,
 )
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
 from torch import Tensor
 
 from worker.engine.request import ImageRequest, Mode
@@ -19,6 +20,7 @@ from worker.pipelines.modes import Drawing, first_latents, pipeline_for
 from worker.pipelines.noise import Noise, serve
 from worker.pipelines.pixels import Arriving, start_rendering
 from worker.pipelines.prompts import PromptEmbeddings, embed
+from worker.pipelines.schedules import guidance_rescale
 
 
 class StableDiffusion:
@@ -75,7 +77,12 @@ class StableDiffusion:
         return prediction
 
     def guide(self, denoising: Denoising, prediction: Tensor) -> Tensor:
-        return guide(prediction, denoising.request.guidance_scale)
+        guided = guide(prediction, denoising.request.guidance_scale)
+        rescale = guidance_rescale(denoising.model.trained_scheduler)
+        if not rescale or len(prediction) == 1:
+            return guided
+        rescaled: Tensor = rescale_noise_cfg(guided, prediction[1:], guidance_rescale=rescale)
+        return rescaled
 
     def grid(self, denoising: Denoising) -> Tensor:
         return denoising.latents[0]
