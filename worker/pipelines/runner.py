@@ -29,7 +29,7 @@ from worker.pipelines.denoising import (
     Prediction,
     predict_eagerly,
 )
-from worker.pipelines.devices import choose_device, describe_device, name_device
+from worker.pipelines.devices import choose_device, describe_device, name_device, slow_format
 from worker.pipelines.fitting import TOGETHER, Manner
 from worker.pipelines.graphs import Graphs, call_of
 from worker.pipelines.loader import (
@@ -91,6 +91,8 @@ class DiffusersRunner:
         self._config = config
         self._device = choose_device(config)
         check_weights(config, self._device)
+        if slow := slow_format(config.dtype, self._device):
+            logger.warning("%s", slow)
         self._models = ResidentModels(config, self._device, on_leave=self._model_leaves)
         self._graphs = Graphs(self._device)
         self._probe = self._memory_probe()
