@@ -1,13 +1,15 @@
 """From a claim to what the engine is asked for, and to the text that the image carries."""
 
-from dataclasses import fields
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from typing import Any
 
 from webapp import __version__
+from webapp.catalog.loras import Worn, without_tags
 from webapp.catalog.samplers import SAMPLER_NAMES
 from webapp.generation.queueing.claims import Claim
 from webapp.generation.request.spec import GenerationSpec, noted_values
-from worker.engine.request import ImageRequest, ModelSource
+from worker.engine.request import ImageRequest, LoraSource, ModelSource
 from worker.finishing.parameters import Parameters, write_parameters
 from worker.start_images import read_start_images
 
@@ -25,7 +27,8 @@ def image_request(claim: Claim) -> ImageRequest:
             kind="file" if model.source == model.Source.FILE else "folder",
             location=model.path,
         ),
-        **_values_of(claim.asked, ImageRequest),
+        loras=tuple(LoraSource(one.slug, one.location, one.weight) for one in claim.loras),
+        **_values_of(replace(claim.asked, prompt=without_tags(claim.asked.prompt)), ImageRequest),
         **read_start_images(claim),
     )
 
@@ -37,9 +40,14 @@ def parameters_text(claim: Claim) -> str:
         "sampler": SAMPLER_NAMES[asked.sampler],
         "model": claim.model.name,
         "version": f"Darkroom {__version__}",
-        "more": noted_values(asked),
+        "more": noted_values(asked) | {"Lora hashes": _hashes(claim.loras)},
     }
     return write_parameters(Parameters(**values))
+
+
+def _hashes(loras: Sequence[Worn]) -> str:
+    """By which other tools find the files; "" if there are none."""
+    return ", ".join(f"{one.slug}: {one.short_hash}" for one in loras if one.short_hash)
 
 
 def _values_of(asked: GenerationSpec, kind: type[ImageRequest | Parameters]) -> dict[str, Any]:

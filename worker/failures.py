@@ -2,11 +2,11 @@
 
 from webapp.generation.queueing import services
 from webapp.generation.queueing.claims import Claim
-from worker.engine.errors import EngineError, InvalidRequest, OutOfMemory
+from worker.engine.errors import EngineError, InvalidRequest, LoraUnavailable, OutOfMemory
 from worker.start_images import StorageFailed
 
 # None of these is a fault of the model.
-NO_FAULT_OF_THE_MODEL = (InvalidRequest, OutOfMemory, StorageFailed)
+NO_FAULT_OF_THE_MODEL = (InvalidRequest, LoraUnavailable, OutOfMemory, StorageFailed)
 
 
 class Withheld(EngineError):

@@ -1,4 +1,5 @@
 // The settings: sliders that drive the fields, the shape, and what changes with the model.
+import { showLoras } from "darkroom/loras";
 import { RATIOS, nearestRatio, ratioText, shapesOf, sizeFor } from "darkroom/shapes";
 import { say } from "darkroom/strings";
 import { showStyles } from "darkroom/styles";
@@ -75,6 +76,7 @@ function showModel(values = {}) {
   field("negative_prompt").disabled = !model.uses_negative_prompt;
   showStart(model.takes_start_image);
   showStyles(field("model").value, field("model").selectedOptions[0].text);
+  showLoras(model.loras);
   showSizes(model);
 }
 

@@ -8,6 +8,7 @@ import { showToast } from "darkroom/headline";
 import { startHistory } from "darkroom/history";
 import { startHistoryList } from "darkroom/history-list";
 import { startIdeas } from "darkroom/ideas";
+import { startLoras } from "darkroom/loras";
 import { heardQueue } from "darkroom/places";
 import { heardBalance, priceChanged, showPrice } from "darkroom/price";
 import { showSettings, startSettings } from "darkroom/settings";
@@ -29,6 +30,7 @@ const draftChanged = startDraft(form, key);
 
 startComposer();
 startStyles();
+startLoras();
 startSettings(() => { draftChanged(); priceChanged(); });
 // Once more: the samplers of the draft's model are on offer only now.
 if (isOwnVisit) restoreDraft(form, key);

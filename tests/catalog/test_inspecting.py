@@ -49,7 +49,7 @@ def test_a_folder_of_many_is_walked_and_each_is_a_line(folder: Path) -> None:
     found = {Path(one["path"]).name: one for one in inspect_json(folder)}
     assert {name: (one["kind"], one["usable"]) for name, one in found.items()} == {
         "tiny": ("pipeline", True),
-        "fox.safetensors": ("lora", False),
+        "fox.safetensors": ("lora", True),
         "old.ckpt": ("pickle", False),
         "packed.zip": ("archive", False),
     }
@@ -61,7 +61,7 @@ def test_a_folder_of_many_is_walked_and_each_is_a_line(folder: Path) -> None:
 def test_without_json_a_table_is_printed(folder: Path) -> None:
     lines = inspect(folder / "nested", folder / "loras" / "fox.safetensors").splitlines()
     assert lines[0].startswith("yes pipeline     sd1")
-    assert lines[1].startswith("no  lora         sd1 lora F16")
+    assert lines[1].startswith("yes lora         sd1 lora F16")
 
 
 def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_scan_asks_one_process_for_all_files(
     assert asked == ["inspect"]
     assert "added tiny from" in said
     assert f"left out {folder / 'old.ckpt'}: old.ckpt is a pickle file" in said
-    assert f"left out {folder / 'loras' / 'fox.safetensors'}: fox.safetensors is a LoRA" in said
+    assert f"added the LoRA fox from {folder / 'loras' / 'fox.safetensors'}" in said
 
 
 def test_a_scan_adds_no_copy_and_finds_a_free_slug_for_another_of_the_name(

@@ -16,6 +16,7 @@ from webapp.catalog.locations import local_path
 from webapp.catalog.samplers import ZERO_SNR_DROPPED, sampler_choices, sampler_label
 
 MAX_STEPS = 150
+LEAST_WEIGHT, MOST_WEIGHT = -4.0, 4.0  # of a LoRA
 SLUG_PATTERN = r"^[a-z0-9][a-z0-9.-]{0,63}$"
 
 
@@ -73,6 +74,14 @@ class DiffusionModel(models.Model):
         _("problem"),
         blank=True,
         help_text=_("What the worker last said when it could not load it."),
+    )
+    base = models.CharField(
+        max_length=32,
+        blank=True,
+        editable=False,
+        default="",
+        db_default="",
+        help_text=_("Which of its family's versions it is, such as sd1; empty if nobody said."),
     )
     vocabulary_digest = models.CharField(
         max_length=64, blank=True, editable=False, default="", db_default=""
@@ -152,6 +161,68 @@ class DiffusionModel(models.Model):
         fitting = [slug for slug in self.architecture.samplers if slug not in dropped]
         ordered = sorted(fitting, key=lambda slug: slug != self.sampler)
         return [(slug, sampler_label(slug)) for slug in ordered]
+
+
+class Lora(models.Model):
+    """A LoRA, which is laid over models of its family: `<lora:slug:weight>` in a prompt. `location`
+    is as `catalog.locations` keeps it; `data_hash`, by which other tools know it, is the SHA-256 of
+    its tensors, without the header."""
+
+    slug = models.CharField(
+        _("name in prompts"), max_length=64, unique=True, validators=[RegexValidator(SLUG_PATTERN)]
+    )
+    name = models.CharField(_("name"), max_length=100)
+    summary = models.CharField(_("description"), max_length=200, blank=True)
+    family = models.CharField(_("family"), max_length=16, choices=architecture_choices)
+    base = models.CharField(max_length=32, blank=True, editable=False)
+    location = models.CharField(_("file"), max_length=500, unique=True)
+    trigger_words = models.CharField(
+        _("trigger words"),
+        max_length=400,
+        blank=True,
+        help_text=_("Words that call up what it was trained for; a click puts them in the prompt."),
+    )
+    licence = models.CharField(_("licence"), max_length=120, blank=True)
+    weight = models.FloatField(
+        _("usual weight"),
+        default=1.0,
+        validators=[MinValueValidator(LEAST_WEIGHT), MaxValueValidator(MOST_WEIGHT)],
+    )
+    data_hash = models.CharField(_("hash"), max_length=64)
+    size_bytes = models.BigIntegerField(_("size"))
+    enabled = models.BooleanField(_("enabled"), default=False)
+    groups = models.ManyToManyField(
+        UserGroup,
+        blank=True,
+        related_name="+",
+        verbose_name=_("only for groups"),
+        help_text=_("Empty: for everybody."),
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("LoRA")
+        verbose_name_plural = _("LoRAs")
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def path(self) -> str:
+        """The file on this host."""
+        return local_path(self.location)
+
+    @property
+    def tag(self) -> str:
+        """What a prompt says to have it."""
+        return f"<lora:{self.slug}:{self.weight:g}>"
+
+    def fits(self, model: DiffusionModel) -> bool:
+        """Whether it was trained for such a model; True if nobody knows which version of the family
+        one of them is."""
+        is_known = self.base and model.base
+        return self.family == model.family and (not is_known or self.base == model.base)
 
 
 class ModelVocabulary(models.Model):

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from itertools import chain, count
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from webapp.catalog import slugs
 from webapp.catalog.architectures import ARCHITECTURES, OTHER
 from webapp.catalog.defaults import begins_with
 from webapp.catalog.locations import kept_location
@@ -92,7 +92,7 @@ def add_local_model(
         model = _add(
             source=DiffusionModel.Source(found["form"]),
             location=kept_location(path),
-            slug=slug or _slug_of(found["title"]),
+            slug=slug or slugs.slug_of(found["title"]),
             name=name or found["title"],
             summary=summary,
             licence=found.get("licence", ""),
@@ -109,10 +109,7 @@ def add_local_model(
 def free_slug(*, title: str, path: Path) -> str:
     """A slug that no model has, of a title or else of a file's name, with a number if need be."""
     taken = set(DiffusionModel.objects.values_list("slug", flat=True))
-    wanted = [_slug_of(name) for name in (title, path.stem)]
-    wanted = [slug for slug in wanted if slug] or ["model"]
-    numbered = (f"{wanted[-1][:60]}-{number}" for number in count(2))
-    return next(slug for slug in chain(wanted, numbered) if slug not in taken)
+    return slugs.free_slug((title, path.stem), taken=taken, otherwise="model")
 
 
 def find_same_files(manifest: Mapping[str, str]) -> DiffusionModel | None:
@@ -193,7 +190,7 @@ def add_hub_model(
     return _add(
         source=DiffusionModel.Source.HUB,
         location=hub_id,
-        slug=slug or _slug_of(hub_id.partition("/")[2]),
+        slug=slug or slugs.slug_of(hub_id.partition("/")[2]),
         name=name or hub_id.partition("/")[2],
         family=family,
         side_px=side_px,
@@ -285,6 +282,7 @@ def _add(
         summary=summary,
         licence=licence,
         family=family,
+        base=found.get("architecture", ""),
         sampler=begins.sampler or architecture.samplers[0],
         width_px=side_px,
         height_px=side_px,
@@ -306,7 +304,3 @@ def _check_side(side_px: int, *, grid_px: int) -> None:
         sentence = _("The usual side is a multiple of %(grid)d, from %(least)d to %(most)d pixels.")
         limits = {"grid": grid_px, "least": SMALLEST_SIDE_PX, "most": LARGEST_SIDE_PX}
         raise InvalidInput(sentence % limits, field="side_px")
-
-
-def _slug_of(name: str) -> str:
-    return re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.")[:64]

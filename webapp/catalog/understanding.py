@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from webapp.catalog.architectures import IMAGE, INPAINT, UPSCALE
 from webapp.catalog.lexicon import Lexicon, PhraseBook
+from webapp.catalog.loras import blank_tags
 from webapp.catalog.words import Word, read_words
 
 # So many unknown words get offers; a page shows no more.
@@ -40,7 +41,7 @@ class Understanding:
 def understand(prompt: str, lexicon: Lexicon, *, language: str = "en") -> Understanding:
     """What the model makes of the prompt; the words offered are in the unknown word's own writing,
     those of the page's `language` first. Never raises, whatever the prompt holds."""
-    words = read_words(prompt)
+    words = read_words(blank_tags(prompt))
     things: dict[str, None] = {}
     spoken: Counter[str] = Counter()
     strange: dict[str, list[Word]] = {}

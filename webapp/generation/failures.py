@@ -16,6 +16,7 @@ BY_CODE: Final[dict[str, Promise]] = {
     "black_image": _("The image came out entirely black, so it was not kept."),
     "out_of_memory": _("The image is too large for the memory of this device."),
     "model_unavailable": _("The model is not available."),
+    "lora_unavailable": _("A LoRA that this image was to be drawn with is not available."),
     "invalid_request": _("The request is not valid for this model."),
     "start_picture_lost": _("The start image or its mask no longer exists. Add it again."),
     "storage_failed": _("The studio's storage did not answer. Ask for the image again later."),

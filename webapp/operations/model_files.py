@@ -13,6 +13,7 @@ from webapp.operations.worker_modules import ask_worker_lines
 
 # What is drawn with, beside parts of a pipeline and what is laid over one.
 MODELS: Final = ("checkpoint", "pipeline")
+LORA: Final = "lora"
 # To read files whole takes as long as their disk does.
 DIGEST_S: Final = 24 * 3600.0
 
@@ -35,12 +36,12 @@ def inspect_files(
 
 
 def inspect_file(path: Path) -> Said:
-    """What is said of one path. Raises CommandError with the worker's sentence if no model can be
-    made of it."""
+    """What is said of one path. Raises CommandError with the worker's sentence if neither a model
+    nor a LoRA can be made of it."""
     (said,) = inspect_files([path])
     if not said["usable"]:
         raise CommandError(said["sentence"])
-    if said["kind"] not in MODELS:
+    if said["kind"] not in (*MODELS, LORA):
         raise CommandError(f"{path.name} is a {said['kind']}, which is no model by itself.")
     return said
 

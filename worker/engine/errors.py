@@ -47,6 +47,14 @@ class ModelUnavailable(EngineError):
     default_sentence = "The model is not available."
 
 
+class LoraUnavailable(ModelUnavailable):
+    """The file of a LoRA is missing, broken, of a kind that is not supported, or not for this
+    model; nothing is wrong with the model."""
+
+    code = "lora_unavailable"
+    default_sentence = "A LoRA that this image was to be drawn with is not available."
+
+
 class OutOfMemory(EngineError):
     """The device ran out of memory; a smaller image may work."""
 

@@ -27,6 +27,18 @@ from worker.recognition.headers import digest_of, read_json
 from worker.recognition.names import NAMES
 from worker.recognition.recognise import REPAINTING_CHANNELS, recognise, walk
 
+# What a LoRA was trained for -> the family whose models it may be laid over.
+LORA_FAMILIES = {
+    "sd1": "sd",
+    "sd2": "sd",
+    "sdxl": "sdxl",
+    "sd3": "sd3",
+    "flux": "flux",
+    "z-image": "z_image",
+    "qwen-image": "qwen_image",
+    "flux2": "flux2_klein",
+}
+PLAIN_LORAS = frozenset({"lora", "locon"})
 # Parts of a pipeline, which are chosen for files that lack them.
 PARTS = frozenset({"vae", "text encoder"})
 
@@ -60,7 +72,21 @@ def inspect_path(path: Path) -> Inspection:
         return _folder(path, found)
     if found.kind == "checkpoint":
         return _file(path, found)
+    if found.kind == "lora":
+        return _lora(path, found)
     return _refusal(found, found.sentence)
+
+
+def _lora(path: Path, found: Found) -> Inspection:
+    """Usable if the models that it was trained for can be drawn with it."""
+    family = LORA_FAMILIES.get(found.architecture)
+    if found.variant not in PLAIN_LORAS:
+        return _refusal(found, f"{found.sentence} This kind is not supported.")
+    if not found.architecture:
+        return _refusal(found, f"{found.sentence} Nothing in it says which models it is for.")
+    if family is None:
+        return _refusal(found, f"{found.sentence} LoRAs of such models are not supported.")
+    return Inspection(found, family, True, found.sentence)
 
 
 def _refusal(found: Found, sentence: str) -> Inspection:

@@ -19,7 +19,7 @@ from diffusers.utils.peft_utils import set_adapter_layers
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from worker.engine.errors import InvalidRequest, ModelUnavailable
+from worker.engine.errors import InvalidRequest, LoraUnavailable
 from worker.engine.request import LoraSource
 from worker.pipelines.architectures import ARCHITECTURES
 from worker.pipelines.memory import is_out_of_memory
@@ -82,7 +82,7 @@ def apply(model: "LoadedModel", loras: tuple[LoraSource, ...]) -> None:
     any, the model draws bit for bit what it drew before it ever had one. Encode prompts after
     this, since a LoRA may change the text encoder.
 
-    Raises `ModelUnavailable` naming the LoRA whose file is missing, broken, no LoRA or not for
+    Raises `LoraUnavailable` naming the LoRA whose file is missing, broken, no LoRA or not for
     this model; `InvalidRequest` for a LoRA named twice or a scale that is no number. The model
     then draws with what it drew with before.
     """
@@ -139,7 +139,7 @@ def _load(model: "LoadedModel", lora: LoraSource) -> None:
     shelf = model.loras
     _check_file(lora)
     if not hasattr(model.pipeline, "load_lora_weights"):
-        raise ModelUnavailable(f"The model {model.source.slug} does not take LoRAs.")
+        raise LoraUnavailable(f"The model {model.source.slug} does not take LoRAs.")
     name = f"lora_{shelf.names_given}"
     shelf.names_given += 1
     try:
@@ -148,7 +148,7 @@ def _load(model: "LoadedModel", lora: LoraSource) -> None:
     # Libraries raise whatever they like on files that do not fit; all of it means the same.
     except Exception as error:
         _take_back(model, name)
-        if isinstance(error, ModelUnavailable) or is_out_of_memory(error):
+        if isinstance(error, LoraUnavailable) or is_out_of_memory(error):
             raise
         raise _misfit(lora, f"{type(error).__name__}: {error}") from error
     if model.weights == "fp8":
@@ -190,21 +190,21 @@ def _take_back(model: "LoadedModel", name: str) -> None:
 
 
 def _check_file(lora: LoraSource) -> None:
-    """Raises `ModelUnavailable` for a file that is missing, broken, no LoRA, or of a kind that
+    """Raises `LoraUnavailable` for a file that is missing, broken, no LoRA, or of a kind that
     would be drawn otherwise than it was trained: diffusers leaves out what it has no place for."""
     path = Path(lora.location)
     if not path.is_file():
-        raise ModelUnavailable(f"The LoRA {lora.slug} is not on this worker.", detail=str(path))
+        raise LoraUnavailable(f"The LoRA {lora.slug} is not on this worker.", detail=str(path))
     if path.suffix.lower() != ".safetensors":
-        raise ModelUnavailable(f"The LoRA {lora.slug} is not a safetensors file.", detail=str(path))
+        raise LoraUnavailable(f"The LoRA {lora.slug} is not a safetensors file.", detail=str(path))
     header = read_tensors(path)
     if header is None:
-        raise ModelUnavailable(f"The file of the LoRA {lora.slug} is damaged.", detail=str(path))
+        raise LoraUnavailable(f"The file of the LoRA {lora.slug} is damaged.", detail=str(path))
     kind = _kind_of(path, header)
     if kind:
-        raise ModelUnavailable(f"The LoRA {lora.slug} is {kind}, which is not supported.")
+        raise LoraUnavailable(f"The LoRA {lora.slug} is {kind}, which is not supported.")
     if not any("lora" in name for name in header):
-        raise ModelUnavailable(f"The file of {lora.slug} is not a LoRA.", detail=str(path))
+        raise LoraUnavailable(f"The file of {lora.slug} is not a LoRA.", detail=str(path))
 
 
 def _kind_of(path: Path, header: Mapping[str, Any]) -> str:
@@ -221,8 +221,8 @@ def _is_alpha_told(path: Path, header: Mapping[str, Any]) -> bool:
     return recognise(path).alpha is not None or any(name.endswith(".alpha") for name in header)
 
 
-def _misfit(lora: LoraSource, detail: str) -> ModelUnavailable:
-    return ModelUnavailable(f"The LoRA {lora.slug} does not fit this model.", detail=detail)
+def _misfit(lora: LoraSource, detail: str) -> LoraUnavailable:
+    return LoraUnavailable(f"The LoRA {lora.slug} does not fit this model.", detail=detail)
 
 
 def _accept_company() -> None:
@@ -241,7 +241,7 @@ def _accept_company() -> None:
 
 
 def _check_fit(model: "LoadedModel", lora: LoraSource) -> None:
-    """Raises `ModelUnavailable` unless every tensor belongs to a layer of the model, by shape."""
+    """Raises `LoraUnavailable` unless every tensor belongs to a layer of the model, by shape."""
     homeless = _tensors(model, lora)
     if not homeless:
         raise _misfit(lora, "no tensors")

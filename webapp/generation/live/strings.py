@@ -91,6 +91,8 @@ def studio_strings() -> dict[str, str]:
         "words_replaced": _("Changed to {near}."),
         "words_add": _("Add {word} to the prompt"),
         "words_found": _("{count} found"),
+        "lora_words": _("trigger words: {words}"),
+        "lora_in": _("in the prompt"),
         **_start_strings(),
     }
 

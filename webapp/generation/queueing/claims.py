@@ -27,6 +27,7 @@ from django.db.models import (
 from django.db.models.expressions import Combinable, CombinedExpression, RawSQL
 from django.db.models.functions import Now
 
+from webapp.catalog.loras import Worn, worn_by
 from webapp.catalog.models import DiffusionModel
 from webapp.generation import events
 from webapp.generation.models import REQUEST_ID, TRACE, Image, QueueShare
@@ -54,7 +55,8 @@ Leases = Mapping[uuid.UUID, uuid.UUID]  # image id -> lease token
 @dataclass(frozen=True, slots=True)
 class Claim:
     """One image that is this worker's to draw, until the lease ends. `asked` is what the model is
-    asked for: the words of its style are in its prompts, and its seed is this image's. Files are
+    asked for: the words of its style are in its prompts, and its seed is this image's. `loras` are
+    those that its prompt names. Files are
     names in the media storage, "" if its mode brings none. `attempt` is the number of this
     drawing, once it begins. One that is `alone` may be what stops workers: nothing else is drawn
     beside it. `request_id` is what the log of the page calls the request, and `trace`
@@ -69,6 +71,7 @@ class Claim:
     waited_s: float
     model: DiffusionModel
     asked: GenerationSpec
+    loras: tuple[Worn, ...]
     start_file: str
     mask_file: str
     request_id: str
@@ -205,6 +208,7 @@ def _lease(image: Image, *, share: QueueShare, worker: str) -> Claim:
         waited_s=max(0.0, waited.total_seconds()),
         model=image.model,
         asked=drawn_spec(image),
+        loras=worn_by(generation.prompt),
         start_file=generation.start.file if generation.start else "",
         mask_file=generation.mask.file if generation.mask else "",
         request_id=generation.more.get(REQUEST_ID, ""),

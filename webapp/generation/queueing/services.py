@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 
 from webapp.accounts.models import User
 from webapp.catalog import services as catalog
+from webapp.catalog.loras import check_loras
 from webapp.catalog.models import DiffusionModel
 from webapp.catalog.pricing import Quote, quote_image
 from webapp.core.errors import Conflict, DarkroomError, NotFound, TooMany
@@ -70,12 +71,14 @@ def submit_generation(
 
     The same key with the same body answers with the generation that it made the first time (a
     double click is one generation); with another body it raises Conflict, and also if the
-    price is another by now. Raises InvalidInput for a spec that the model can't draw, images that
-    are not the owner's or a group without a price, NotEnoughCredits, and TooMany if the owner
-    has more queued than `DARKROOM_QUEUE_LIMIT` allows or the group's limits are reached. Whatever
+    price is another by now. Raises InvalidInput for a spec that the model can't draw, LoRAs that
+    are not on offer for it, images that are not the owner's or a group without a price,
+    NotEnoughCredits, and TooMany if the owner has more queued than `DARKROOM_QUEUE_LIMIT` allows or
+    the group's limits are reached. Whatever
     it raises, nothing was changed.
     """
     check_spec(spec, model=model)
+    check_loras(spec.prompt, spec.negative_prompt, model=model, user=owner)
     check_key(idempotency_key)
     digest = spec.digest(model_slug=model.slug)
     try:

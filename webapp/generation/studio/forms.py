@@ -11,7 +11,8 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from webapp.accounts.models import User
-from webapp.catalog.models import DiffusionModel
+from webapp.catalog.loras import list_loras_for
+from webapp.catalog.models import DiffusionModel, Lora
 from webapp.catalog.pricing import Prices, read_prices
 from webapp.catalog.samplers import spacing_facts
 from webapp.catalog.selectors import list_offered_models
@@ -266,13 +267,13 @@ def composer_of_attempt(data: Mapping[str, Any], error: DarkroomError, *, owner:
     return Composer(models, model, read_prices(user=owner), values, error)
 
 
-def composer_context(composer: Composer) -> dict[str, Any]:
+def composer_context(composer: Composer, *, owner: User) -> dict[str, Any]:
     """What the page's template and its script need beside the feed: the form as it is shown, and
-    the facts, styles and ideas of every model on offer."""
+    the facts, styles, LoRAs and ideas of every model on offer."""
     return {
         "composer": composer,
         "price_each_ucr": composer.price_each_ucr,
-        "model_facts": _model_facts(composer),
+        "model_facts": _model_facts(composer, owner),
         "sampler_facts": spacing_facts(),
         "page_styles": page_styles(composer.models),
         "ideas": page_ideas(composer.models),
@@ -280,9 +281,10 @@ def composer_context(composer: Composer) -> dict[str, Any]:
     }
 
 
-def _model_facts(composer: Composer) -> dict[str, dict[str, Any]]:
+def _model_facts(composer: Composer, owner: User) -> dict[str, dict[str, Any]]:
     """What the page's script needs to know of each model, by slug; `price_ucr` is None if
     the server has to be asked (metered), or there is no price."""
+    loras = list(list_loras_for(user=owner))
     return {
         model.slug: {
             "summary": model.summary or _("Installed by this studio"),
@@ -300,8 +302,20 @@ def _model_facts(composer: Composer) -> dict[str, dict[str, Any]]:
             "is_metered": composer.prices.terms_of(model).is_metered,
             "price_ucr": _flat_price(composer.prices, model),
             "start_levels": start_levels(model),
+            "loras": [_lora_facts(lora) for lora in loras if lora.fits(model)],
         }
         for model in composer.models
+    }
+
+
+def _lora_facts(lora: Lora) -> dict[str, str]:
+    return {
+        "slug": lora.slug,
+        "name": lora.name,
+        "summary": lora.summary,
+        "words": lora.trigger_words,
+        "weight": f"{lora.weight:g}",
+        "tag": lora.tag,
     }
 
 

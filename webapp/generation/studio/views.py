@@ -198,7 +198,7 @@ def _studio_page(
         "has_no_worker": has_no_worker(),
         "idempotency_key": uuid.uuid4(),
         "strings": studio_strings(),
-        **composer_context(composer),
+        **composer_context(composer, owner=request.user),
     }
     return render(request, "generation/studio.html", context, status=status)
 

@@ -1,4 +1,4 @@
-"""Models on offer."""
+"""Models and LoRAs on offer."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from webapp.catalog.models import DiffusionModel
+from webapp.catalog.models import DiffusionModel, Lora
 from webapp.catalog.vocabulary_services import describe_vocabulary
 from webapp.operations.admin.base import AuditedAdmin
 from webapp.operations.model_memory import model_memory
@@ -23,8 +23,39 @@ class DiffusionModelForm(forms.ModelForm):  # type: ignore[type-arg]
         return {*super()._get_validation_exclusions(), "is_default"}  # type: ignore[misc]
 
 
+class FilesAdmin(AuditedAdmin):
+    """What is made of files, which groups may be limited to."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Files are looked at before a row is written: `manage.py models add`."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """False: images refer to it, so it is disabled instead."""
+        return False
+
+    def formfield_for_manytomany(
+        self, db_field: "ManyToManyField[Any, Any]", request: HttpRequest, **options: Any
+    ) -> Any:
+        """Groups are few: one box for each."""
+        options["widget"] = UnfoldAdminCheckboxSelectMultipleWidget()
+        return super().formfield_for_manytomany(db_field, request, **options)
+
+
+@admin.register(Lora)
+class LoraAdmin(FilesAdmin):
+    """LoRAs on offer; files are added with `manage.py models`."""
+
+    audit_name = "lora"
+    audit_skips = frozenset({"created_at"})
+    list_display = ["name", "slug", "family", "enabled", "trigger_words"]
+    list_filter = ["enabled", "family"]
+    search_fields = ["name", "slug", "location", "trigger_words"]
+    readonly_fields = ["slug", "family", "location", "data_hash", "size_bytes"]
+
+
 @admin.register(DiffusionModel)
-class DiffusionModelAdmin(AuditedAdmin):
+class DiffusionModelAdmin(FilesAdmin):
     """Models on offer; files are added with `manage.py models`."""
 
     audit_name = "model"
@@ -71,21 +102,6 @@ class DiffusionModelAdmin(AuditedAdmin):
     def words(self, model: DiffusionModel) -> str:
         """What its folder says that it knows."""
         return describe_vocabulary(model)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Files are looked at before a row is written: `manage.py models add`."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """False: images refer to their model, so it is disabled instead."""
-        return False
-
-    def formfield_for_manytomany(
-        self, db_field: "ManyToManyField[Any, Any]", request: HttpRequest, **options: Any
-    ) -> Any:
-        """Groups are few: one box for each."""
-        options["widget"] = UnfoldAdminCheckboxSelectMultipleWidget()
-        return super().formfield_for_manytomany(db_field, request, **options)
 
     def save_model(
         self, request: HttpRequest, obj: Model, form: "BaseModelForm[Any]", change: bool

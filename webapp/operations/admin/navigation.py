@@ -11,7 +11,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from webapp.accounts.models import Invitation, User, UserGroup
-from webapp.catalog.models import DiffusionModel, PriceList
+from webapp.catalog.models import DiffusionModel, Lora, PriceList
 from webapp.core.models import AuditLine, Notice
 from webapp.credits.models import CodeBatch, CreditRequest, Hold, TopUpBatch, Transaction
 from webapp.generation.models import Image
@@ -40,6 +40,7 @@ ROOMS: list[tuple[Promise, list[tuple[type[Model], Promise, str]]]] = [
         _("Catalog"),
         [
             (DiffusionModel, _("Models"), "deployed_code"),
+            (Lora, _("LoRAs"), "layers"),
             (PriceList, _("Prices"), "sell"),
         ],
     ),

@@ -11,15 +11,16 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from webapp.catalog import services
+from webapp.catalog import loras, services
 from webapp.catalog.architectures import ARCHITECTURES
 from webapp.catalog.locations import is_anywhere, is_builtin, kept_location
 from webapp.catalog.manifests import compare_manifest, is_here, keep_manifest, take_manifest
-from webapp.catalog.models import DiffusionModel
+from webapp.catalog.models import DiffusionModel, Lora
 from webapp.catalog.vocabulary_services import describe_vocabulary, refresh_vocabulary
 from webapp.core.digits import whole_argument
 from webapp.core.errors import DarkroomError
 from webapp.operations.model_files import (
+    LORA,
     MODELS,
     Said,
     inspect_file,
@@ -91,6 +92,9 @@ class Command(BaseCommand):
             here += "" if is_anywhere(model.kept_at) else " (must be there on every host)"
             star = "*" if model.is_default else " "
             self.stdout.write(f"{state} {star} {model.slug:24} {model.family:5} {here}")
+        for lora in Lora.objects.all():
+            state = "on " if lora.enabled else "off"
+            self.stdout.write(f"{state}   {lora.slug:24} {lora.family:5} LoRA {lora.path}")
 
     def run_add(self, **options: Any) -> None:
         """Adds a folder or file, and offers it if asked to; what is no path is taken for a hub id.
@@ -100,6 +104,9 @@ class Command(BaseCommand):
             self.add_hub_model(**options)
             return
         found = inspect_file(path)
+        if found["kind"] == LORA:
+            self.add_lora(path, found, **options)
+            return
         model = services.add_local_model(
             path=path,
             found=found,
@@ -120,6 +127,19 @@ class Command(BaseCommand):
         if options["enable"] or options["default"]:
             self.run_enable(slug=model.slug, default=options["default"])
 
+    def add_lora(self, path: Path, found: Said, **options: Any) -> None:
+        """A row for a LoRA, on offer if asked to."""
+        lora = loras.add_lora(path=path, found=found, slug=options["slug"], name=options["name"])
+        self.stdout.write(f"Added the LoRA {lora.slug} ({lora.get_family_display()}).")
+        if options["enable"]:
+            self.offer_lora(slug=lora.slug, offered=True)
+
+    def offer_lora(self, *, slug: str, offered: bool) -> None:
+        """Offers a LoRA, or takes it off the offer, and says what a prompt says to have it."""
+        lora = loras.offer_lora(slug=slug, offered=offered)
+        state = f"on offer: {lora.tag}" if offered else "disabled"
+        self.stdout.write(f"The LoRA {lora.name} is {state}.")
+
     def add_hub_model(self, **options: Any) -> None:
         """A row for a hub id; nothing is downloaded yet."""
         model = services.add_hub_model(
@@ -136,7 +156,10 @@ class Command(BaseCommand):
 
     def run_enable(self, *, slug: str, default: bool = False, **options: Any) -> None:
         """Offers a model whose files are here, and prints what memory it needs if workers say
-        so."""
+        so; or a LoRA, if no model has that slug."""
+        if is_lora(slug):
+            self.offer_lora(slug=slug, offered=True)
+            return
         model = services.enable_model(slug=slug, default=default)
         self.stdout.write(f"{model.name} is on offer{' as the default' if default else ''}.")
         memory = model_memory(model=model)
@@ -144,7 +167,10 @@ class Command(BaseCommand):
             self.stdout.write(memory.sentence)
 
     def run_disable(self, *, slug: str, **options: Any) -> None:
-        """Takes a model off the offer; what is queued for it is still drawn."""
+        """Takes a model or a LoRA off the offer; what is queued for it is still drawn."""
+        if is_lora(slug):
+            self.offer_lora(slug=slug, offered=False)
+            return
         self.stdout.write(f"{services.disable_model(slug=slug).name} is disabled.")
 
     def run_download(self, *, slug: str, yes: bool, **options: Any) -> None:
@@ -200,6 +226,10 @@ class Command(BaseCommand):
     def scan_one(self, path: Path, said: Said) -> None:
         """Adds it, or says in a line why not."""
         try:
+            if said["kind"] == LORA and said["usable"]:
+                slug = loras.add_lora(path=path, found=said).slug
+                self.stdout.write(f"added the LoRA {slug} from {path}; enable it when you like")
+                return
             refuse_for_scan(path, said)
             slug = services.free_slug(title=said["title"], path=path)
             model = services.add_local_model(path=path, found=said, slug=slug)
@@ -248,6 +278,12 @@ class Command(BaseCommand):
         others = compare_manifest(model=model, manifest=manifest)
         self.stdout.write(f"{model.slug}: {', '.join(others) or 'the same'}")
         return not others
+
+
+def is_lora(slug: str) -> bool:
+    """Whether a LoRA is called so, and no model."""
+    is_model = DiffusionModel.objects.filter(slug=slug).exists()
+    return not is_model and Lora.objects.filter(slug=slug).exists()
 
 
 def refuse_for_scan(path: Path, said: Said) -> None:
