@@ -35,6 +35,7 @@ def numbers_of(model: DiffusionModel) -> tuple[Any, ...]:
         ("flux", (28, 3.5, "flow_euler", 16, False)),
         ("z_image", (50, 5.0, "flow_euler", 16, True)),
         ("qwen_image", (50, 4.0, "flow_euler", 16, True)),
+        ("flux2_klein", (50, 4.0, "flow_euler", 16, False)),
     ],
 )
 def test_each_family_has_numbers_of_its_own(
@@ -53,6 +54,7 @@ def test_each_family_has_numbers_of_its_own(
         ("sdxl", "hyper", 1, (1, 1.0, "ddim", 8, False)),
         ("sd3", "turbo", 0, (4, 1.0, "flow_euler", 16, False)),
         ("flux", "schnell", 4, (4, 1.0, "flow_euler", 16, False)),
+        ("flux2_klein", "distilled", 0, (4, 1.0, "flow_euler", 16, False)),
         ("z_image", "turbo", 0, (9, 0.0, "flow_euler", 16, False)),
     ],
 )

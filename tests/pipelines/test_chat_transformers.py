@@ -29,6 +29,7 @@ from webapp.catalog.architectures import ARCHITECTURES
 from worker.config import EngineConfig
 from worker.engine.errors import InvalidRequest
 from worker.engine.request import ImageRequest, LoraSource, Mask
+from worker.pipelines.inspect import inspect_path
 from worker.pipelines.runner import DiffusersRunner
 
 MODELS = ("z_image", "z_image-dynamic", "qwen_image", "flux2_klein", "flux2_klein-distilled")
@@ -170,6 +171,14 @@ def test_prompts_of_other_lengths_and_other_guidance_share_no_call(
     studio: Studio, name: str, changes: dict[str, Any]
 ) -> None:
     assert studio.begin(studio.ask(name)).key != studio.begin(studio.ask(name, **changes)).key
+
+
+def test_a_folder_says_whether_it_was_distilled(folders: dict[str, Path]) -> None:
+    said = {name: inspect_path(folders[name]) for name in MODELS}
+    assert all(each.usable for each in said.values())
+    assert [each.family for each in said.values()] == [name.partition("-")[0] for name in MODELS]
+    distilled = [name for name, each in said.items() if each.found.few_step == "distilled"]
+    assert distilled == ["flux2_klein-distilled"]
 
 
 def test_klein_reads_every_prompt_in_one_window(studio: Studio) -> None:

@@ -146,9 +146,8 @@ _KNOWN: Final = (
         schedule=FLOW_MATCHING,
         side_px=1024,
         grid_px=16,
-        # The distilled one's: the base model takes 50, and guides.
-        steps=4,
-        guidance_scale=1.0,
+        steps=50,
+        guidance_scale=4.0,
         uses_negative_prompt=False,
         modes=frozenset({TEXT}),
     ),

@@ -77,6 +77,8 @@ def _pipeline(path: Path, class_name: str, index: dict[str, Any]) -> Found:
     channels = denoiser.get("in_channels")
     scheduler = read_json(path / "scheduler" / "scheduler_config.json") or {}
     few_step, few_steps = details.few_step_named(details.said_name(path, None))
+    if index.get("is_distilled") is True:  # as FLUX.2 klein's say, whatever they are called
+        few_step = few_step or "distilled"
     return Found(
         kind="pipeline",
         form="folder",

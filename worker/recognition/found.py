@@ -21,7 +21,7 @@ Kind = Literal[
 ]
 # "unknown": a model that comes in two kinds, and nothing in the file says which.
 Prediction = Literal["", "epsilon", "v_prediction", "edm", "flow", "unknown"]
-FewStep = Literal["", "turbo", "lightning", "lcm", "dmd2", "hyper", "schnell"]
+FewStep = Literal["", "turbo", "lightning", "lcm", "dmd2", "hyper", "schnell", "distilled"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
