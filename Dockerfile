@@ -52,7 +52,7 @@ COPY deploy/healthy.sh ./
 # Of the worker only what looks at a model's files, in a process of its own and without torch, and
 # what the catalog says of the starter model.
 COPY worker/__init__.py worker/config.py worker/
-COPY worker/pipelines/__init__.py worker/pipelines/architectures.py worker/pipelines/inspect.py worker/pipelines/sizes.py worker/pipelines/fitting.py worker/pipelines/
+COPY worker/pipelines/__init__.py worker/pipelines/architectures.py worker/pipelines/configurations.py worker/pipelines/inspect.py worker/pipelines/sizes.py worker/pipelines/fitting.py worker/pipelines/
 COPY worker/recognition worker/recognition
 COPY worker/starter/pipeline/model_index.json worker/starter/pipeline/vocabulary.json worker/starter/pipeline/
 USER darkroom

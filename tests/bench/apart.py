@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psycopg
@@ -28,8 +28,12 @@ def measure_apart(module: str) -> Iterator[Figure]:
         with psycopg.connect(urls.postgres, user="postgres", autocommit=True) as superuser:
             superuser.execute("GRANT SET ON PARAMETER session_replication_role TO darkroom")
             superuser.execute("GRANT pg_checkpoint TO darkroom")
-        environment = own_environment(Path(folder), {"DARKROOM_DATABASE_POOL": "no"})
-        done = _run(module, environment)
+        yield from run_apart(module, Path(folder), {"DARKROOM_DATABASE_POOL": "no"})
+
+
+def run_apart(module: str, var: Path, settings: Mapping[str, str]) -> Iterator[Figure]:
+    """The same of a process that needs no servers."""
+    done = _run(module, own_environment(var, settings))
     if done.returncode:
         raise TrialFailedError(f"{module} could not measure: {done.stdout[-2000:]}")
     for fields in json.loads(done.stdout.splitlines()[-1]):

@@ -17,6 +17,7 @@ from tests.bench.gallery import measure_gallery
 from tests.bench.holds import measure_holds
 from tests.bench.large import measure_large
 from tests.bench.load import measure_load
+from tests.bench.loading import measure_loading
 from tests.bench.neighbours import measure_neighbours
 from tests.bench.posting import measure_posting
 from tests.bench.restoring import measure_restoring
@@ -31,6 +32,7 @@ Part = Callable[[Bench], Iterator[Figure]]
 PARTS: dict[str, Part] = {
     "starting": measure_starting,
     "files": measure_files,
+    "loading": measure_loading,
     "drawing": measure_drawing,
     "posting": measure_posting,
     "holds": measure_holds,

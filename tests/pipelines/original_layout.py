@@ -11,6 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 Rules = list[tuple[str, str]]
+Tensors = dict[str, torch.Tensor]
+
+_LAYER = re.compile(r"down_blocks\.\d\.resnets\.(\d)")
 
 _RESNET: Rules = [
     (r"\.norm1\.", ".in_layers.0."),
@@ -23,6 +26,8 @@ _RESNET: Rules = [
 _UNET_ENDS: Rules = [
     (r"^time_embedding\.linear_1", "time_embed.0"),
     (r"^time_embedding\.linear_2", "time_embed.2"),
+    (r"^add_embedding\.linear_1", "label_emb.0.0"),
+    (r"^add_embedding\.linear_2", "label_emb.0.2"),
     (r"^conv_in", "input_blocks.0.0"),
     (r"^conv_norm_out", "out.0"),
     (r"^conv_out", "out.2"),
@@ -46,15 +51,33 @@ _VAE: Rules = [
 ]
 
 
+def load_part(folder: Path, part: str) -> Tensors:
+    """All tensors of one component of a folder."""
+    tensors: Tensors = {}
+    for file in sorted((folder / part).glob("*.safetensors")):
+        tensors |= load_file(file)
+    return tensors
+
+
 def write_original_file(folder: Path, file: Path) -> None:
-    """Write the tiny model in `folder` (one layer per block, two U-Net blocks) to `file`."""
-    unet = load_file(folder / "unet" / "diffusion_pytorch_model.safetensors")
-    vae = load_file(folder / "vae" / "diffusion_pytorch_model.safetensors")
-    text = load_file(folder / "text_encoder" / "model.safetensors")
-    tensors = {f"model.diffusion_model.{_unet_name(name)}": unet[name] for name in unet}
-    tensors |= {f"first_stage_model.{_vae_name(name)}": _as_conv(name, vae[name]) for name in vae}
+    """Write the Stable Diffusion 1 in `folder` to `file`."""
+    text = load_part(folder, "text_encoder")
+    tensors = original_unet(folder) | original_vae(folder)
     tensors |= {f"cond_stage_model.transformer.text_model.{name}": text[name] for name in text}
     save_file(tensors, file)
+
+
+def original_unet(folder: Path) -> Tensors:
+    """The tensors of the folder's U-Net; of SDXL's too."""
+    unet = load_part(folder, "unet")
+    layers = 1 + max(int(found[1]) for found in map(_LAYER.match, unet) if found)
+    return {f"model.diffusion_model.{_unet_name(name, layers, unet)}": unet[name] for name in unet}
+
+
+def original_vae(folder: Path, prefix: str = "first_stage_model.") -> Tensors:
+    """The tensors of the folder's VAE."""
+    vae = load_part(folder, "vae")
+    return {f"{prefix}{_vae_name(name)}": _as_conv(name, vae[name]) for name in vae}
 
 
 def _apply(rules: Rules, name: str) -> str:
@@ -63,23 +86,38 @@ def _apply(rules: Rules, name: str) -> str:
     return name
 
 
-def _unet_name(name: str) -> str:
-    # Two entries per block: the layer, then the downsampler or the second layer of the way up.
+def _unet_name(name: str, layers: int, unet: Tensors) -> str:
+    # Behind the first come, of each block, its layers and its downsampler; the way up has one
+    # layer more in each, and the upsampler in the last.
+    side = layers + 1
     name = re.sub(
-        r"^down_blocks\.(\d)\.(resnets|attentions)\.0",
-        lambda m: f"input_blocks.{1 + 2 * int(m[1])}.{int(m[2] == 'attentions')}",
+        r"^down_blocks\.(\d)\.(resnets|attentions)\.(\d)",
+        lambda m: f"input_blocks.{1 + side * int(m[1]) + int(m[3])}.{int(m[2] == 'attentions')}",
         name,
     )
-    name = re.sub(r"^down_blocks\.0\.downsamplers\.0\.conv", "input_blocks.2.0.op", name)
+    name = re.sub(
+        r"^down_blocks\.(\d)\.downsamplers\.0\.conv",
+        lambda m: f"input_blocks.{side * (int(m[1]) + 1)}.0.op",
+        name,
+    )
     name = re.sub(
         r"^up_blocks\.(\d)\.(resnets|attentions)\.(\d)",
-        lambda m: f"output_blocks.{2 * int(m[1]) + int(m[3])}.{int(m[2] == 'attentions')}",
+        lambda m: f"output_blocks.{side * int(m[1]) + int(m[3])}.{int(m[2] == 'attentions')}",
         name,
     )
-    name = re.sub(r"^up_blocks\.0\.upsamplers\.0", "output_blocks.1.1", name)
+    name = re.sub(
+        r"^up_blocks\.(\d)\.upsamplers\.0",
+        lambda m: f"output_blocks.{side * int(m[1]) + layers}.{_upsampler(int(m[1]), unet)}",
+        name,
+    )
     name = _apply(_UNET_ENDS, name)
-    is_resnet = re.match(r"(input|output)_blocks\.\d\.0\.|middle_block\.[02]\.", name)
+    is_resnet = re.match(r"(input|output)_blocks\.\d+\.0\.|middle_block\.[02]\.", name)
     return _apply(_RESNET, name) if is_resnet else name
+
+
+def _upsampler(block: int, unet: Tensors) -> int:
+    """It stands behind the layer, and behind the attention, if there is one."""
+    return 1 + any(name.startswith(f"up_blocks.{block}.attentions") for name in unet)
 
 
 def _vae_name(name: str) -> str:

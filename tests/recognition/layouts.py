@@ -91,7 +91,7 @@ STABLE_DIFFUSION: Final = (
           "checkpoint", "sd1", dtype="F32", prediction_type="epsilon"),
     _file("SD 1.5 without a VAE", "no-vae.safetensors",
           {name: shape for name, shape in names.SD1.items() if "first_stage" not in name},
-          "checkpoint", "sd1", parts=["text_encoder"]),
+          "checkpoint", "sd1", parts=["clip-l"]),
     _file("SD 1.5 with the old names of CLIP", "old-clip.safetensors", names.SD1_OLD,
           "checkpoint", "sd1"),
     _file("SD 1.5, v-prediction by name", "merge-vpred.safetensors", names.SD1, "checkpoint",
@@ -135,7 +135,7 @@ STABLE_DIFFUSION: Final = (
     _file("SD 3 with its text encoders", "sd3_medium_incl_clips_t5xxlfp16.safetensors",
           wrapped(names.SD3, _COMFY) | names.SD3_ENCODERS
           | wrapped(names.VAE_16, "first_stage_model."), "checkpoint", "sd3",
-          parts=["text_encoder", "text_encoder_2", "text_encoder_3", "vae"]),
+          parts=["clip-l", "clip-g", "t5", "vae"]),
     _file("SD 3.5 without text encoders", "sd3.5_large.safetensors",
           wrapped(names.SD3, _COMFY) | wrapped(names.VAE_16, "first_stage_model."), "checkpoint",
           "sd3", parts=["vae"]),

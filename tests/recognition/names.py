@@ -105,12 +105,10 @@ VAE_16: Final = {
     "decoder.mid.block_1.conv1.weight": (512, 512, 3, 3),
     "encoder.conv_in.weight": (128, 3, 3, 3),
 }
+CLIP_G: Final = {name: (*shape[:-1], 1280) for name, shape in CLIP_L.items()}
 SD3_ENCODERS: Final = (
     wrapped(CLIP_L, "text_encoders.clip_l.transformer.")
-    | wrapped(
-        {name: (*shape[:-1], 1280) for name, shape in CLIP_L.items()},
-        "text_encoders.clip_g.transformer.",
-    )
+    | wrapped(CLIP_G, "text_encoders.clip_g.transformer.")
     | wrapped(T5, "text_encoders.t5xxl.transformer.")
 )
 

@@ -15,17 +15,6 @@ TokenizerAndEncoder = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SingleFile:
-    """One kind of single file. `architecture`: as `worker.recognition` calls it;
-    `configured_by`: the hub id whose configuration and tokenizers fit, as in diffusers' own table
-    of default pipelines; `repainting_configured_by`: the same for those that only inpaint."""
-
-    architecture: str
-    configured_by: str
-    repainting_configured_by: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """Which of a pipeline's components read the prompt. `clip` and `t5` name tokenizer and
     encoder. `penultimate`: the last but one layer counts. `pooled_only`: CLIP gives only the
@@ -45,10 +34,10 @@ class Architecture:
     whose own pipeline draws them whole (`plain`).
 
     `classes`: of diffusers, in a folder's model_index.json; the first draws from text.
+    `files`: the architectures (`worker.recognition.names`) whose single files it loads.
     `overflows_in_float16`: half precision is bfloat16 then, as the numbers of its transformer are
     too large. `vae_overflows`: the VAE works in float32 if its files say so.
     `renumbers_lora_blocks`: its LoRAs may come with blocks numbered otherwise.
-    `may_bring_safety_checker`: a single file is loaded without one.
     `schedule_settings`: what its schedulers are set to, whatever its files say: the defaults of
     some classes of schedulers were made for pixels, and files that were saved by another class say
     nothing of them. As diffusers' pipelines of Stable Diffusion 1 correct what they are built with.
@@ -58,11 +47,10 @@ class Architecture:
     adapter: str
     classes: tuple[str, ...] = ()
     reading: Reading = Reading()
-    files: tuple[SingleFile, ...] = ()
+    files: tuple[str, ...] = ()
     overflows_in_float16: bool = False
     vae_overflows: bool = False
     renumbers_lora_blocks: bool = False
-    may_bring_safety_checker: bool = False
     schedule_settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -84,19 +72,7 @@ _KNOWN: Final = (
         adapter="worker.pipelines.stable_diffusion:StableDiffusion",
         classes=("StableDiffusionPipeline", "StableDiffusionInpaintPipeline"),
         reading=Reading(clip=(_CLIP_1,)),
-        files=(
-            SingleFile(
-                architecture="sd2",
-                configured_by="stabilityai/stable-diffusion-2-1",
-                repainting_configured_by="stabilityai/stable-diffusion-2-inpainting",
-            ),
-            SingleFile(
-                architecture="sd1",
-                configured_by="stable-diffusion-v1-5/stable-diffusion-v1-5",
-                repainting_configured_by="stable-diffusion-v1-5/stable-diffusion-inpainting",
-            ),
-        ),
-        may_bring_safety_checker=True,
+        files=("sd1", "sd2"),
         schedule_settings=_OF_LATENTS | {"steps_offset": 1},
     ),
     Architecture(
@@ -104,13 +80,7 @@ _KNOWN: Final = (
         adapter="worker.pipelines.stable_diffusion_xl:StableDiffusionXL",
         classes=("StableDiffusionXLPipeline", "StableDiffusionXLInpaintPipeline"),
         reading=Reading(clip=(_CLIP_1, _CLIP_2), penultimate=True),
-        files=(
-            SingleFile(
-                architecture="sdxl",
-                configured_by="stabilityai/stable-diffusion-xl-base-1.0",
-                repainting_configured_by="diffusers/stable-diffusion-xl-1.0-inpainting-0.1",
-            ),
-        ),
+        files=("sdxl",),
         vae_overflows=True,
         renumbers_lora_blocks=True,
         schedule_settings=_OF_LATENTS,
@@ -122,12 +92,7 @@ _KNOWN: Final = (
         reading=Reading(
             clip=(_CLIP_1, _CLIP_2), penultimate=True, all_pooled=True, t5=_T5_3, t5_tokens=256
         ),
-        files=(
-            SingleFile(
-                architecture="sd3",
-                configured_by="stabilityai/stable-diffusion-3-medium-diffusers",
-            ),
-        ),
+        files=("sd3",),
         overflows_in_float16=True,
     ),
     Architecture(
@@ -135,12 +100,7 @@ _KNOWN: Final = (
         adapter="worker.pipelines.flux:Flux",
         classes=("FluxPipeline",),
         reading=Reading(clip=(_CLIP_1,), pooled_only=True, t5=_CLIP_2, t5_tokens=512),
-        files=(
-            SingleFile(
-                architecture="flux",
-                configured_by="black-forest-labs/FLUX.1-dev",
-            ),
-        ),
+        files=("flux",),
         overflows_in_float16=True,
     ),
     Architecture(

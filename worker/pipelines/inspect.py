@@ -15,16 +15,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from worker.pipelines.architectures import (
-    ARCHITECTURES,
-    OTHER,
-    SingleFile,
-    architecture_of_class,
-)
-from worker.recognition.folders import INDEX, size_px
+from worker.pipelines.architectures import ARCHITECTURES, OTHER, architecture_of_class
+from worker.pipelines.configurations import configuration_of
+from worker.recognition.folders import size_px
 from worker.recognition.found import Form, Found
-from worker.recognition.headers import digest_of, read_json
+from worker.recognition.headers import digest_of
 from worker.recognition.names import NAMES
+from worker.recognition.parts import choose_parts, is_part, lacking
 from worker.recognition.recognise import REPAINTING_CHANNELS, recognise, walk
 
 # What a LoRA was trained for -> the family whose models it may be laid over.
@@ -39,17 +36,23 @@ LORA_FAMILIES = {
     "flux2": "flux2_klein",
 }
 PLAIN_LORAS = frozenset({"lora", "locon"})
-# Parts of a pipeline, which are chosen for files that lack them.
-PARTS = frozenset({"vae", "text encoder"})
+_STEERED = {"fill": "FLUX.1 Fill", "control": "a FLUX.1 that follows another image"}
+_STORED = {
+    "NF4": "in NF4, for bitsandbytes on a GPU",
+    "FP4": "in FP4, for bitsandbytes on a GPU",
+    "SVDQ": "for Nunchaku on a GPU",
+    "scaled fp8": "in fp8 with a scale for each layer",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
     """What a path holds, and what this version makes of it.
 
-    `usable` says whether it can be loaded and draws from text; `sentence` says what it is, or what
-    is wrong with it. `only_repaints` says that it can be loaded, but only inpaints. `family` is one
-    of `ARCHITECTURES`, or None; `native_size_px` is the side the model was trained at.
+    `usable` says whether it can be loaded and draws from text, or is a part for files that lack it;
+    `sentence` says what it is, or what is wrong with it. `only_repaints` says that it can be
+    loaded, but only inpaints. `family` is one of `ARCHITECTURES`, or None;
+    `native_size_px` is the side the model was trained at.
     """
 
     found: Found
@@ -74,6 +77,11 @@ def inspect_path(path: Path) -> Inspection:
         return _file(path, found)
     if found.kind == "lora":
         return _lora(path, found)
+    if is_part(found):
+        sentence = found.sentence.removesuffix(", not a whole model.")
+        place = "vae" if found.kind == "vae" else "text_encoders"
+        sentence += f", for files that lack one: keep it in a folder called {place} beside them."
+        return Inspection(found, None, True, sentence)
     return _refusal(found, found.sentence)
 
 
@@ -105,27 +113,23 @@ def _usable(path: Path, found: Found, family: str, native_size_px: int | None) -
     return Inspection(found, family, False, sentence, native_size_px, only_repaints=True)
 
 
-def configuration_of(path: Path) -> Path:
-    """Return the folder beside a single file that holds its configuration and tokenizers.
-
-    A single file holds weights alone; `NAME.safetensors` is read with `NAME.config/`.
-    """
-    return path.with_suffix(".config")
-
-
 def _file(path: Path, found: Found) -> Inspection:
     reason = _why_not(path, found)
     if reason:
         return _refusal(found, reason)
-    family, known = _single_file(found.architecture)
-    if known is None:
+    family = _family_of_file(found.architecture)
+    if family is None:
         name = NAMES[found.architecture]
         sentence = (
             f"{path.name} is a checkpoint of {name}, which can't be loaded from a single file. "
             "Add the model as a folder in diffusers format."
         )
         return _refusal(found, sentence)
-    return _whole_file(path, found, family, known)
+    missing = choose_parts(path, found).missing
+    if missing:
+        return _refusal(found, lacking(path, found, missing))
+    size = size_px(configuration_of(path)) or found.native_size_px
+    return _usable(path, found, family, size)
 
 
 def _why_not(path: Path, found: Found) -> str:
@@ -142,34 +146,27 @@ def _why_not(path: Path, found: Found) -> str:
         return f"{path.name} is the Stable Diffusion x4 upscaler, which draws nothing from text."
     if found.architecture == "video":
         return f"{path.name} is a checkpoint of a video model."
+    if found.variant in _STEERED:
+        return f"{path.name} is {_STEERED[found.variant]}, which draws nothing from text alone."
+    return _stored_otherwise(path, found)
+
+
+def _stored_otherwise(path: Path, found: Found) -> str:
+    if found.dtype in _STORED:
+        return (
+            f"{path.name} stores its weights {_STORED[found.dtype]}, which is not supported. Take "
+            "the same model in bf16, fp8 or GGUF."
+        )
+    is_gguf = path.suffix.lower() == ".gguf"
+    if is_gguf and found.architecture not in {"flux", "sd3"}:
+        return f"{path.name} is in GGUF, which is loaded of FLUX.1 and Stable Diffusion 3 alone."
     return ""
 
 
-def _single_file(architecture: str) -> tuple[str, SingleFile | None]:
-    """The family that loads single files of that architecture, and how; None if none does."""
-    for slug, family in ARCHITECTURES.items():
-        for known in family.files:
-            if known.architecture == architecture:
-                return slug, known
-    return OTHER, None
-
-
-def _whole_file(path: Path, found: Found, family: str, known: SingleFile) -> Inspection:
-    if not any(part.startswith("text_encoder") for part in found.parts):
-        sentence = f"{path.name} holds the denoiser only, without text encoders."
-        return _refusal(found, sentence)
-    configuration = configuration_of(path)
-    if read_json(configuration / INDEX) is None:
-        return _refusal(found, _wants_configuration(path, found, known))
-    return _usable(path, found, family, size_px(configuration) or found.native_size_px)
-
-
-def _wants_configuration(path: Path, found: Found, known: SingleFile) -> str:
-    repaints = found.in_channels == REPAINTING_CHANNELS
-    source = known.repainting_configured_by if repaints else known.configured_by
-    command = "python -m worker.pipelines.download fetch --configuration-only"
-    folder = configuration_of(path).name
-    return f"{path.name} needs its configuration beside it: {command} {source} --into {folder}."
+def _family_of_file(architecture: str) -> str | None:
+    """The family that loads single files of that architecture; None if none does."""
+    fitting = (slug for slug, family in ARCHITECTURES.items() if architecture in family.files)
+    return next(fitting, None)
 
 
 # The program

@@ -28,7 +28,7 @@ from worker.pipelines.fitting import (
     needs_of,
     plan_loading,
 )
-from worker.pipelines.inspect import configuration_of, inspect_path
+from worker.pipelines.inspect import inspect_path
 from worker.pipelines.loras import LoraShelf
 from worker.pipelines.memory import (
     drop_weights,
@@ -40,11 +40,10 @@ from worker.pipelines.memory import (
 from worker.pipelines.parts import Parts
 from worker.pipelines.previews import LatentPreview, fit_preview
 from worker.pipelines.prompt_cache import PromptCache
-from worker.pipelines.schedules import settings_found
+from worker.pipelines.single_files import read_single_file
 from worker.pipelines.sizes import DENOISERS, ModelSizes, is_half_only, measure
 from worker.pipelines.vae_ways import VaeWays
 from worker.recognition.folders import OPTIONAL_COMPONENTS
-from worker.recognition.found import Found
 
 _FULL = Plan("full", 0)
 _CONVOLUTIONAL = frozenset({"UNet2DConditionModel", "AutoencoderKL"})
@@ -121,13 +120,11 @@ def load_model(source: ModelSource, config: EngineConfig, plan: Plan = _FULL) ->
     `EngineError` for weights that cannot be stored there as configured.
     """
     path = files_of(source)
-    found = _check_usable(source, path)
+    _check_usable(source, path)
     device = choose_device(config)
     dtype = choose_dtype(config, device, source.family)
     try:
         pipeline = _read_pipeline(source, path, dtype)
-        if source.kind == "file":
-            pipeline.scheduler.register_to_config(**settings_found(found))
         parts = _place(pipeline, device, dtype, plan)
     # Libraries raise whatever they like on broken files; all of it means the same to people.
     except Exception as error:
@@ -167,7 +164,8 @@ def _store_in_fp8(pipeline: Any, dtype: torch.dtype) -> None:
     """Each layer's weights are widened to `dtype` while it works. diffusers leaves norms, what
     makes positions, and the first and last layers as they are."""
     for name, part in pipeline.components.items():
-        if name in DENOISERS:
+        # One that is quantised is stored in fewer bytes still.
+        if name in DENOISERS and getattr(part, "hf_quantizer", None) is None:
             part.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=dtype)
 
 
@@ -265,9 +263,9 @@ def files_of(source: ModelSource) -> Path:
         raise ModelUnavailable(sentence, detail=f"{source.location}: {error}") from error
 
 
-def _check_usable(source: ModelSource, path: Path) -> Found:
-    """What the files are. Refuse, unopened, whatever draws neither from text nor into an image, or
-    comes in another format than safetensors."""
+def _check_usable(source: ModelSource, path: Path) -> None:
+    """Refuse, unopened, whatever draws neither from text nor into an image, or comes in another
+    format than safetensors and GGUF."""
     found = inspect_path(path)
     if not (found.usable or found.only_repaints):
         sentence = f"The model {source.slug} cannot be used: {found.sentence}"
@@ -279,27 +277,14 @@ def _check_usable(source: ModelSource, path: Path) -> Found:
             f"but its files are {found.family} {found.form}."
         )
         raise ModelUnavailable(sentence, detail=str(path))
-    return found.found
 
 
 def _read_pipeline(source: ModelSource, path: Path, dtype: torch.dtype) -> Any:
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
     if source.kind == "file":
-        return _read_file(source, path, dtype)
+        return read_single_file(path, dtype)
     return _read_folder(path, dtype)
-
-
-def _read_file(source: ModelSource, path: Path, dtype: torch.dtype) -> Any:
-    architecture = ARCHITECTURES[source.family]
-    absent = {"safety_checker": None} if architecture.may_bring_safety_checker else {}
-    return getattr(diffusers, architecture.classes[0]).from_single_file(
-        str(path),
-        config=str(configuration_of(path)),
-        dtype=dtype,
-        local_files_only=True,
-        **absent,
-    )
 
 
 def _read_folder(path: Path, dtype: torch.dtype) -> Any:

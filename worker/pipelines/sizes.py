@@ -8,25 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from worker.recognition.found import Found
 from worker.recognition.headers import read_tensors
+from worker.recognition.parts import COMPONENTS, choose_parts, held_components
+from worker.recognition.recognise import PARTS, recognise
 
 DENOISERS: Final = frozenset({"unet", "transformer"})
 FP8_BYTES: Final = 1
-_FLOATS = frozenset({"F64", "F32", "F16", "BF16"})  # as safetensors names them
+# As safetensors names them. Those of one byte are widened when they are loaded.
+_FLOATS = frozenset({"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"})
 # What diffusers' layerwise casting leaves in full, by its own names and by those of single files.
 _KEPT_FULL = re.compile(
     r"norm|pos_embed|patch_embed|t_embedder|cap_embedder|^proj_in\.|^proj_out\."
     r"|_mod\.lin\.|\bmodulation\.lin\.|(?:_block|final_layer)\.adaLN_modulation"
-)
-# Single files: the first prefix that fits a tensor's name says what it belongs to.
-_PARTS_OF_FILES: Final = (
-    ("model.diffusion_model.", "transformer"),
-    ("cond_stage_model.", "text_encoder"),
-    ("conditioner.embedders.1.", "text_encoder_2"),
-    ("conditioner.", "text_encoder"),
-    ("text_encoders.clip_l.", "text_encoder"),
-    ("text_encoders.clip_g.", "text_encoder_2"),
-    ("text_encoders.t5xxl.", "text_encoder_3"),
 )
 
 
@@ -99,14 +93,36 @@ def measure(path: Path) -> ModelSizes:
 
 
 def _entries(path: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    if path.is_file():
+        yield from _entries_of_file(path)
+        return
     for file in weight_files(path):
         for name, entry in (read_tensors(file) or {}).items():
-            yield (_part_in_file(name) if file == path else file.parent.name), name, entry
+            yield file.parent.name, name, entry
 
 
-def _part_in_file(name: str) -> str:
-    found = (part for prefix, part in _PARTS_OF_FILES if name.startswith(prefix))
-    return next(found, "vae")
+def _entries_of_file(path: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Of a single file, and of the parts nearby that it is loaded with."""
+    found = recognise(path)
+    if found.kind != "checkpoint" or found.architecture not in COMPONENTS:
+        return
+    components = held_components(found)
+    for name, entry in (read_tensors(path) or {}).items():
+        part = _part_in_file(name, found, components)
+        if part:
+            yield part, name, entry
+    for component, place in choose_parts(path, found).chosen.items():
+        for file in [place] if place.is_file() else sorted(place.glob("*.safetensors")):
+            for name, entry in (read_tensors(file) or {}).items():
+                yield component, name, entry
+
+
+def _part_in_file(name: str, found: Found, components: dict[str, str]) -> str:
+    """The component that a tensor belongs to; "" for what is left aside, such as EMA weights."""
+    held = next((part for prefix, part in PARTS if name.startswith(prefix)), "")
+    if held:
+        return components.get(held, "")
+    return "transformer" if name.startswith(found.prefix) else ""
 
 
 def weight_files(path: Path) -> Iterator[Path]:

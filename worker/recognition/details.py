@@ -107,6 +107,11 @@ _QUANTISED: Final = (
     ("bitsandbytes__nf4", "NF4"),
     ("bitsandbytes__fp4", "FP4"),
     ("smooth_factor", "SVDQ"),
+    # ComfyUI's, and of its newer tools: each layer's weights are to be multiplied.
+    ("\nscaled_fp8\n", "scaled fp8"),
+    (".scale_weight\n", "scaled fp8"),
+    (".weight_scale\n", "scaled fp8"),
+    (".comfy_quant\n", "scaled fp8"),
 )
 
 

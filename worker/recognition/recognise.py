@@ -21,12 +21,14 @@ from worker.recognition.signs import Match, match
 
 # How the first names of tensors tell which parts of a pipeline a file holds.
 PARTS: Final = (
-    ("cond_stage_model.", "text_encoder"),
-    ("conditioner.embedders.0.", "text_encoder"),
-    ("conditioner.embedders.1.", "text_encoder_2"),
-    ("text_encoders.clip_l.", "text_encoder"),
-    ("text_encoders.clip_g.", "text_encoder_2"),
-    ("text_encoders.t5xxl.", "text_encoder_3"),
+    ("cond_stage_model.transformer.", "clip-l"),
+    ("cond_stage_model.model.", "clip-h"),
+    ("conditioner.embedders.0.transformer.", "clip-l"),
+    ("conditioner.embedders.0.model.", "clip-g"),
+    ("conditioner.embedders.1.model.", "clip-g"),
+    ("text_encoders.clip_l.", "clip-l"),
+    ("text_encoders.clip_g.", "clip-g"),
+    ("text_encoders.t5xxl.", "t5"),
     ("first_stage_model.", "vae"),
     ("vae.", "vae"),
 )
@@ -49,6 +51,11 @@ _SUFFIXES: Final = WEIGHT_SUFFIXES | PICKLE_SUFFIXES | ARCHIVE_SUFFIXES
 # A file's configuration, and a download that is not done.
 _ASIDE: Final = (".config", ".partial")
 REPAINTING_CHANNELS: Final = 9
+_PREDICTIONS: Final = {
+    "v_prediction": ", v-prediction",
+    "edm": ", EDM",
+    "unknown": ", whose prediction type is found out when it is loaded",
+}
 _SIZES_PX: Final = {"sd1": 512, "sd2": 768, "sd-upscaler": 512}
 
 
@@ -201,11 +208,12 @@ def _checkpoint(path: Path, header: Header, matched: Match) -> Found:
     channels = (*header.shape(f"{_prefix_of(sign.channels, prefix)}{sign.channels}"), 0, 0)[1]
     prediction, zero_snr = details.prediction_of(sign.architecture, header, path, channels=channels)
     few_step, few_steps = details.few_step_of(sign.architecture, header, path, prefix)
-    variant = _variant(sign.architecture, channels)
+    trained = _trained(prediction, zero_snr, few_step, few_steps)
+    variant = _variant(sign.architecture, channels, header, prefix)
     return Found(
         kind="checkpoint",
         form="file",
-        sentence=f"{_named(sign.architecture, variant)}.",
+        sentence=f"{_named(sign.architecture, variant)}{trained}.",
         architecture=sign.architecture,
         variant=variant,
         parts=tuple(_parts(header)) if sign.layout == "published" else (),
@@ -216,22 +224,44 @@ def _checkpoint(path: Path, header: Header, matched: Match) -> Found:
         zero_snr=zero_snr,
         few_step=few_step,
         few_steps=few_steps,
-        native_size_px=_SIZES_PX.get(sign.architecture, 1024),
+        native_size_px=_size_px(sign.architecture, prediction),
     )
+
+
+def _size_px(architecture: str, prediction: str) -> int:
+    # Of Stable Diffusion 2 the smaller ones predict noise.
+    is_small = architecture == "sd2" and prediction == "epsilon"
+    return 512 if is_small else _SIZES_PX.get(architecture, 1024)
 
 
 def _prefix_of(name: str, prefix: str) -> str:
     return "" if name.startswith("model.diffusion_model.") else prefix
 
 
-def _variant(architecture: str, channels: int) -> str:
+def _variant(architecture: str, channels: int, header: Header, prefix: str) -> str:
     if architecture in details.BY_NOISE:
         names = {REPAINTING_CHANNELS: "inpaint", 8: "instruct"}
         return names.get(channels, "")
     if architecture == "flux":
         # Packed two by two: latents; latents and those of an image; and a mask of 8x8 pixels.
         return {384: "fill", 128: "control"}.get(channels, "")
-    return ""
+    return _version_of_sd3(header, prefix) if architecture == "sd3" else ""
+
+
+def _trained(prediction: str, zero_snr: bool, few_step: str, few_steps: int) -> str:
+    """What tells it from the plain model of its architecture; "" if nothing does."""
+    said = _PREDICTIONS.get(prediction, "") + (" with zero terminal SNR" if zero_snr else "")
+    if few_step:
+        said += f", {few_step}" + (f" for {few_steps} steps" if few_steps else "")
+    return said
+
+
+def _version_of_sd3(header: Header, prefix: str) -> str:
+    names = ("joint_blocks.37.x_block.mlp.fc1.weight", "transformer_blocks.37.ff.net.2.weight")
+    if any(f"{prefix}{name}" in header.tensors for name in names):
+        return "3.5-large"
+    names = ("joint_blocks.0.x_block.attn2.qkv.weight", "transformer_blocks.0.attn2.to_q.weight")
+    return "3.5-medium" if any(f"{prefix}{name}" in header.tensors for name in names) else ""
 
 
 def _named(architecture: str, variant: str) -> str:
