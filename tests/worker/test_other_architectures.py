@@ -5,6 +5,7 @@ import json
 import re
 import uuid
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,9 @@ def added(manage_models: Manage, name: str, root: Path) -> DiffusionModel:
 def diffusers_pixels(folder: str, prompt: str, negative_prompt: str) -> bytes:
     pipe = DiffusionPipeline.from_pretrained(folder)
     pipe.set_progress_bar_config(disable=True)
+    is_binned = "use_resolution_binning" in signature(pipe.__call__).parameters
+    # Else it draws the nearest of its own sizes, and scales that.
+    options = {"use_resolution_binning": False} if is_binned else {}
     picture = pipe(
         prompt,
         negative_prompt=negative_prompt,
@@ -77,6 +81,7 @@ def diffusers_pixels(folder: str, prompt: str, negative_prompt: str) -> bytes:
         num_inference_steps=ASKED["steps"],
         guidance_scale=ASKED["guidance_scale"],
         generator=torch.Generator("cpu").manual_seed(ASKED["seed"]),
+        **options,
     ).images[0]
     return bytes(picture.tobytes())
 
