@@ -18,6 +18,7 @@ from tests.bench.holds import measure_holds
 from tests.bench.large import measure_large
 from tests.bench.load import measure_load
 from tests.bench.loading import measure_loading
+from tests.bench.models import measure_models
 from tests.bench.neighbours import measure_neighbours
 from tests.bench.posting import measure_posting
 from tests.bench.restoring import measure_restoring
@@ -46,6 +47,7 @@ PARTS: dict[str, Part] = {
     "waiting": measure_waiting,
     "restoring": measure_restoring,
     "load": measure_load,
+    "models": measure_models,
 }
 # Measured only if named: they take as long as everything else together.
 ONLY_IF_NAMED: dict[str, Part] = {"ci": measure_ci}

@@ -13,6 +13,7 @@ from tests.recognition.headers import write_header
 from webapp.accounts.models import User, UserGroup
 from webapp.catalog import loras
 from webapp.catalog.models import DiffusionModel, Lora
+from webapp.catalog.services import STARTER
 from webapp.core.errors import InvalidInput
 from webapp.generation.models import Generation
 
@@ -131,6 +132,11 @@ def test_a_lora_is_for_models_of_its_family_and_version(alice: User) -> None:
     assert fitting == ["first", "unsaid"]
     with pytest.raises(InvalidInput, match="There is no LoRA “detail” for Second"):
         loras.check_loras("<lora:detail>", "", model=second, user=alice)
+
+
+def test_no_lora_of_others_is_offered_for_the_built_in_model() -> None:
+    lora = make_lora(base="sd1")
+    assert not lora.fits(make_model("starter", **STARTER | {"enabled": True}))
 
 
 def test_a_lora_may_be_for_some_groups_or_off(alice: User, offered_model: DiffusionModel) -> None:

@@ -33,6 +33,7 @@ STARTER: dict[str, Any] = {
     "summary": "Icons and small scenes, drawn in a moment on any machine.",
     "licence": "Apache-2.0",
     "family": "sd",
+    "base": STARTER_SLUG,  # no LoRA of others was trained for it
     "width_px": 128,
     "height_px": 128,
     "min_side_px": 96,
