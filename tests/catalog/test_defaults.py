@@ -55,7 +55,7 @@ def test_each_family_has_numbers_of_its_own(
         ("sd3", "turbo", 0, (4, 1.0, "flow_euler", 16, False)),
         ("flux", "schnell", 4, (4, 1.0, "flow_euler", 16, False)),
         ("flux2_klein", "distilled", 0, (4, 1.0, "flow_euler", 16, False)),
-        ("z_image", "turbo", 0, (9, 0.0, "flow_euler", 16, False)),
+        ("z_image", "turbo", 0, (8, 0.0, "flow_euler", 16, False)),
     ],
 )
 def test_a_model_that_was_distilled_begins_with_few_steps_and_without_guidance(

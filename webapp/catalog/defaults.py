@@ -33,7 +33,7 @@ _FEW_STEPS: Final[Mapping[str, Mapping[str, FewSteps]]] = {
     "sd3": {"turbo": FewSteps(4)},
     "flux": {"schnell": FewSteps(4), "turbo": FewSteps(8, 3.5), "hyper": FewSteps(8, 3.5)},
     "flux2_klein": {"distilled": FewSteps(4)},
-    "z_image": {"turbo": FewSteps(9, 0.0)},
+    "z_image": {"turbo": FewSteps(8, 0.0)},
     "qwen_image": {"lightning": FewSteps(8)},
 }
 
