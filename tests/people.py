@@ -1,5 +1,6 @@
 """The people, the model and the images that tests are about."""
 
+import hashlib
 import io
 import uuid
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from PIL import Image as Picture
 
 from webapp.accounts.models import User
-from webapp.catalog.models import DiffusionModel
+from webapp.catalog.models import DiffusionModel, Lora
 from webapp.generation.models import Generation
 from webapp.generation.queueing import services
 from webapp.generation.queueing.claims import Claim, begin_drawings, claim_next
@@ -41,6 +42,19 @@ def make_model(slug: str = "tiny", **changes: Any) -> DiffusionModel:
         "max_pixels": 256 * 256,
     }
     return DiffusionModel.objects.create(slug=slug, **{**fields, **changes})
+
+
+def make_lora(slug: str = "detail", **changes: Any) -> Lora:
+    """A LoRA on offer for Stable Diffusion; nothing lies at its location."""
+    fields: dict[str, Any] = {
+        "name": slug.title(),
+        "family": "sd",
+        "location": f"/nowhere/{slug}.safetensors",
+        "data_hash": hashlib.sha256(slug.encode()).hexdigest(),
+        "size_bytes": 1000,
+        "enabled": True,
+    }
+    return Lora.objects.create(slug=slug, **fields | changes)
 
 
 def make_spec(**changes: Any) -> GenerationSpec:

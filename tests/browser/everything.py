@@ -22,7 +22,7 @@ from fido2.webauthn import (
     CollectedClientData,
 )
 
-from tests.people import claim, finish, make_model, make_user, picture_bytes, submit
+from tests.people import claim, finish, make_lora, make_model, make_user, picture_bytes, submit
 from tests.prices import make_group, make_list
 from webapp.accounts.invitations import InvitationTerms, make_invitation
 from webapp.accounts.models import User
@@ -41,6 +41,7 @@ from webapp.generation.queueing.claims import Claim
 from webapp.generation.request.uploads import create_upload_from_image
 from webapp.operations.batch_file import FileLine
 from webapp.operations.batches import draft_for_lines
+from webapp.operations.models import BackupRun
 from webapp.operations.tasks import check_nightly
 
 CREDIT = UCR_PER_CREDIT
@@ -72,6 +73,7 @@ def furnish() -> Everything:
     """Makes all of it, through the services that people's own clicks go through."""
     alice, charlie = make_user("alice"), make_user("charlie", is_staff=True, is_superuser=True)
     model = make_model(name="Tiny Diffusion", summary="Small and quick")
+    make_lora(summary="Finer lines", trigger_words="fine lines")
     group = make_group("Friends")
     make_list("0.2", metered={model: ("1.5", "0.05")}, groups={group: "0.5"}, note="a share")
     pictures = draw_pictures(alice, model)
@@ -86,6 +88,7 @@ def furnish() -> Everything:
     }
     tell_admins(code="model_unavailable:tiny", sentence="The model could not be loaded.")
     check_nightly()
+    BackupRun.objects.create(kind="backup", name="darkroom-20260101T000000Z", took_s=4.5, images=1)
     return Everything(alice, charlie, pictures, arguments)
 
 

@@ -6,8 +6,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.visitors import LiveStudio, Visitors
-from tests.catalog.test_loras import make_lora
-from tests.people import make_model, make_user
+from tests.people import make_lora, make_model, make_user
 from webapp.accounts.models import User
 
 pytestmark = pytest.mark.browser

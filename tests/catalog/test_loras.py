@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.people import claim, make_model, make_user, submit
+from tests.people import claim, make_lora, make_model, make_user, submit
 from tests.recognition import names
 from tests.recognition.headers import write_header
 from webapp.accounts.models import User, UserGroup
@@ -21,19 +21,6 @@ pytestmark = pytest.mark.django_db
 Manage = Callable[..., str]
 LAYER = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k"
 LOHA = {f"{LAYER}.hada_w{n}_{side}": (8, 8) for n in (1, 2) for side in "ab"}
-
-
-def make_lora(slug: str = "detail", **changes: Any) -> Lora:
-    """A LoRA on offer for Stable Diffusion; nothing lies at its location."""
-    fields: dict[str, Any] = {
-        "name": slug.title(),
-        "family": "sd",
-        "location": f"/nowhere/{slug}.safetensors",
-        "data_hash": hashlib.sha256(slug.encode()).hexdigest(),
-        "size_bytes": 1000,
-        "enabled": True,
-    }
-    return Lora.objects.create(slug=slug, **fields | changes)
 
 
 @pytest.fixture

@@ -168,11 +168,11 @@ def test_the_feed_asks_the_database_the_same_for_one_group_and_for_many(
 ) -> None:
     submit(alice, offered_model, count=2)
     as_alice.get("/")
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         as_alice.get("/")
     for _request in range(5):
         submit(alice, offered_model, count=4)
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         as_alice.get("/")
 
 

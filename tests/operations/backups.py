@@ -18,6 +18,8 @@ from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
 
 COMMAND_S = 240
+END_OURS = """SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+    WHERE datname = %s AND usename = current_user"""
 
 
 @contextmanager
@@ -28,7 +30,9 @@ def new_database() -> Iterator[str]:
     with psycopg.connect(urlunsplit(server), autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         yield urlunsplit(server._replace(path=f"/{name}"))
-        connection.execute(sql.SQL("DROP DATABASE {} (FORCE)").format(sql.Identifier(name)))
+        # Not by FORCE, which would end an autovacuum, too, and may not: it is the superuser's.
+        connection.execute(END_OURS, [name])
+        connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
 
 
 def manage(database: str, var: Path, *words: str, **more: str) -> tuple[int, str]:
