@@ -65,7 +65,7 @@ function showModel(values = {}) {
   const model = current();
   document.querySelector("[data-summary]").textContent = model.summary;
   for (const slider of document.querySelectorAll("[data-drives]")) {
-    if (slider.dataset.drives in model.limits) [slider.min, slider.max] = model.limits[slider.dataset.drives];
+    if (slider.dataset.drives in model.limits) showLimits(slider, ...model.limits[slider.dataset.drives]);
   }
   for (const [name, choices] of Object.entries(model.choices)) {
     const chosen = values[name] ?? field(name).value;
@@ -78,6 +78,14 @@ function showModel(values = {}) {
   showStyles(field("model").value, field("model").selectedOptions[0].text);
   showLoras(model.loras);
   showSizes(model);
+}
+
+// Where there is nothing to choose, the one value is chosen, and the field is away.
+function showLimits(slider, least, most) {
+  [slider.min, slider.max] = [least, most];
+  const isFixed = least === most;
+  if (isFixed) field(slider.dataset.drives).value = least;
+  slider.closest(".field").hidden = isFixed;
 }
 
 // A model that draws from text alone refuses a start image: the panel is hidden, the image is kept.

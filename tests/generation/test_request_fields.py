@@ -10,9 +10,10 @@ from uuid import UUID
 import pytest
 from django.conf import settings
 
-from tests.people import claim, make_spec, submit
+from tests.people import claim, make_model, make_spec, submit
 from webapp.accounts.models import User
 from webapp.catalog.models import DiffusionModel
+from webapp.core.errors import InvalidInput
 from webapp.generation.models import Generation
 from webapp.generation.request import spec as table
 from webapp.generation.request.checks import parse_spec
@@ -21,6 +22,7 @@ from webapp.generation.request.spec import (
     IN_MORE,
     ROWS,
     form_values,
+    noted_values,
     spec_of,
     stored_values,
 )
@@ -89,7 +91,7 @@ def test_a_request_that_is_asked_for_again_is_the_same(
 def test_a_field_without_a_column_is_kept_beside_the_others_if_it_is_asked_for(
     alice: User, offered_model: DiffusionModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table, "IN_MORE", frozenset({"style"}))
+    monkeypatch.setattr(table, "IN_MORE", table.IN_MORE | {"style"})
     plain, styled = make_spec(), make_spec(style="anime")
     assert stored_values(plain)["more"] == {}
     assert stored_values(styled)["more"] == {"style": "anime"}
@@ -97,6 +99,20 @@ def test_a_field_without_a_column_is_kept_beside_the_others_if_it_is_asked_for(
     made = submit(alice, offered_model, style="anime")
     assert Generation.objects.get().more == {"style": "anime"}
     assert spec_of(made).style == "anime"
+
+
+def test_clip_skip_is_kept_said_and_asked_for_again_if_the_model_has_it(
+    alice: User, offered_model: DiffusionModel
+) -> None:
+    made = submit(alice, offered_model, clip_skip=2)
+    assert Generation.objects.get().more == {"clip_skip": 2}
+    kept = spec_of(made)
+    assert form_values(kept)["clip_skip"] == "2"
+    assert noted_values(kept)["Clip skip"] == "2"
+    assert noted_values(make_spec())["Clip skip"] == ""
+    flux = make_model("flux", family="flux", sampler="flow_euler", uses_negative_prompt=False)
+    with pytest.raises(InvalidInput, match="CLIP skip must be from 1 to 1"):
+        submit(alice, flux, sampler="flow_euler", negative_prompt="", clip_skip=2)
 
 
 def test_a_field_that_nobody_asked_for_is_not_in_the_digest(

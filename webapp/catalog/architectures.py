@@ -43,7 +43,8 @@ class Architecture:
     metered prices are suggested by.
 
     `least_guidance`: most guide from 1 on, and less means the same; some from 0, and distilled ones
-    of them want 0.
+    of them want 0. `most_clip_skip`: how far back among CLIP's layers a request may go; 1: not at
+    all.
 
     What a model that is added begins with: `side_px`, `grid_px` (sides are multiples of it),
     `steps`, `guidance_scale`, `sampler` ("" for the first), `uses_negative_prompt`.
@@ -60,6 +61,7 @@ class Architecture:
     steps: int = 30
     guidance_scale: float = 7.0
     least_guidance: float = 1.0
+    most_clip_skip: int = 1
     sampler: str = ""
     uses_negative_prompt: bool = True
     modes: frozenset[str] = ALL_MODES
@@ -78,6 +80,7 @@ _KNOWN: Final = (
         steps=28,
         sampler="dpmpp_2m_karras",
         price_factor=Decimal("2.16e-6"),
+        most_clip_skip=12,
     ),
     Architecture(
         slug="sdxl",
@@ -89,6 +92,7 @@ _KNOWN: Final = (
         guidance_scale=6.0,
         sampler="dpmpp_2m_karras",
         price_factor=Decimal("5.4e-6"),
+        most_clip_skip=11,
     ),
     Architecture(
         slug="sd3",

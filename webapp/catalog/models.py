@@ -146,6 +146,11 @@ class DiffusionModel(models.Model):
         return self.architecture.least_guidance
 
     @property
+    def most_clip_skip(self) -> int:
+        """See `Architecture`; a model with a vocabulary of its own has an encoder of its own."""
+        return 1 if self.vocabulary_digest else self.architecture.most_clip_skip
+
+    @property
     def takes_start_image(self) -> bool:
         """False for a model that draws from text alone."""
         return len(self.architecture.modes) > 1

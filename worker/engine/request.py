@@ -76,6 +76,8 @@ class ImageRequest:
     (above 0, at most 1) says how much may change; "inpaint" a `mask` too; "upscale" a `start`
     image of half the size asked for. Start image and mask otherwise have the size asked for.
     `exact` renders alone, so that the same request gives the same bits whoever else is drawing.
+    `clip_skip`: which of CLIP's layers is told to the denoiser, 1 the one that the model was
+    trained with, 2 the one before it, and so on.
     """
 
     request_id: str
@@ -95,6 +97,7 @@ class ImageRequest:
     strength: float = 1.0
     loras: tuple[LoraSource, ...] = ()
     exact: bool = False
+    clip_skip: int = 1
 
     def __post_init__(self) -> None:
         if self.width_px < 1 or self.height_px < 1:
@@ -105,6 +108,8 @@ class ImageRequest:
             raise InvalidRequest(f"The guidance scale {self.guidance_scale} is not usable.")
         if not 0 <= self.seed <= LARGEST_SEED:
             raise InvalidRequest(f"The seed must lie between 0 and {LARGEST_SEED}.")
+        if self.clip_skip < 1:
+            raise InvalidRequest(f"CLIP skip must be at least 1, not {self.clip_skip}.")
         self._check_start()
         self._check_mask()
 

@@ -68,31 +68,33 @@ def embed(model: LoadedModel, request: ImageRequest, *, guided: bool) -> PromptE
     the model was trained so. The model must wear the LoRAs of the request. Raises `InvalidRequest`
     for a prompt that is too long or a weight that is too large.
     """
-    positive = _encoded(model, request.prompt, "prompt")
+    skipped = request.clip_skip - 1
+    positive = _encoded(model, request.prompt, "prompt", skipped)
     if not guided:
         return PromptEmbeddings(
-            _joined(model, positive, len(positive.chunks)), pooled=positive.pooled
+            _joined(model, positive, len(positive.chunks), skipped), pooled=positive.pooled
         )
-    negative = _encoded(model, request.negative_prompt, "negative prompt")
+    negative = _encoded(model, request.negative_prompt, "negative prompt", skipped)
     count = max(len(positive.chunks), len(negative.chunks))
-    told = _joined(model, positive, count)
+    told = _joined(model, positive, count, skipped)
     if not request.negative_prompt and model.pipeline.config.get("force_zeros_for_empty_prompt"):
         return PromptEmbeddings(
             told, torch.zeros_like(told), positive.pooled, _zeros_like(positive.pooled)
         )
-    return PromptEmbeddings(told, _joined(model, negative, count), positive.pooled, negative.pooled)
+    untold = _joined(model, negative, count, skipped)
+    return PromptEmbeddings(told, untold, positive.pooled, negative.pooled)
 
 
 def _zeros_like(tensor: Tensor | None) -> Tensor | None:
     return None if tensor is None else torch.zeros_like(tensor)
 
 
-def _joined(model: LoadedModel, words: _Encoded, count: int) -> Tensor:
+def _joined(model: LoadedModel, words: _Encoded, count: int, skipped: int) -> Tensor:
     """All of `words` along the tokens; CLIP's part filled up to `count` chunks with that of the
     empty prompt, and to the width of T5's if there is one."""
     missing = count - len(words.chunks)
     if missing:
-        empty = _encoded(model, "", "prompt").chunks
+        empty = _encoded(model, "", "prompt", skipped).chunks
         words = _Encoded((*words.chunks, *empty * missing), words.long, words.pooled)
     parts = list(words.chunks)
     if words.long is not None:
@@ -101,16 +103,17 @@ def _joined(model: LoadedModel, words: _Encoded, count: int) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
-def _encoded(model: LoadedModel, text: str, name: str) -> _Encoded:
+def _encoded(model: LoadedModel, text: str, name: str, skipped: int) -> _Encoded:
     """From the model's cache if it has met `text` under the same LoRAs; `name` is for people."""
-    return model.prompts.get((model.loras.worn, text), lambda: _encode(model, text, name))
+    key = (model.loras.worn, skipped, text)
+    return model.prompts.get(key, lambda: _encode(model, text, name, skipped))
 
 
-def _encode(model: LoadedModel, text: str, name: str) -> _Encoded:
+def _encode(model: LoadedModel, text: str, name: str, skipped: int) -> _Encoded:
     reading = ARCHITECTURES[model.source.family].reading
     sections = parse(text)
     _check_weights(sections, name)
-    chunks, pooled = _encode_clip(model, reading, sections, name)
+    chunks, pooled = _encode_clip(model, reading, sections, name, skipped)
     long = None
     if reading.t5:
         long = _encode_t5(model, reading.t5, sections, name, window=reading.t5_tokens)
@@ -130,7 +133,7 @@ def _check_weights(sections: tuple[Section, ...], name: str) -> None:
 
 
 def _encode_clip(
-    model: LoadedModel, reading: Reading, sections: tuple[Section, ...], name: str
+    model: LoadedModel, reading: Reading, sections: tuple[Section, ...], name: str, skipped: int
 ) -> tuple[tuple[Tensor, ...], Tensor | None]:
     """Every chunk [1, window, widths of all encoders], and the pooled embedding of the first."""
     pipe = model.pipeline
@@ -145,7 +148,7 @@ def _encode_clip(
     hidden, pooled = [], []
     for row in zip_longest(*chunked, fillvalue=()):
         answers = [
-            _read_chunk(model, reading, *reader, chunk)
+            _read_chunk(model, reading, *reader, chunk, skipped)
             for reader, chunk in zip(readers, row, strict=True)
         ]
         hidden.append(torch.cat([answer for answer, _ in answers], dim=-1))
@@ -179,7 +182,12 @@ def _converted(pipe: Any, tokenizer: Any, section: Section) -> Section:
 
 
 def _read_chunk(
-    model: LoadedModel, reading: Reading, tokenizer: Any, encoder: Any, tokens: Sequence[Token]
+    model: LoadedModel,
+    reading: Reading,
+    tokenizer: Any,
+    encoder: Any,
+    tokens: Sequence[Token],
+    skipped: int,
 ) -> tuple[Tensor, Tensor | None]:
     """The chunk's embeddings [1, window, width], and the pooled one if this encoder's counts."""
     numbers, weights = _window(tokenizer, tokens, tokenizer.model_max_length)
@@ -189,13 +197,31 @@ def _read_chunk(
     answer = encoder(
         sent(torch.tensor([numbers]), model.device),
         attention_mask=sent(mask[None].long(), model.device) if is_masked else None,
-        output_hidden_states=reading.penultimate,
+        output_hidden_states=reading.penultimate or skipped > 0,
     )
-    hidden = answer.hidden_states[-2] if reading.penultimate else answer[0]
+    hidden = _layer(encoder, answer, reading, skipped)
     if reading.pooled_only:
         return hidden, answer.pooler_output
     # Only encoders with a projection put the pooled embedding first.
     return _emphasised(hidden, weights), answer[0] if answer[0].ndim == 2 else None
+
+
+def _layer(encoder: Any, answer: Any, reading: Reading, skipped: int) -> Tensor:
+    """What the denoiser is told. A family that is told the last layer is told it normalised, and
+    so are the ones before it, as AUTOMATIC1111's web UI and diffusers do. Raises `InvalidRequest`
+    if the encoder has not so many."""
+    if not reading.penultimate and not skipped:
+        last: Tensor = answer[0]
+        return last
+    place = skipped + (2 if reading.penultimate else 1)
+    if place >= len(answer.hidden_states):
+        most = len(answer.hidden_states) - place + skipped
+        raise InvalidRequest(f"CLIP skip must be at most {most} for this model.")
+    hidden: Tensor = answer.hidden_states[-place]
+    if reading.penultimate:
+        return hidden
+    # transformers 5 has no `text_model` in it any more, which diffusers looks for.
+    return getattr(encoder, "text_model", encoder).final_layer_norm(hidden)  # type: ignore[no-any-return]
 
 
 # T5

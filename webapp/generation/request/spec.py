@@ -159,6 +159,16 @@ class GenerationSpec:
             control=Control(template="choice"),
         )
     )
+    clip_skip: int = row(
+        Whole(
+            label=_("CLIP skip"),
+            least=1,
+            most="most_clip_skip",
+            control=Control(template="slider", is_wide=True, place=1),
+            noted_as="Clip skip",
+        ),
+        default=1,
+    )
     seed: int | None = row(
         Whole(
             label=_("Seed"),
