@@ -37,6 +37,7 @@ HEALTH_CPU = (
     "import resource, subprocess; subprocess.run(['bash', 'healthy.sh'], check=True);"
     "spent = resource.getrusage(resource.RUSAGE_CHILDREN); print(spent.ru_utime + spent.ru_stime)"
 )
+MANAGE = ("python", "manage.py")
 KILLED = "137"
 BACKUPS = "/var/lib/darkroom/backups"
 # A second stack reads the first one's backups, as two hosts would by a disk that they share.
@@ -255,6 +256,8 @@ def check_insides(stack: Stack) -> None:
     if spent_s > 0.1:
         raise TrialFailedError("the web's health check costs more than 0.1 CPU seconds")
     stack.compose("exec", "-T", "worker-cpu", "python", "-c", COMPILE)
+    if "on  * starter" not in stack.compose("exec", "-T", "worker-cpu", *MANAGE, "models", "list"):
+        raise TrialFailedError("the worker's container does not list the starter model as on offer")
     print("torch.compile works in the worker's container")
 
 
