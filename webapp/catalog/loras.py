@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from webapp.accounts.models import User
 from webapp.catalog.locations import kept_location
 from webapp.catalog.models import LEAST_WEIGHT, MOST_WEIGHT, DiffusionModel, Lora
+from webapp.catalog.selectors import is_for
 from webapp.catalog.slugs import free_slug, slug_of
 from webapp.core.digits import read_float
 from webapp.core.errors import Conflict, InvalidInput, NotFound
@@ -87,10 +88,7 @@ def check_loras(prompt: str, negative_prompt: str, *, model: DiffusionModel, use
 
 def list_loras_for(*, user: User) -> QuerySet[Lora]:
     """Those that are enabled, for everybody or for the user's group."""
-    for_user = Q(groups=None)
-    if user.group_id is not None:
-        for_user |= Q(groups=user.group_id)
-    return Lora.objects.filter(for_user, enabled=True)
+    return Lora.objects.filter(is_for(user), enabled=True)
 
 
 def worn_by(prompt: str) -> tuple[Worn, ...]:

@@ -13,10 +13,13 @@ INSTALLED = ~Q(source=DiffusionModel.Source.HUB) | ~Q(installed_path="")
 def list_offered_models(*, user: User) -> QuerySet[DiffusionModel]:
     """Enabled models whose files are here and that are for everybody or for the user's group, the
     default first."""
+    return DiffusionModel.objects.filter(INSTALLED, is_for(user), enabled=True)
+
+
+def is_for(user: User) -> Q:
+    """What is for everybody or for the user's group, of models and LoRAs."""
     for_user = Q(groups=None)
-    if user.group_id is not None:
-        for_user |= Q(groups=user.group_id)
-    return DiffusionModel.objects.filter(INSTALLED, for_user, enabled=True)
+    return for_user if user.group_id is None else for_user | Q(groups=user.group_id)
 
 
 def get_offered_model(*, slug: str, user: User) -> DiffusionModel:
